@@ -1,0 +1,1 @@
+"""The admin HTTP API: parse, ask core or store, render. No rules here."""

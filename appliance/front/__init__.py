@@ -1,0 +1,1 @@
+"""What users connect to: one TLS listener, two lanes, one `exchange`."""

@@ -1,0 +1,1 @@
+"""What people run: the `fairlead` command, the demo, deployment and runbooks."""

@@ -1,0 +1,1 @@
+"""A trial in one command: an appliance, an agent and a cluster on this machine."""

@@ -1,0 +1,33 @@
+"""Runs `async def` tests under Trio, on a virtual clock unless the test says it needs the real one.
+
+A test marked `real_clock` talks to real processes or sockets; every other async test gets an autojumping
+`MockClock`, so that a deadline of an hour takes no time and no test sleeps.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "real_clock: run this async test on the wall clock (real sockets, processes)")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    test = pyfuncitem.obj
+    if not inspect.iscoroutinefunction(test):
+        return None
+    wanted = pyfuncitem._fixtureinfo.argnames
+    arguments: dict[str, Any] = {name: pyfuncitem.funcargs[name] for name in wanted}
+    clock = None
+    if pyfuncitem.get_closest_marker("real_clock") is None:
+        clock = trio.testing.MockClock(autojump_threshold=0)
+    trio.run(functools.partial(test, **arguments), clock=clock, strict_exception_groups=True)
+    return True

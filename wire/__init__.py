@@ -1,0 +1,1 @@
+"""What both ends of the tunnel share. Knows nothing of people, roles or storage."""
