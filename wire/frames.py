@@ -1,0 +1,409 @@
+"""The frames of the tunnel: their layouts, encoding, and a bounded incremental decoder. Pure.
+
+Every frame is a msgpack array `[kind, exchange, ...]`; SPEC.md is the normative text. All text is raw bytes. The
+decoder checks exact types and counts, ignores extra trailing elements of a known kind (room for later versions),
+skips kinds 64-127 (optional by definition) and refuses everything else.
+
+    HELLO  [1, 0, lowest, highest, capabilities, window, max_exchanges, name]
+    OPEN   [2, id, flags, window, method, target, headers, user, uid, groups, extra]
+    HEAD   [3, id, status, headers, body, end]
+    DATA   [4, id, bytes]
+    END    [5, id, trailers]
+    CREDIT [6, id, offset]
+    STOP   [7, id]
+    RESET  [8, id, code, sentence]        id 0: the session ends
+    PING   [9, 0, token]
+    PONG   [10, 0, token]
+    DRAIN  [11, 0, last_id]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Final
+
+import msgpack
+
+from wire.heads import Headers, Identity, RequestHead, ResponseHead
+
+VERSION_LOWEST: Final = 1
+VERSION_HIGHEST: Final = 1
+
+MAX_DATA_BYTES: Final = 16 * 1024
+"""One DATA frame. Small enough that sixty-four streams in turn keep a keystroke under a few milliseconds."""
+
+MAX_HEAD_BYTES: Final = 96 * 1024
+"""All headers of one head, packed: the front takes 64 KiB of text, identity and msgpack add a little."""
+
+MAX_FRAME_BYTES: Final = MAX_HEAD_BYTES + MAX_DATA_BYTES + 1024
+"""What the decoder holds of one unfinished frame before it calls the peer hostile."""
+
+MAX_ARRAY: Final = 256
+"""Longest array in a frame: one hundred headers, or two hundred groups, with room."""
+
+MAX_GROUPS: Final = 200
+MAX_SENTENCE_BYTES: Final = 1024
+MAX_TOKEN_BYTES: Final = 16
+MAX_ID: Final = 2**63 - 1
+MAX_OFFSET: Final = 2**63 - 1
+
+_FEED_BYTES: Final = 256 * 1024
+"""The most one `feed` may carry: what the driver gathers in one read."""
+
+
+class Kind(IntEnum):
+    """First element of a frame."""
+
+    HELLO = 1
+    OPEN = 2
+    HEAD = 3
+    DATA = 4
+    END = 5
+    CREDIT = 6
+    STOP = 7
+    RESET = 8
+    PING = 9
+    PONG = 10
+    DRAIN = 11
+
+
+OPTIONAL_KINDS: Final = range(64, 128)
+
+
+class ResetCode(IntEnum):
+    """Why an exchange ended before its time. The sentence beside it is for people."""
+
+    CANCELLED = 1  # the reader went away
+    BUSY = 2  # not started: the peer holds as many exchanges as it will
+    DRAINING = 3  # not started: the peer is leaving
+    REFUSED = 4  # the cluster's guard said no
+    UPSTREAM_UNREACHABLE = 5
+    UPSTREAM_TLS = 6
+    UPSTREAM_TIMEOUT = 7
+    UPSTREAM_LOST = 8
+    TRUNCATED = 9  # fewer or more bytes than promised
+    INTERNAL = 10  # a defect of the sender's
+    PROTOCOL = 11  # the receiver of this broke the protocol
+    UPSTREAM_CREDENTIAL = 12  # the agent cannot read its own credential for the API server
+    BAD_REQUEST = 13
+    SESSION = 14  # the session ended under it
+
+
+NOT_STARTED: Final = frozenset({ResetCode.BUSY, ResetCode.DRAINING})
+
+
+class FrameError(Exception):
+    """The peer sent something that is not a frame of this protocol. The session cannot go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """First frame each way: which versions are spoken, the first window, and how many exchanges may be open."""
+
+    lowest: int
+    highest: int
+    capabilities: tuple[bytes, ...]
+    window: int
+    max_exchanges: int
+    name: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """The appliance asks for one exchange. `window`: how many body bytes of the answer may come before any CREDIT."""
+
+    id: int
+    has_body: bool
+    upgrade: bool
+    window: int
+    head: RequestHead
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The answer begins; a small answer is whole in it."""
+
+    id: int
+    head: ResponseHead
+    body: bytes
+    end: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A piece of a body, or of raw bytes after an upgrade."""
+
+    id: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Half-close. Trailers only with an answer."""
+
+    id: int
+    trailers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """The peer may send up to this absolute offset."""
+
+    id: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The sender of this wants no more of the other direction."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """The exchange is over at once; id 0 is the session."""
+
+    id: int
+    code: int
+    sentence: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    token: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    token: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """The sender accepts no exchange above this id."""
+
+    last_id: int
+
+
+Frame = Hello | Open | Head | Data | End | Credit | Stop | Reset | Ping | Pong | Drain
+
+_FLAG_BODY: Final = 1
+_FLAG_UPGRADE: Final = 2
+
+_pack = msgpack.Packer(use_bin_type=True, autoreset=True).pack
+
+
+def encode_hello(hello: Hello) -> bytes:
+    return _packed(
+        (1, 0, hello.lowest, hello.highest, hello.capabilities, hello.window, hello.max_exchanges, hello.name)
+    )
+
+
+def encode_open(frame: Open) -> bytes:
+    head, who = frame.head, frame.identity
+    flags = (_FLAG_BODY if frame.has_body else 0) | (_FLAG_UPGRADE if frame.upgrade else 0)
+    return _packed(
+        (
+            2,
+            frame.id,
+            flags,
+            frame.window,
+            head.method,
+            head.target,
+            head.headers,
+            who.user,
+            who.uid,
+            who.groups,
+            who.extra,
+        )
+    )
+
+
+def encode_head(exchange_id: int, head: ResponseHead, body: bytes, end: bool) -> bytes:
+    return _packed((3, exchange_id, head.status, head.headers, body, end))
+
+
+def encode_data(exchange_id: int, payload: bytes | bytearray | memoryview) -> bytes:
+    return _packed((4, exchange_id, payload))
+
+
+def encode_end(exchange_id: int, trailers: Headers = ()) -> bytes:
+    return _packed((5, exchange_id, trailers))
+
+
+def encode_credit(exchange_id: int, offset: int) -> bytes:
+    return _packed((6, exchange_id, offset))
+
+
+def encode_stop(exchange_id: int) -> bytes:
+    return _packed((7, exchange_id))
+
+
+def encode_reset(exchange_id: int, code: int, sentence: bytes) -> bytes:
+    return _packed((8, exchange_id, code, sentence[:MAX_SENTENCE_BYTES]))
+
+
+def encode_ping(token: bytes) -> bytes:
+    return _packed((9, 0, token))
+
+
+def encode_pong(token: bytes) -> bytes:
+    return _packed((10, 0, token))
+
+
+def encode_drain(last_id: int) -> bytes:
+    return _packed((11, 0, last_id))
+
+
+def _packed(value: tuple[Any, ...]) -> bytes:
+    packed: bytes = _pack(value)
+    return packed
+
+
+class Decoder:
+    """Bytes in, frames out. After a FrameError nothing more may be asked of it."""
+
+    def __init__(self) -> None:
+        self._unpacker = msgpack.Unpacker(
+            raw=True,
+            use_list=False,
+            strict_map_key=True,
+            max_buffer_size=MAX_FRAME_BYTES + _FEED_BYTES,
+            max_str_len=MAX_HEAD_BYTES,
+            max_bin_len=MAX_HEAD_BYTES,
+            max_array_len=MAX_ARRAY,
+            max_map_len=0,
+            max_ext_len=0,
+        )
+        self._fed = 0
+
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """Yield the frames that `data` completes.
+
+        Raises:
+            FrameError: not a frame, too long, of an unknown kind, or of the wrong shape.
+
+        """
+        unpacker = self._unpacker
+        view = memoryview(data)
+        for start in range(0, len(view), _FEED_BYTES):
+            piece = view[start : start + _FEED_BYTES]
+            try:
+                unpacker.feed(piece)
+            except msgpack.BufferFull as error:
+                raise FrameError("a frame is longer than any frame may be") from error
+            self._fed += len(piece)
+            while True:
+                try:
+                    value = unpacker.unpack()
+                except msgpack.OutOfData:
+                    break
+                except (ValueError, msgpack.UnpackException, RecursionError) as error:
+                    # msgpack has no common root for "malformed": FormatError, StackError and ExtraData are ValueErrors.
+                    raise FrameError("bytes that are not a frame") from error
+                frame = _frame(value)
+                if frame is not None:
+                    yield frame
+            if self._fed - unpacker.tell() > MAX_FRAME_BYTES:
+                raise FrameError("a frame is longer than any frame may be")
+
+
+def _frame(value: object) -> Frame | None:
+    """Read one msgpack value as a frame; None is an optional kind we do not know."""
+    if type(value) is not tuple or len(value) < 2:
+        raise FrameError("a frame is an array of kind, exchange and more")
+    kind, exchange_id = value[0], value[1]
+    if type(kind) is not int or type(exchange_id) is not int or not 0 <= exchange_id <= MAX_ID:
+        raise FrameError("kind and exchange are whole numbers")
+    reader = _READERS.get(kind)
+    if reader is None:
+        if kind in OPTIONAL_KINDS:
+            return None
+        raise FrameError(f"unknown frame kind {kind}")
+    shape, of_session, build = reader
+    if len(value) < len(shape) + 2:
+        raise FrameError(f"frame kind {kind} is cut short")
+    if of_session is not None and (exchange_id == 0) is not of_session:
+        raise FrameError(f"frame kind {kind} with exchange {exchange_id}")
+    for expected, element in zip(shape, value[2:], strict=False):
+        if type(element) is not expected or (expected is int and not 0 <= element <= MAX_OFFSET):
+            raise FrameError(f"frame kind {kind} has an element of the wrong type")
+    return build(value)
+
+
+def _hello(v: tuple[Any, ...]) -> Hello:
+    if len(v[7]) > MAX_SENTENCE_BYTES:
+        raise FrameError("a name that long is no name")
+    return Hello(v[2], v[3], _byte_strings(v[4]), v[5], v[6], v[7])
+
+
+def _open(v: tuple[Any, ...]) -> Open:
+    if not v[4] or not v[5] or not v[7]:
+        raise FrameError("OPEN without method, target or user")
+    groups = _byte_strings(v[9])
+    if len(groups) > MAX_GROUPS:
+        raise FrameError("OPEN with too many groups")
+    head = RequestHead(v[4], v[5], _pairs(v[6]))
+    identity = Identity(v[7], v[8], groups, _pairs(v[10]))
+    return Open(v[1], bool(v[2] & _FLAG_BODY), bool(v[2] & _FLAG_UPGRADE), v[3], head, identity)
+
+
+def _head(v: tuple[Any, ...]) -> Head:
+    if v[2] != 101 and not 200 <= v[2] <= 599:
+        raise FrameError(f"HEAD with status {v[2]}")
+    if len(v[4]) > MAX_DATA_BYTES:
+        raise FrameError("HEAD with a body longer than a DATA frame")
+    return Head(v[1], ResponseHead(v[2], _pairs(v[3])), v[4], v[5])
+
+
+def _data(v: tuple[Any, ...]) -> Data:
+    if not 0 < len(v[2]) <= MAX_DATA_BYTES:
+        raise FrameError("DATA empty or too long")
+    return Data(v[1], v[2])
+
+
+def _reset(v: tuple[Any, ...]) -> Reset:
+    if len(v[3]) > MAX_SENTENCE_BYTES:
+        raise FrameError("a sentence that long is no sentence")
+    return Reset(v[1], v[2], v[3])
+
+
+def _token(v: tuple[Any, ...]) -> bytes:
+    token: bytes = v[2]
+    if not 0 < len(token) <= MAX_TOKEN_BYTES:
+        raise FrameError("a token is 1 to 16 bytes")
+    return token
+
+
+def _byte_strings(values: tuple[Any, ...]) -> tuple[bytes, ...]:
+    for value in values:
+        if type(value) is not bytes:
+            raise FrameError("a list of byte strings holds something else")
+    return values
+
+
+def _pairs(values: tuple[Any, ...]) -> Headers:
+    for pair in values:
+        if type(pair) is not tuple or len(pair) != 2 or type(pair[0]) is not bytes or type(pair[1]) is not bytes:
+            raise FrameError("headers are pairs of byte strings")
+    return values
+
+
+_READERS: Final[dict[int, tuple[tuple[type, ...], bool | None, Any]]] = {
+    # kind: element types after [kind, id]; must the id be 0 (True), not 0 (False), either (None); builder
+    1: ((int, int, tuple, int, int, bytes), True, _hello),
+    2: ((int, int, bytes, bytes, tuple, bytes, bytes, tuple, tuple), False, _open),
+    3: ((int, tuple, bytes, bool), False, _head),
+    4: ((bytes,), False, _data),
+    5: ((tuple,), False, lambda v: End(v[1], _pairs(v[2]))),
+    6: ((int,), False, lambda v: Credit(v[1], v[2])),
+    7: ((), False, lambda v: Stop(v[1])),
+    8: ((int, bytes), None, _reset),
+    9: ((bytes,), True, lambda v: Ping(_token(v))),
+    10: ((bytes,), True, lambda v: Pong(_token(v))),
+    11: ((int,), True, lambda v: Drain(v[2])),
+}

@@ -1,0 +1,150 @@
+"""Which headers cross the tunnel, which stop, and which are refused. The only such list; both ends use it.
+
+Pure. Names are compared without case and with `_` read as `-`, because some servers fold the two: a reserved header
+has one meaning however it is spelt. Values are never changed.
+
+Sources: RFC 9110 §7.6.1 (hop-by-hop), Kubernetes "User impersonation" and "Authenticating proxy" pages (identity
+headers), the audit policy's `Audit-ID`.
+"""
+
+from __future__ import annotations
+
+from wire.heads import Headers
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-authentication-info",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"http2-settings",
+    }
+)
+
+RESERVED_PREFIXES = (b"impersonate-", b"x-remote-", b"x-fairlead-")
+"""Identity travels beside a request. A client that sends one of these is asking to be someone else."""
+
+RESERVED_NAMES = frozenset({b"audit-id", b"impersonate"})
+"""`Audit-ID` would let a client choose the name under which the API server files its deeds."""
+
+_ENDS_AT_APPLIANCE = frozenset({b"authorization", b"cookie", b"host", b"expect", b"forwarded", b"x-real-ip"})
+_FORWARDED_PREFIX = b"x-forwarded-"
+
+_STOPS_FROM_CLUSTER = frozenset(
+    {b"set-cookie", b"set-cookie2", b"clear-site-data", b"alt-svc", b"strict-transport-security", b"public-key-pins"}
+)
+"""A cluster may not set state for the appliance's origin in a browser."""
+
+
+class ReservedHeader(ValueError):
+    """A client sent a header that only Fairlead may write. `name` is as the client spelt it."""
+
+    def __init__(self, name: bytes) -> None:
+        super().__init__(f"the header {name.decode('latin-1')} is reserved")
+        self.name = name
+
+
+def canonical(name: bytes) -> bytes:
+    """Return the spelling under which a header name is compared."""
+    return name.lower().replace(b"_", b"-")
+
+
+def is_reserved(name: bytes) -> bool:
+    """Tell whether only Fairlead may write this header, in any spelling."""
+    folded = canonical(name)
+    return folded in RESERVED_NAMES or folded.startswith(RESERVED_PREFIXES)
+
+
+def request_end_to_end(headers: Headers) -> Headers:
+    """Return what of a client's headers may cross to the API server.
+
+    `Upgrade` crosses when `Connection` names it, `TE` crosses as `trailers` alone: the far end rebuilds `Connection`.
+
+    Raises:
+        ReservedHeader: a header that only Fairlead may write is there, in any spelling.
+
+    """
+    named = _named_by_connection(headers)
+    kept: list[tuple[bytes, bytes]] = []
+    for name, value in headers:
+        folded = canonical(name)
+        if folded in RESERVED_NAMES or folded.startswith(RESERVED_PREFIXES):
+            raise ReservedHeader(name)
+        if folded == b"upgrade":
+            if folded in named:
+                kept.append((name, value))
+        elif folded == b"te":
+            if b"trailers" in _tokens(value):
+                kept.append((b"TE", b"trailers"))
+        elif (
+            folded in HOP_BY_HOP
+            or folded in _ENDS_AT_APPLIANCE
+            or folded in named
+            or folded.startswith(_FORWARDED_PREFIX)
+        ):
+            continue
+        else:
+            kept.append((name, value))
+    return tuple(kept)
+
+
+def response_end_to_end(headers: Headers, *, upgrade: bool = False) -> Headers:
+    """Return what of an API server's headers may cross to the client. `upgrade`: the answer is 101, keep `Upgrade`."""
+    named = _named_by_connection(headers)
+    kept: list[tuple[bytes, bytes]] = []
+    for name, value in headers:
+        folded = canonical(name)
+        if folded == b"upgrade":
+            if upgrade:
+                kept.append((name, value))
+        elif (
+            folded in HOP_BY_HOP
+            or folded in _STOPS_FROM_CLUSTER
+            or folded in named
+            or folded.startswith(b"x-fairlead-")
+        ):
+            continue
+        else:
+            kept.append((name, value))
+    return tuple(kept)
+
+
+def trailers_end_to_end(trailers: Headers) -> Headers:
+    """Return what of an API server's trailers may cross. Framing and identity never stand in a trailer (RFC 9110 §6.5.1)."""
+    kept = response_end_to_end(trailers)
+    return tuple(pair for pair in kept if canonical(pair[0]) not in _NEVER_A_TRAILER and not is_reserved(pair[0]))
+
+
+_NEVER_A_TRAILER = frozenset({b"content-length", b"content-encoding", b"content-type", b"content-range", b"host"})
+
+
+def find(headers: Headers, name_lower: bytes) -> bytes | None:
+    """Return the first value of a header, or None."""
+    for name, value in headers:
+        if name.lower() == name_lower:
+            return value
+    return None
+
+
+def find_all(headers: Headers, name_lower: bytes) -> list[bytes]:
+    """Return every value of a header in order."""
+    return [value for name, value in headers if name.lower() == name_lower]
+
+
+def _named_by_connection(headers: Headers) -> frozenset[bytes]:
+    named: set[bytes] = set()
+    for name, value in headers:
+        if name.lower() == b"connection":
+            named.update(canonical(token) for token in _tokens(value))
+    # `Connection: content-length` must not strip the framing of a body (a known way to smuggle one).
+    return frozenset(named - {b"content-length", b"close", b"keep-alive"})
+
+
+def _tokens(value: bytes) -> list[bytes]:
+    return [token.strip().lower() for token in value.split(b",")]
