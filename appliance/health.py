@@ -1,0 +1,117 @@
+"""Whether this process lives and whether it is ready, over plain HTTP on loopback.
+
+`/livez` answers when the event loop runs at all: nothing else can make it fail, so a supervisor never restarts an
+appliance because its neighbours are ill. `/readyz` says whether new requests should come here, and names what is
+missing. What always holds: no credential is asked for and nothing is revealed but these names; a connection that is
+slow, long or many is cut off; an error here never reaches the rest of the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import trio
+
+MAX_HEAD_BYTES: Final = 8 * 1024  # a probe's request is a few hundred bytes
+MAX_CONNECTIONS: Final = 16  # probes and a scraper; more is a mistake on this host
+REQUEST_SECONDS: Final = 5.0  # a probe that is slower has timed out already on its own side
+RETRY_SECONDS: Final = 0.1  # when the process is out of descriptors
+
+Check = Callable[[], bool]
+
+
+@dataclass(slots=True)
+class Health:
+    """The named conditions of being ready; each is asked anew at every probe and must not wait."""
+
+    checks: Mapping[str, Check]
+    draining: bool = field(default=False)
+
+    def missing(self) -> list[str]:
+        """The names of the conditions that do not hold; a check that fails to answer does not hold."""
+        return [name for name, check in {"draining": self._not_draining, **self.checks}.items() if not _holds(check)]
+
+    def _not_draining(self) -> bool:
+        return not self.draining
+
+
+def _holds(check: Check) -> bool:
+    try:
+        return check()
+    except Exception:  # noqa: BLE001 -- a broken check means "not ready", and probes must still be answered
+        return False
+
+
+async def serve(health: Health, listeners: Sequence[trio.SocketListener]) -> None:
+    """Answer probes until cancelled."""
+    slots = trio.Semaphore(MAX_CONNECTIONS)
+    async with contextlib.AsyncExitStack() as open_listeners, trio.open_nursery() as nursery:
+        for listener in listeners:
+            await open_listeners.enter_async_context(listener)
+            nursery.start_soon(_accept, health, listener, slots, nursery)
+
+
+async def _accept(health: Health, listener: trio.SocketListener, slots: trio.Semaphore, nursery: trio.Nursery) -> None:
+    while True:
+        await slots.acquire()
+        try:
+            stream = await listener.accept()
+        except OSError as error:
+            slots.release()
+            if error.errno not in {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}:
+                raise
+            await trio.sleep(RETRY_SECONDS)
+            continue
+        except BaseException:
+            slots.release()
+            raise
+        nursery.start_soon(_answer, health, stream, slots)
+
+
+async def _answer(health: Health, stream: trio.SocketStream, slots: trio.Semaphore) -> None:
+    """One connection: one request, one answer, closed."""
+    try:
+        with trio.move_on_after(REQUEST_SECONDS):
+            async with stream:
+                head = b""
+                while b"\r\n\r\n" not in head:
+                    piece = await stream.receive_some(MAX_HEAD_BYTES)
+                    head += piece
+                    if not piece or len(head) > MAX_HEAD_BYTES:
+                        return
+                await stream.send_all(respond(health, head))
+                await stream.send_eof()
+                await stream.receive_some(1)  # let the client close first, so that the answer is not cut by a RST
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        pass  # the prober went away: its business
+    finally:
+        slots.release()
+
+
+def respond(health: Health, head: bytes) -> bytes:
+    """The answer to a request head."""
+    body: Mapping[str, object]
+    method, _, rest = head.partition(b" ")
+    path = rest.partition(b" ")[0].partition(b"?")[0]
+    if path == b"/livez":
+        status, body = 200, {"live": True}
+    elif path == b"/readyz":
+        missing = health.missing()
+        status, body = (503, {"ready": False, "missing": missing}) if missing else (200, {"ready": True})
+    else:
+        status, body = 404, {"error": "only /livez and /readyz are here"}
+    if method not in {b"GET", b"HEAD"}:
+        status, body = 405, {"error": "only GET and HEAD"}
+    reason = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}[status]
+    text = json.dumps(body).encode() + b"\n"
+    allow = "Allow: GET, HEAD\r\n" if status == 405 else ""
+    lines = (
+        f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n"
+        f"Cache-Control: no-store\r\n{allow}Connection: close\r\n\r\n"
+    )
+    return lines.encode() + (b"" if method == b"HEAD" else text)

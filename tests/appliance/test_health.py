@@ -1,0 +1,63 @@
+"""Probes: what each path says, and that a bad client stays its own problem."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import trio
+
+from appliance.health import MAX_HEAD_BYTES, Health, respond, serve
+
+
+def ask(health: Health, line: str) -> tuple[int, dict[str, object]]:
+    head, _, body = respond(health, f"{line} HTTP/1.1\r\nHost: x\r\n\r\n".encode()).partition(b"\r\n\r\n")
+    return int(head.split(b" ")[1]), json.loads(body) if body else {}
+
+
+def broken() -> bool:
+    raise RuntimeError
+
+
+def test_ready_when_every_check_holds() -> None:
+    assert ask(Health({"store": lambda: True}), "GET /readyz") == (200, {"ready": True})
+
+
+def test_what_is_missing_is_named() -> None:
+    health = Health({"store": lambda: False, "audit": broken, "listeners": lambda: True})
+
+    assert ask(health, "GET /readyz?verbose") == (503, {"ready": False, "missing": ["store", "audit"]})
+
+
+def test_draining_is_not_ready_and_still_alive() -> None:
+    health = Health({}, draining=True)
+
+    assert ask(health, "GET /readyz") == (503, {"ready": False, "missing": ["draining"]})
+    assert ask(health, "GET /livez") == (200, {"live": True})
+
+
+def test_other_paths_and_methods() -> None:
+    assert ask(Health({}), "GET /")[0] == 404
+    assert ask(Health({}), "POST /livez")[0] == 405
+    assert ask(Health({}), "HEAD /livez") == (200, {})
+
+
+@pytest.mark.real_clock
+async def test_over_a_socket_one_answer_then_the_connection_ends() -> None:
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listeners[0].socket.getsockname()[1]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve, Health({}), listeners)
+
+        rude = await trio.open_tcp_stream("127.0.0.1", port)
+        await rude.send_all(b"x" * (MAX_HEAD_BYTES + 1))  # never a head: dropped, and nobody else notices
+        polite = await trio.open_tcp_stream("127.0.0.1", port)
+        await polite.send_all(b"GET /readyz HTTP/1.1\r\n")
+        await polite.send_all(b"Host: x\r\n\r\n")
+        answer = b"".join([piece async for piece in polite])
+
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert answer.endswith(b'{"ready": true}\n')
+        await rude.aclose()
+        await polite.aclose()
+        nursery.cancel_scope.cancel()
