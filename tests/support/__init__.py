@@ -1,0 +1,1 @@
+"""What tests share: certificates, joined streams and transcripts."""
