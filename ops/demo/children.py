@@ -22,7 +22,7 @@ MAX_LINE_BYTES = 64 * 1024  # a longer line is shown in pieces
 STOP_SECONDS = 8.0  # a child drains for less than that
 
 
-class ChildEnded(Exception):
+class ChildEndedError(Exception):
     """A child ended on its own; the text says which one and what it said last."""
 
 
@@ -37,14 +37,14 @@ class Child:
     stopping: bool = False
 
     async def watch(self) -> None:
-        """Read what the child says until it ends; an unexpected end raises ChildEnded."""
+        """Read what the child says until it ends; an unexpected end raises ChildEndedError."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._read, self.process.stdout)
             nursery.start_soon(self._read, self.process.stderr)
         code = await self.process.wait()
         if not self.stopping:
             said = "\n".join(f"    {line}" for line in self.tail) or "    (it said nothing)"
-            raise ChildEnded(f"{self.name} ended with code {code}. Its last lines:\n{said}")
+            raise ChildEndedError(f"{self.name} ended with code {code}. Its last lines:\n{said}")
 
     async def _read(self, stream: trio.abc.ReceiveStream | None) -> None:
         assert stream is not None
@@ -80,7 +80,7 @@ class Child:
 
 
 async def start(name: str, arguments: list[str], on_line: Callable[[str], None]) -> Child:
-    """Start `fairlead <arguments>` in a session of its own, so that a Ctrl-C reaches us alone and we end it in order."""
+    """Start `fairlead <arguments>` in its own session: a Ctrl-C reaches us alone, and we end the children in order."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("FAIRLEAD_")}
     process = await trio.lowlevel.open_process(
         [sys.executable, "-m", "ops.demo.leash", *arguments],
