@@ -58,8 +58,9 @@ class Pipe:
             self._readers.unpark_all()
 
     @property
-    def full(self) -> bool:
-        return self._size >= PIPE_BYTES
+    def ready(self) -> bool:
+        """Whether a read would find bytes now."""
+        return bool(self._pieces)
 
     def end(self) -> None:
         """No more will be written; what is queued can still be read."""
@@ -89,12 +90,14 @@ class Pipe:
 
 
 class Reader:
-    """A Source with a memory: what one reader leaves, the next finds. The standard input of a session."""
+    """A Source with a memory: what one reader leaves, the next finds. The standard input of a session.
+
+    The end is not remembered: on a terminal there is more after a Ctrl-D.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._rest = b""
-        self._ended = False
 
     async def read(self, max_bytes: int = READ_BYTES) -> bytes:
         """At least one byte, or b"" at the end."""
@@ -128,11 +131,7 @@ class Reader:
         return line
 
     async def _more(self) -> bool:
-        if self._ended:
-            await trio.lowlevel.checkpoint()
-            return False
         piece = await self._source.receive_some(READ_BYTES)
-        self._ended = not piece
         self._rest += piece
         return bool(piece)
 

@@ -243,7 +243,7 @@ class SpdyConnection:
             while True:
                 await trio.sleep(PING_SECONDS)
                 self.put(Ping(self._next_ping))
-                self._next_ping = (self._next_ping + 2) % 0x7FFF_FFFE or 2
+                self._next_ping += 2
 
     async def _read(self, data: bytes) -> None:
         if self._announce:
@@ -251,7 +251,7 @@ class SpdyConnection:
         while True:
             for frame in self._decoder.receive(data) if data else ():
                 await self._receive(frame)
-            data = await self._stream.receive_some(_READ_BYTES)
+            data = bytes(await self._stream.receive_some(_READ_BYTES))
             if not data:
                 return
             await self.outbox.room()  # each frame may ask for a small answer: no reading ahead of them
