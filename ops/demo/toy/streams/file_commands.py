@@ -1,5 +1,7 @@
-"""Commands about the file system and the session: ls, mkdir, rm, touch, pwd, test, env, tty, stty, date, ps and their
-like. Small answers, made at once."""
+"""Commands about files and the session: ls, mkdir, rm, touch, pwd, test, env, tty, stty, date, ps and their like.
+
+Small answers, made at once; what reads or writes the contents of files is in text_commands.py.
+"""
 
 from __future__ import annotations
 
@@ -93,9 +95,8 @@ def _names(process: Process, known: set[str]) -> list[str]:
 async def test(process: Process) -> int:
     """`test EXPRESSION` or `[ EXPRESSION ]`: 0 when it is true."""
     words = list(process.arguments)
-    if process.argv[0].endswith("["):
-        if not words or words.pop() != "]":
-            raise UsageError("missing ]")
+    if process.argv[0].endswith("[") and (not words or words.pop() != "]"):
+        raise UsageError("missing ]")
     return 0 if _true(process, words) else 1
 
 

@@ -208,8 +208,8 @@ class Shell:
 
     def _copy(self) -> Shell:
         copy = Shell(self._process, self._commands, self._positional)
-        copy._variables, copy._exported = dict(self._variables), set(self._exported)  # noqa: SLF001 -- a Shell as well
-        copy._directory, copy._status = self._directory, self._status  # noqa: SLF001 -- a Shell as well
+        copy._variables, copy._exported = dict(self._variables), set(self._exported)
+        copy._directory, copy._status = self._directory, self._status
         return copy
 
     def _expand(self, word: Word) -> list[str]:
