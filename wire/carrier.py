@@ -379,7 +379,7 @@ class Carrier:
             return 0
         return max(0, min(self._connection_window, self._stream_window()))
 
-    def wrap(self, payload: bytes | bytearray) -> bytes:
+    def wrap(self, payload: bytes) -> bytes:
         """Return `payload` as DATA frames of the tunnel. At most `sendable` bytes."""
         assert self._tunnel is not None
         assert len(payload) <= self.sendable

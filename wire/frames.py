@@ -19,7 +19,7 @@ skips kinds 64-127 (optional by definition) and refuses everything else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
@@ -330,7 +330,7 @@ def _frame(value: object) -> Frame | None:
     if of_session is not None and (exchange_id == 0) is not of_session:
         raise FrameError(f"frame kind {kind} with exchange {exchange_id}")
     for expected, element in zip(shape, value[2:], strict=False):
-        if type(element) is not expected or (expected is int and not 0 <= element <= MAX_OFFSET):
+        if type(element) is not expected or (type(element) is int and not 0 <= element <= MAX_OFFSET):
             raise FrameError(f"frame kind {kind} has an element of the wrong type")
     return build(value)
 
@@ -393,7 +393,7 @@ def _pairs(values: tuple[Any, ...]) -> Headers:
     return values
 
 
-_READERS: Final[dict[int, tuple[tuple[type, ...], bool | None, Any]]] = {
+_READERS: Final[dict[int, tuple[tuple[type, ...], bool | None, Callable[[tuple[Any, ...]], Frame]]]] = {
     # kind: element types after [kind, id]; must the id be 0 (True), not 0 (False), either (None); builder
     1: ((int, int, tuple, int, int, bytes), True, _hello),
     2: ((int, int, bytes, bytes, tuple, bytes, bytes, tuple, tuple), False, _open),

@@ -116,7 +116,7 @@ def response_end_to_end(headers: Headers, *, upgrade: bool = False) -> Headers:
 
 
 def trailers_end_to_end(trailers: Headers) -> Headers:
-    """Return what of an API server's trailers may cross. Framing and identity never stand in a trailer (RFC 9110 §6.5.1)."""
+    """Return what of an API server's trailers may cross: never framing, never identity (RFC 9110 §6.5.1)."""
     kept = response_end_to_end(trailers)
     return tuple(pair for pair in kept if canonical(pair[0]) not in _NEVER_A_TRAILER and not is_reserved(pair[0]))
 

@@ -35,7 +35,7 @@ RECORD_BYTES: Final = 16 * 1024
 
 YIELD_BYTES: Final = 64 * 1024
 YIELD_CALLS: Final = 16
-"""A peer that always has bytes ready may not keep the loop: with these a 10 ms heartbeat is late by far less than 50."""
+"""A peer that always has bytes ready may not keep the loop: a 10 ms heartbeat stays far less than 50 ms late."""
 
 NOTSENT_LOWAT_BYTES: Final = 128 * 1024
 """Unsent bytes the kernel takes for one socket. Without it a reader that stopped holds megabytes in the kernel."""
@@ -152,7 +152,7 @@ class TLSStream(trio.abc.HalfCloseableStream):
             waited = True
 
     def writable_now(self) -> bool:
-        """Tell whether the kernel would take bytes at once, so that a writer can choose its bytes as late as possible."""
+        """Tell whether the kernel would take bytes at once, so that a writer can choose them as late as possible."""
         return not self._closed and bool(self._poll.poll(0))
 
     async def wait_writable(self) -> None:

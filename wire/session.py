@@ -1,0 +1,460 @@
+"""One live tunnel session: the Trio driver of `connection.py`. The only module of wire that waits or asks the time.
+
+Three tasks: a reader, the one writer, and a pulse that notices a peer that went silent. Each accepted exchange runs in
+a task of the session's nursery, behind a barrier: its exception ends it alone. When the session ends, for whatever
+reason, every open exchange fails at once with `SessionLost`.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final, Protocol
+
+import trio
+
+from wire.carrier import AnswerReceived, Carrier, CarrierEnded, CarrierError, Payload, TunnelOpened
+from wire.connection import Connection, Flow, PeerEnded, ProtocolViolation
+from wire.credit import PROCESS_POOL, Pool
+from wire.exchange import Exchange, ExchangeReset, PeerStopped, SessionLost
+from wire.frames import Drain, Frame, Hello, Open, ResetCode
+from wire.heads import Identity, RequestHead
+
+__all__ = [
+    "Exchange",
+    "ExchangeReset",
+    "PeerStopped",
+    "Session",
+    "SessionDraining",
+    "SessionEnded",
+    "SessionFull",
+    "SessionLost",
+    "TunnelRefused",
+    "accept_session",
+    "dial_session",
+]
+
+SILENCE_SECONDS: Final = 10.0
+"""After this long without a byte we PING: shorter than any load balancer's idle limit."""
+
+DEATH_SECONDS: Final = 10.0
+"""How long the PING may stay unanswered. Any byte counts as life."""
+
+STALLED_WRITE_SECONDS: Final = 20.0
+"""A write that makes no progress for this long means the path is dead."""
+
+LATE_LOOP_SECONDS: Final = 2.0
+"""If our own loop was late by more, the silence may be our fault: the clock starts again."""
+
+PULSE_SECONDS: Final = 1.0
+MEASURE_SECONDS: Final = 30.0
+"""A busy session is never silent; its round trip is measured this often all the same."""
+
+GOODBYE_SECONDS: Final = 1.0
+"""How long the last RESET of a session may take to write."""
+
+_READ_BYTES: Final = 256 * 1024
+
+_log = logging.getLogger("fairlead.session")
+_process_pool = Pool(PROCESS_POOL)
+
+
+class SessionEnded(Exception):
+    """The session is over; the sentence says why."""
+
+
+class SessionDraining(Exception):
+    """The peer takes no new exchanges. Nothing was started."""
+
+
+class SessionFull(Exception):
+    """As many exchanges are open as the peer takes. Nothing was started."""
+
+
+class TunnelRefused(Exception):
+    """The appliance refused the tunnel, with an HTTP status and a sentence."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence or f"refused with status {status}")
+        self.status = status
+        self.sentence = sentence
+
+
+class ByteStream(Protocol):
+    """What a session needs of its transport: `wire.tls.TLSStream`, or a test's."""
+
+    async def read(self, max_bytes: int = ..., /) -> bytes: ...
+    async def write(self, data: bytes, /) -> None: ...
+    def writable_now(self) -> bool: ...
+    async def wait_writable(self) -> None: ...
+    def abort(self) -> None: ...
+
+
+class Session:
+    """Made by `dial_session` or `accept_session`; alive while `run` runs."""
+
+    def __init__(self, stream: ByteStream, carrier: Carrier, *, opener: bool, name: str) -> None:
+        self.id = secrets.token_hex(8)
+        self.connection = Connection(carrier, opener=opener, name=name.encode(), process_pool=_process_pool)
+        self._stream = stream
+        self._alive = True
+        self._now = trio.current_time()
+        self._heard = self._now
+        self._pinged: float | None = None
+        self._measured = self._now
+        self._write_began: float | None = None
+        self._wake = trio.Event()
+        self._writer_sleeps = False
+        self._silent = trio.Event()  # set when nothing waits to be written
+        self._accepted: list[Exchange] = []  # opened by the peer, not yet running
+        self._scope: trio.CancelScope | None = None
+        self._drain_deadline = float("inf")
+        self._on_drain: Callable[[], None] | None = None
+
+    # What others ask
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether exchanges can still move."""
+        return self._alive
+
+    @property
+    def in_flight(self) -> int:
+        """How many exchanges are open."""
+        return len(self.connection.flows)
+
+    @property
+    def draining(self) -> bool:
+        """Tell whether the peer takes no new exchanges."""
+        return self.connection.peer_drain_last is not None
+
+    @property
+    def peer(self) -> Hello:
+        """What the peer said of itself."""
+        peer = self.connection.peer
+        assert peer is not None, "a session has been greeted before anyone holds it"
+        return peer
+
+    @property
+    def round_trip_seconds(self) -> float | None:
+        """The smallest round trip seen."""
+        return self.connection.round_trip
+
+    def on_drain(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called once when the peer says DRAIN."""
+        self._on_drain = callback
+
+    def open(self, head: RequestHead, identity: Identity, *, has_body: bool, upgrade: bool = False) -> Exchange:
+        """Open an exchange.
+
+        Raises:
+            SessionLost: the session has ended.
+            SessionDraining: the peer is leaving.
+            SessionFull: too many exchanges are open.
+
+        """
+        if not self._alive:
+            raise SessionLost("the session has ended")
+        if not self.connection.may_open:
+            if self.draining:
+                raise SessionDraining("the peer takes no new exchanges")
+            raise SessionFull("too many exchanges are open on this session")
+        flow = self.connection.open(head, identity, has_body=has_body, upgrade=upgrade, now=self._now)
+        self.wake_writer()
+        return Exchange(self, flow, head, identity, has_body=has_body, upgrade=upgrade)
+
+    def drain(self, seconds: float) -> None:
+        """Take no new exchanges, let open ones end, and end the session after at most `seconds`."""
+        self.connection.drain()
+        self._drain_deadline = trio.current_time() + seconds
+        self.wake_writer()
+
+    def abort(self) -> None:
+        """End the session at once, without a word."""
+        self._alive = False
+        self._stream.abort()
+        if self._scope is not None:
+            self._scope.cancel()
+
+    # What exchanges ask
+
+    def wake_writer(self) -> None:
+        """Tell the writer that something waits."""
+        if self._writer_sleeps:
+            self._writer_sleeps = False
+            self._wake.set()
+
+    def consumed(self, flow: Flow, count: int) -> None:
+        """Give credit for bytes a consumer took."""
+        if self.connection.consumed(flow, count, self._now):
+            self.wake_writer()
+
+    # Running
+
+    async def greet(self, early: bytes) -> None:
+        """Exchange HELLOs. `early`: tunnel payload already read. The caller owns the deadline and the stream.
+
+        Raises:
+            SessionEnded: the peer hung up, or broke the protocol.
+
+        """
+        try:
+            self._take_in(lambda: self.connection.receive_payload(early, self._now))
+            await self._write_all()
+            while self.connection.peer is None:
+                self._hear(await _read(self._stream))
+        except trio.BrokenResourceError as error:
+            raise SessionEnded(f"the connection broke: {error}") from error
+        except SessionEnded:
+            with trio.move_on_after(GOODBYE_SECONDS), suppress(trio.BrokenResourceError):
+                await self._write_all()
+            raise
+
+    async def run(self, on_exchange: Callable[[Exchange], Awaitable[None]] | None = None) -> None:
+        """Run until the session ends.
+
+        Raises:
+            SessionEnded: always, except when cancelled; its sentence says why.
+
+        """
+        reason = "cancelled"
+        try:
+            async with trio.open_nursery() as nursery:
+                self._scope = nursery.cancel_scope
+                nursery.start_soon(self._write_forever)
+                nursery.start_soon(self._pulse)
+                self._measure(trio.current_time())
+                try:
+                    await self._read_forever(nursery, on_exchange)
+                except SessionEnded as ended:
+                    reason = str(ended)
+                self._lose(reason)
+                nursery.cancel_scope.cancel()
+        except* SessionEnded as group:
+            reason = _first_sentence(group)
+        finally:
+            self._lose(reason)
+            self._stream.abort()
+        raise SessionEnded(reason)
+
+    def _lose(self, reason: str) -> None:
+        self._alive = False
+        for flow in list(self.connection.flows.values()):
+            flow.window.close()
+            if flow.owner is not None:
+                flow.owner.fail(SessionLost(f"the tunnel session ended: {reason}"))
+        self.connection.flows.clear()
+
+    async def _read_forever(
+        self, nursery: trio.Nursery, on_exchange: Callable[[Exchange], Awaitable[None]] | None
+    ) -> None:
+        while True:
+            for exchange in self._accepted:
+                if on_exchange is None:
+                    exchange.reset(ResetCode.PROTOCOL, "this end accepts no exchanges")
+                else:
+                    nursery.start_soon(self._accept, exchange, on_exchange)
+            self._accepted.clear()
+            data = await _read(self._stream)
+            try:
+                self._hear(data)
+            except SessionEnded:
+                await self._say_goodbye()
+                raise
+
+    def _hear(self, data: bytes) -> None:
+        """Hand on what the peer says."""
+        self._now = self._heard = trio.current_time()
+        self._pinged = None
+        self._take_in(lambda: self.connection.receive(data, self._now))
+        if self.connection.wants_write:
+            self.wake_writer()
+
+    def _take_in(self, receive: Callable[[], list[tuple[Flow | None, Frame]]]) -> None:
+        try:
+            said = receive()
+        except ProtocolViolation as error:
+            self.connection.end(ResetCode.PROTOCOL, str(error).encode())
+            raise SessionEnded(f"the peer broke the protocol: {error}") from error
+        except PeerEnded as error:
+            raise SessionEnded(str(error)) from error
+        for flow, frame in said:
+            if flow is None:
+                if type(frame) is Drain and self._on_drain is not None:
+                    self._on_drain()
+            elif type(frame) is Open:
+                self._accepted.append(Exchange.accepted(self, flow, frame))
+            else:
+                flow.owner.on_frame(frame)
+
+    async def _accept(self, exchange: Exchange, on_exchange: Callable[[Exchange], Awaitable[None]]) -> None:
+        """Run one accepted exchange; the barrier of its exceptions."""
+        try:
+            await on_exchange(exchange)
+        except Exception:  # noqa: BLE001 # the barrier: a defect in one exchange must not reach its neighbours
+            _log.exception("an exchange failed by a defect of ours", extra={"exchange": exchange.id})
+            exchange.reset(ResetCode.INTERNAL, "the agent met a defect of its own")
+        finally:
+            exchange.close()
+
+    async def _write_forever(self) -> None:
+        while True:
+            while not self.connection.wants_write:
+                if self._drained():
+                    raise SessionEnded("drained")
+                self._silent.set()
+                self._wake = trio.Event()
+                self._writer_sleeps = True
+                await self._wake.wait()
+            try:
+                await self._write_all()
+            except trio.BrokenResourceError as error:
+                raise SessionEnded(f"the connection broke: {error}") from error
+            except trio.ClosedResourceError as error:
+                raise SessionEnded("the session was closed") from error
+
+    async def _write_all(self) -> None:
+        """Write until nothing waits. Frames are chosen as late as the kernel allows."""
+        stream, connection = self._stream, self.connection
+        while connection.wants_write:
+            if not stream.writable_now():
+                self._write_began = self._write_began or trio.current_time()
+                await stream.wait_writable()
+            batch, spoke = connection.take()
+            if batch:
+                self._write_began = trio.current_time()
+                await stream.write(batch)
+                self._write_began = None
+            for lane in spoke:
+                if lane.owner is not None:
+                    lane.owner.on_room()
+
+    async def _say_goodbye(self) -> None:
+        self._silent = trio.Event()
+        self.wake_writer()
+        with trio.move_on_after(GOODBYE_SECONDS):
+            await self._silent.wait()
+
+    def _drained(self) -> bool:
+        return self._drain_deadline != float("inf") and not self.connection.flows
+
+    async def _pulse(self) -> None:
+        """Notice a peer that is silent, a write that is stuck, and the end of a drain."""
+        expected = trio.current_time() + PULSE_SECONDS
+        while True:
+            await trio.sleep_until(expected)
+            now = trio.current_time()
+            if now - expected > LATE_LOOP_SECONDS:
+                self._heard = now
+                self._pinged = None
+                if self._write_began is not None:
+                    self._write_began = now
+            expected = now + PULSE_SECONDS
+            self._check_life(now)
+            if now >= self._drain_deadline:
+                raise SessionEnded("drained at its deadline")
+            if self._drained():
+                self.wake_writer()
+
+    def _check_life(self, now: float) -> None:
+        if self._write_began is not None and now - self._write_began >= STALLED_WRITE_SECONDS:
+            raise SessionEnded(f"no byte could be written for {STALLED_WRITE_SECONDS:.0f} s")
+        if self._pinged is not None:
+            if now - self._pinged >= DEATH_SECONDS:
+                raise SessionEnded(f"the peer has been silent for {now - self._heard:.0f} s")
+        elif now - self._heard >= SILENCE_SECONDS:
+            self._pinged = now
+            self._measure(now)
+        elif now - self._measured >= MEASURE_SECONDS:
+            self._measure(now)
+
+    def _measure(self, now: float) -> None:
+        self._measured = now
+        self.connection.ping(secrets.token_bytes(8), now)
+        self.wake_writer()
+
+
+def _first_sentence(group: BaseExceptionGroup[SessionEnded]) -> str:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            return _first_sentence(error)
+        return str(error)
+    return "ended"
+
+
+async def dial_session(stream: ByteStream, authority: bytes, name: str) -> Session:
+    """Agent: ask for the tunnel over a fresh TLS connection, and greet. The caller owns the deadline (10 s).
+
+    Raises:
+        TunnelRefused: the appliance said no.
+        SessionEnded: it hung up, or broke the protocol.
+
+    """
+    carrier = Carrier(client=True)
+    carrier.request_tunnel(authority)
+    session = Session(stream, carrier, opener=False, name=name)
+    early: list[bytes] = []
+    await _write_own(stream, carrier)
+    while True:
+        data = await _read(stream)
+        try:
+            events = carrier.receive(data)
+        except CarrierError as error:
+            raise SessionEnded(f"the appliance broke HTTP/2: {error}") from error
+        opened = False
+        for event in events:
+            match event:
+                case TunnelOpened():
+                    opened = True
+                case AnswerReceived():
+                    raise TunnelRefused(event.status, event.body.decode("utf-8", "replace"))
+                case CarrierEnded():
+                    raise SessionEnded(event.reason)
+                case Payload():
+                    early.append(event.data)
+                case _:
+                    raise SessionEnded("the appliance made a request of its own")
+        await _write_own(stream, carrier)
+        if opened:
+            await session.greet(b"".join(early))
+            return session
+
+
+async def accept_session(
+    stream: ByteStream, carrier: Carrier, stream_id: int, name: str, early: bytes = b""
+) -> Session:
+    """Appliance: accept the tunnel that `carrier` was asked for, and greet. The caller owns the deadline (10 s).
+
+    `early`: tunnel payload that came in the same read as the request.
+
+    Raises:
+        SessionEnded: the agent hung up, or broke the protocol.
+
+    """
+    carrier.accept_tunnel(stream_id)
+    session = Session(stream, carrier, opener=True, name=name)
+    await session.greet(early)
+    return session
+
+
+async def _write_own(stream: ByteStream, carrier: Carrier) -> None:
+    data = carrier.take()
+    if data:
+        try:
+            await stream.write(data)
+        except trio.BrokenResourceError as error:
+            raise SessionEnded(f"the connection broke: {error}") from error
+
+
+async def _read(stream: ByteStream) -> bytes:
+    try:
+        data = await stream.read(_READ_BYTES)
+    except trio.BrokenResourceError as error:
+        raise SessionEnded(f"the connection broke: {error}") from error
+    except trio.ClosedResourceError as error:
+        raise SessionEnded("the session was closed") from error
+    if not data:
+        raise SessionEnded("the peer closed the connection")
+    return data
