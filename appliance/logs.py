@@ -8,8 +8,6 @@ they are not the audit trail, of which `audit_line` shows a copy.
 
 from __future__ import annotations
 
-import dataclasses
-import enum
 import logging
 import re
 import sys
@@ -17,6 +15,8 @@ from collections.abc import MutableMapping
 from typing import Any, TextIO
 
 import structlog
+
+from appliance.core.events import NAMES, AuditEvent
 
 MAX_VALUE_CHARS = 2048  # a peer's text may be long; a log line need not be
 
@@ -26,6 +26,7 @@ _SECRET_FORMS = re.compile(
     r"eyJ[\w-]{8,}\.[\w-]{8,}(\.[\w-]*)?|bearer\s+\S{12,}|flm_[\w-]{16,}|-----BEGIN[^-]*PRIVATE KEY-----", re.IGNORECASE
 )
 _BLANK = "[removed]"
+_LINE_NAMES = {"time": "time_us", "duration": "duration_us"}  # units last, as everywhere a number leaves the process
 
 
 def configure(level: str, form: str, stream: TextIO | None = None) -> None:
@@ -73,22 +74,16 @@ def without_secrets(_logger: Any, _name: str, line: MutableMapping[str, Any]) ->
     return line
 
 
-def audit_line(event: Any, *, refused_only: bool) -> None:
+def audit_line(event: AuditEvent, *, refused_only: bool) -> None:
     """Show one audit event as a log line. A copy for people: the ledger, not this line, is the record."""
-    fields = {name: value for name, value in _flat(event).items() if value not in {None, "", ()}}
-    refused = fields.get("outcome") == "denied"
-    if refused_only and not refused:
+    if refused_only and not event.warning:
         return
-    log = structlog.get_logger().bind(kind="audit", **fields)
-    (log.warning if refused else log.info)("refused" if refused else "audit")
-
-
-def _flat(event: Any) -> dict[str, Any]:
-    """An event's fields as plain values."""
-    found: dict[str, Any] = {}
-    for field in dataclasses.fields(event):
-        value = getattr(event, field.name)
-        found["event_" + field.name if field.name in {"event", "level", "kind", "timestamp"} else field.name] = (
-            value.value if isinstance(value, enum.Enum) else value
-        )
-    return found
+    fields: dict[str, Any] = {
+        _LINE_NAMES.get(name, name): value for name, value in zip(event._fields, event, strict=True) if value
+    }
+    fields["type"] = NAMES[event.type]
+    fields["code_of_event"] = event.type.value
+    if event.details:
+        fields["details"] = dict(event.details)
+    log = structlog.get_logger()
+    (log.warning if event.warning else log.info)(fields.pop("type"), kind="audit", **fields)

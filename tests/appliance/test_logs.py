@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import enum
 import io
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 import structlog
 
 from appliance import logs
-
-
-class Outcome(enum.StrEnum):
-    ALLOWED = "allowed"
-    DENIED = "denied"
-
-
-@dataclass(frozen=True)
-class Event:
-    outcome: Outcome
-    verb: str = "get"
-    groups: tuple[str, ...] = ()
+from appliance.core.events import AuditEvent, EventType
 
 
 @pytest.fixture
@@ -85,10 +72,14 @@ def test_an_exception_is_part_of_its_line(out: io.StringIO) -> None:
 
 
 def test_audit_events_are_lines_of_their_own_kind(out: io.StringIO) -> None:
-    logs.audit_line(Event(Outcome.ALLOWED), refused_only=True)
-    logs.audit_line(Event(Outcome.DENIED), refused_only=True)
-    logs.audit_line(Event(Outcome.ALLOWED, groups=("toy:admins",)), refused_only=False)
+    allowed = AuditEvent(1, EventType.PROXY_CLOSED, verb="get", groups=("toy:admins",), duration=1500)
+    denied = AuditEvent(1, EventType.PROXY_DENIED, verb="delete", details=(("reason", "no role"),))
+    logs.audit_line(allowed, refused_only=True)
+    logs.audit_line(denied, refused_only=True)
+    logs.audit_line(allowed, refused_only=False)
 
-    refused, allowed = lines(out)
-    assert (refused["kind"], refused["outcome"], refused["level"]) == ("audit", "denied", "warning")
-    assert (allowed["kind"], allowed["groups"], allowed["level"]) == ("audit", ["toy:admins"], "info")
+    first, second = lines(out)
+    assert (first["kind"], first["event"], first["level"]) == ("audit", "proxy.access_denied", "warning")
+    assert first["details"] == {"reason": "no role"}
+    assert (second["event"], second["level"], second["duration_us"]) == ("proxy.request", "info", 1500)
+    assert second["groups"] == ["toy:admins"]

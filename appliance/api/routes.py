@@ -1,0 +1,76 @@
+"""What a route of the admin API is, and the rule that none exists without a permission.
+
+A route is a value: method, path, permissions, the form of its body, and the function that answers. What always holds:
+`checked` refuses a table in which a route declares no permission, so the appliance does not start with an open door;
+the edge (`app`) asks for every declared permission before the answering function runs, and that function cannot be
+reached any other way. Answering functions parse nothing and render nothing: they get a `Call` and return an `Answer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from appliance.api.bodies import Field
+from appliance.core.people import Machine
+from appliance.core.roles import Permission
+
+if TYPE_CHECKING:
+    from appliance.api.parts import Parts
+
+PREFIX = "/fairlead/v1"
+
+
+class UndeclaredRouteError(Exception):
+    """A route has no permission: our own mistake, and a reason not to start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One authenticated, permitted and well-formed call."""
+
+    parts: Parts
+    caller: Machine
+    permissions: frozenset[Permission]
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    body: Mapping[str, Any]
+    correlation_id: str
+    client_address: str
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status and JSON body; None: no body."""
+
+    status: int
+    body: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`path` is below PREFIX, with `<name>` for a parameter. All of `permissions` are needed."""
+
+    method: str
+    path: str
+    permissions: tuple[Permission, ...]
+    answer: Callable[[Call], Awaitable[Answer]]
+    body: tuple[Field, ...] | None = None
+    query: frozenset[str] = field(default_factory=frozenset)
+
+
+def checked(routes: Sequence[Route]) -> tuple[Route, ...]:
+    """The same routes, if each declares a permission and none stands twice."""
+    seen: set[tuple[str, str]] = set()
+    for route in routes:
+        name = f"{route.method} {PREFIX}/{route.path}"
+        if not route.permissions or not all(isinstance(it, Permission) for it in route.permissions):
+            raise UndeclaredRouteError(f"The route {name} declares no permission.")
+        if (route.method, route.path) in seen:
+            raise UndeclaredRouteError(f"The route {name} stands twice.")
+        if route.body is not None and route.method not in {"POST", "PUT", "PATCH"}:
+            raise UndeclaredRouteError(f"The route {name} takes a body that its method does not have.")
+        seen.add((route.method, route.path))
+    return tuple(routes)
