@@ -1,0 +1,118 @@
+"""What is recorded: the closed list of audit events and the one record that carries each.
+
+A record is an immutable tuple, cheap enough for the hot path: nothing is rendered when it is made. It never holds a
+body, a Secret's value, a query value other than exec's command, or a token. New fields go at the end, with a default,
+and an event's code is never given another meaning.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class EventType(StrEnum):
+    """The codes. The letter at the end is the severity: I for information, W for warning."""
+
+    CREDENTIAL_ISSUED = "CCR001I"
+    CREDENTIAL_REVOKED = "CCR002I"
+    CREDENTIAL_REVOKE_DENIED = "CCR003W"
+    CREDENTIAL_ISSUE_FAILED = "CCR004W"
+    CLUSTER_REGISTERED = "CCL001I"
+    CLUSTER_CONNECTED = "CCL002I"
+    CLUSTER_DISCONNECTED = "CCL003W"
+    CLUSTER_DELETED = "CCL004I"
+    CLUSTER_UPDATED = "CCL005I"
+    ROLE_CREATED = "CRL001I"
+    ROLE_UPDATED = "CRL002I"
+    ROLE_DELETED = "CRL003I"
+    PERSON_SYNCED = "CUA001I"
+    ROLE_ASSIGNED = "CUA002I"
+    ROLE_UNASSIGNED = "CUA003I"
+    PERSON_CREATED = "CUA004I"
+    PERSON_DISABLED = "CUA005I"
+    PERSON_ENABLED = "CUA006I"
+    MACHINE_CREATED = "CUA007I"
+    MACHINE_DELETED = "CUA008I"
+    API_DENIED = "CUA009W"
+    AGENT_AUTH_FAILED = "CAG001W"
+    AGENT_ENROLLED = "CAG002I"
+    AGENT_RENEWED = "CAG003I"
+    PROXY_CLOSED = "CPR001I"
+    PROXY_DENIED = "CPR002W"
+    PROXY_OPENED = "CPR003I"
+    PROXY_DISCOVERY = "CPR004I"
+    APPLIANCE_STARTED = "CSY001I"
+    APPLIANCE_STOPPED = "CSY002I"
+
+
+NAMES: dict[EventType, str] = {
+    EventType.CREDENTIAL_ISSUED: "credential.issued",
+    EventType.CREDENTIAL_REVOKED: "credential.revoked",
+    EventType.CREDENTIAL_REVOKE_DENIED: "credential.revoke_denied",
+    EventType.CREDENTIAL_ISSUE_FAILED: "credential.issue_failed",
+    EventType.CLUSTER_REGISTERED: "cluster.registered",
+    EventType.CLUSTER_CONNECTED: "cluster.connected",
+    EventType.CLUSTER_DISCONNECTED: "cluster.disconnected",
+    EventType.CLUSTER_DELETED: "cluster.deleted",
+    EventType.CLUSTER_UPDATED: "cluster.updated",
+    EventType.ROLE_CREATED: "role.created",
+    EventType.ROLE_UPDATED: "role.updated",
+    EventType.ROLE_DELETED: "role.deleted",
+    EventType.PERSON_SYNCED: "user.synced",
+    EventType.ROLE_ASSIGNED: "user.role_assigned",
+    EventType.ROLE_UNASSIGNED: "user.role_unassigned",
+    EventType.PERSON_CREATED: "user.created",
+    EventType.PERSON_DISABLED: "user.disabled",
+    EventType.PERSON_ENABLED: "user.enabled",
+    EventType.MACHINE_CREATED: "machine.created",
+    EventType.MACHINE_DELETED: "machine.deleted",
+    EventType.API_DENIED: "api.access_denied",
+    EventType.AGENT_AUTH_FAILED: "agent.auth_failed",
+    EventType.AGENT_ENROLLED: "agent.enrolled",
+    EventType.AGENT_RENEWED: "agent.renewed",
+    EventType.PROXY_CLOSED: "proxy.request",
+    EventType.PROXY_DENIED: "proxy.access_denied",
+    EventType.PROXY_OPENED: "proxy.opened",
+    EventType.PROXY_DISCOVERY: "proxy.discovery",
+    EventType.APPLIANCE_STARTED: "appliance.started",
+    EventType.APPLIANCE_STOPPED: "appliance.stopped",
+}
+
+
+class AuditEvent(NamedTuple):
+    """One record. Empty fields are left out where it is kept. Times and durations are microseconds."""
+
+    time: int
+    type: EventType
+    actor_id: str = ""  # person or machine id
+    actor: str = ""  # the name it acted under
+    client_address: str = ""
+    cluster_id: str = ""
+    cluster: str = ""
+    namespace: str = ""
+    verb: str = ""
+    api_group: str = ""
+    resource: str = ""
+    name: str = ""
+    subresource: str = ""
+    path: str = ""  # of a non-resource request, without its query
+    status: int = 0  # as answered to the client; 0: no answer was begun
+    code: str = ""  # the problem's code, when it was ours
+    bytes_in: int = 0
+    bytes_out: int = 0
+    duration: int = 0
+    correlation_id: str = ""  # joins `opened` and `closed`
+    credential_id: str = ""
+    binding_ids: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()  # as sent
+    rule: str = ""  # what decided
+    kubectl_session: str = ""
+    command: tuple[str, ...] = ()  # exec's argv
+    retry_of: str = ""  # correlation id of the denied try this one repeats
+    counted: int = 0  # of requests counted in one record
+    details: tuple[tuple[str, str], ...] = ()  # of administrative events: what was changed, to what
+
+    @property
+    def warning(self) -> bool:
+        return self.type.endswith("W")

@@ -1,0 +1,238 @@
+"""The closed catalogue of what can go wrong for a caller: code, status, and a sentence that says what to do next.
+
+Every refusal a user, an agent or an API client sees is one of these codes. A problem is a value; `ProblemError`
+carries it where raising reads better (the admin API). The sentences stand here and nowhere else, so that one reading
+shows whether each names the next step. No rendering: text, `Status` and problem+json are made at the edge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+MAX_META_CHARS = 256  # one header line each; a longer value would be cut by proxies on the way
+
+
+class Code(StrEnum):
+    """Stable: a code is never renamed and never given a second meaning."""
+
+    # Who is asking
+    AUTHENTICATION_REQUIRED = "AUTHENTICATION_REQUIRED"
+    INVALID_TOKEN = "INVALID_TOKEN"  # noqa: S105 -- the name of an error
+    CREDENTIAL_EXPIRED = "CREDENTIAL_EXPIRED"
+    CREDENTIAL_REVOKED = "CREDENTIAL_REVOKED"
+    PERSON_DISABLED = "PERSON_DISABLED"
+    # What may they
+    CLUSTER_MISMATCH = "CLUSTER_MISMATCH"
+    NO_ROLE_ASSIGNMENT = "NO_ROLE_ASSIGNMENT"
+    FORBIDDEN = "FORBIDDEN"
+    NAMESPACE_FORBIDDEN = "NAMESPACE_FORBIDDEN"
+    RESERVED_IDENTITY = "RESERVED_IDENTITY"
+    ESCALATION_FORBIDDEN = "ESCALATION_FORBIDDEN"
+    # What they sent
+    BAD_REQUEST = "BAD_REQUEST"
+    RESERVED_HEADER = "RESERVED_HEADER"
+    WRONG_SERVER_PATH = "WRONG_SERVER_PATH"
+    EXPECTATION_FAILED = "EXPECTATION_FAILED"
+    PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
+    REQUEST_TIMEOUT = "REQUEST_TIMEOUT"
+    HEADERS_TOO_LARGE = "HEADERS_TOO_LARGE"
+    VALIDATION_ERROR = "VALIDATION_ERROR"
+    ROUTE_NOT_FOUND = "ROUTE_NOT_FOUND"
+    METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
+    # What does not exist, or exists already
+    CLUSTER_NOT_FOUND = "CLUSTER_NOT_FOUND"
+    USER_NOT_FOUND = "USER_NOT_FOUND"
+    ROLE_NOT_FOUND = "ROLE_NOT_FOUND"
+    ASSIGNMENT_NOT_FOUND = "ASSIGNMENT_NOT_FOUND"
+    CREDENTIAL_NOT_FOUND = "CREDENTIAL_NOT_FOUND"
+    MACHINE_NOT_FOUND = "MACHINE_NOT_FOUND"
+    AUDIT_EVENT_NOT_FOUND = "AUDIT_EVENT_NOT_FOUND"
+    DUPLICATE_CLUSTER_NAME = "DUPLICATE_CLUSTER_NAME"
+    DUPLICATE_ROLE_NAME = "DUPLICATE_ROLE_NAME"
+    DUPLICATE_USER_NAME = "DUPLICATE_USER_NAME"
+    DUPLICATE_MACHINE_NAME = "DUPLICATE_MACHINE_NAME"
+    ROLE_IN_USE = "ROLE_IN_USE"
+    INVALID_BOOTSTRAP_TOKEN = "INVALID_BOOTSTRAP_TOKEN"  # noqa: S105 -- the name of an error
+    # Too much
+    RATE_LIMITED = "RATE_LIMITED"
+    TOO_MANY_STREAMS = "TOO_MANY_STREAMS"
+    # On the way to the cluster
+    AGENT_NOT_CONNECTED = "AGENT_NOT_CONNECTED"
+    AGENT_REFUSED = "AGENT_REFUSED"
+    AGENT_CREDENTIAL_REFUSED = "AGENT_CREDENTIAL_REFUSED"
+    TUNNEL_BUSY = "TUNNEL_BUSY"
+    TUNNEL_LOST = "TUNNEL_LOST"
+    UPSTREAM_UNREACHABLE = "UPSTREAM_UNREACHABLE"
+    UPSTREAM_TLS_FAILED = "UPSTREAM_TLS_FAILED"
+    UPSTREAM_TIMEOUT = "UPSTREAM_TIMEOUT"
+    UPSTREAM_LOST = "UPSTREAM_LOST"
+    # Ourselves
+    AUDIT_UNAVAILABLE = "AUDIT_UNAVAILABLE"
+    STORE_STALE = "STORE_STALE"
+    SHUTTING_DOWN = "SHUTTING_DOWN"
+    INTERNAL_ERROR = "INTERNAL_ERROR"
+
+
+CATALOGUE: dict[Code, tuple[int, str]] = {
+    Code.AUTHENTICATION_REQUIRED: (
+        401,
+        "No credential was sent. Sign in again and use the kubeconfig you get, or ask your administrator for one.",
+    ),
+    Code.INVALID_TOKEN: (
+        401,
+        "The token is not one this appliance accepts: {detail}. Get a new kubeconfig credential and try again.",
+    ),
+    Code.CREDENTIAL_EXPIRED: (401, "Your kubeconfig credential expired at {expired_at}. Get a new one and try again."),
+    Code.CREDENTIAL_REVOKED: (401, "Your kubeconfig credential was revoked. Get a new one, or ask your administrator."),
+    Code.PERSON_DISABLED: (403, "Your account is disabled. Ask your administrator to enable it."),
+    Code.CLUSTER_MISMATCH: (
+        403,
+        "This kubeconfig credential is for another cluster. Get one for cluster {cluster}, or switch context.",
+    ),
+    Code.NO_ROLE_ASSIGNMENT: (
+        403,
+        "You have no role on cluster {cluster}. Ask your administrator for one; nothing else needs to change.",
+    ),
+    Code.FORBIDDEN: (
+        403,
+        "You may not {action} on cluster {cluster}. Ask your administrator for a role that allows it.",
+    ),
+    Code.NAMESPACE_FORBIDDEN: (
+        403,
+        "Your access to cluster {cluster} is limited to {namespaces}. Name one of them, for example with: -n {example}",
+    ),
+    Code.RESERVED_IDENTITY: (
+        403,
+        (
+            "The name or a group of this account is reserved for Kubernetes itself ({detail}). Ask your administrator "
+            "to rename it."
+        ),
+    ),
+    Code.ESCALATION_FORBIDDEN: (
+        403,
+        "You cannot give what you do not hold: {detail}. Ask someone who holds it, or who may escalate roles.",
+    ),
+    Code.BAD_REQUEST: (400, "The request is not well formed: {detail}. Correct it and send it again."),
+    Code.RESERVED_HEADER: (
+        400,
+        (
+            "The header {header} is reserved: identity comes from your credential. Remove it (kubectl: drop --as, "
+            "--as-group and --as-uid)."
+        ),
+    ),
+    Code.WRONG_SERVER_PATH: (
+        403,
+        (
+            "A kubeconfig credential is only good below {path}, and this request is not. Use `kubectl get --raw "
+            "{path}/...` with the whole path, or `kubectl proxy --append-server-path`."
+        ),
+    ),
+    Code.EXPECTATION_FAILED: (417, "Only `Expect: 100-continue` is understood. Send the request without that header."),
+    Code.PAYLOAD_TOO_LARGE: (413, "The body is larger than {limit}. Send less in one request."),
+    Code.REQUEST_TIMEOUT: (408, "The request did not arrive in time. Check the connection and send it again."),
+    Code.HEADERS_TOO_LARGE: (431, "The request's headers are too large. Remove those that are not needed."),
+    Code.VALIDATION_ERROR: (422, "{field}: {detail}."),
+    Code.ROUTE_NOT_FOUND: (404, "There is nothing at this path. Check it against the API reference."),
+    Code.METHOD_NOT_ALLOWED: (405, "This path does not take that method. Check it against the API reference."),
+    Code.CLUSTER_NOT_FOUND: (404, "There is no cluster {cluster}. Check the name, or get a new kubeconfig."),
+    Code.USER_NOT_FOUND: (404, "There is no such person. List the people to see who is known."),
+    Code.ROLE_NOT_FOUND: (404, "There is no such role. List the roles to see their ids."),
+    Code.ASSIGNMENT_NOT_FOUND: (404, "There is no such binding. List the bindings to see their ids."),
+    Code.CREDENTIAL_NOT_FOUND: (404, "There is no such credential; it may have expired. Nothing needs to be done."),
+    Code.MACHINE_NOT_FOUND: (404, "There is no such machine. List the machines to see their ids."),
+    Code.AUDIT_EVENT_NOT_FOUND: (404, "There is no such audit record. It may have been cut by the retention limit."),
+    Code.DUPLICATE_CLUSTER_NAME: (409, "A cluster of the name {name} exists. Choose another name."),
+    Code.DUPLICATE_ROLE_NAME: (409, "A role of the name {name} exists. Choose another name."),
+    Code.DUPLICATE_USER_NAME: (409, "A person of the name {name} exists. Choose another name."),
+    Code.DUPLICATE_MACHINE_NAME: (409, "A machine of the name {name} exists. Choose another name."),
+    Code.ROLE_IN_USE: (409, "The role is used by {count} bindings. Remove those first."),
+    Code.INVALID_BOOTSTRAP_TOKEN: (
+        401,
+        "The bootstrap token is unknown, spent or expired. Make a new bundle for the cluster and install it.",
+    ),
+    Code.RATE_LIMITED: (429, "Too many requests. Wait {seconds} s and try again."),
+    Code.TOO_MANY_STREAMS: (
+        429,
+        "You have {limit} requests open on this cluster, the most allowed. Close some and try again.",
+    ),
+    Code.AGENT_NOT_CONNECTED: (
+        502,
+        "The agent of cluster {cluster} is not connected. Check that its pod runs and can reach the appliance.",
+    ),
+    Code.AGENT_REFUSED: (
+        403,
+        "The owner of cluster {cluster} does not allow this: {detail}. Ask them to change its guard.",
+    ),
+    Code.AGENT_CREDENTIAL_REFUSED: (
+        502,
+        "The API server of cluster {cluster} refused the agent itself. Its owner should check the service account.",
+    ),
+    Code.TUNNEL_BUSY: (503, "The tunnel to cluster {cluster} is full. Nothing was started; try again in a moment."),
+    Code.TUNNEL_LOST: (
+        502,
+        "The tunnel to cluster {cluster} broke. The request may have been carried out: look before you repeat it.",
+    ),
+    Code.UPSTREAM_UNREACHABLE: (
+        502,
+        "The agent cannot reach the API server of cluster {cluster}. Nothing was started; check the API server.",
+    ),
+    Code.UPSTREAM_TLS_FAILED: (
+        502,
+        "The agent does not trust the certificate of the API server of cluster {cluster}. Check the agent's CA file.",
+    ),
+    Code.UPSTREAM_TIMEOUT: (504, "The API server of cluster {cluster} did not answer in time. Try again."),
+    Code.UPSTREAM_LOST: (
+        502,
+        (
+            "The API server of cluster {cluster} closed the connection. The request may have been carried out: look "
+            "before you repeat it."
+        ),
+    ),
+    Code.AUDIT_UNAVAILABLE: (
+        503,
+        "The audit record cannot be kept, so nothing was started. Try again; the appliance's log says why.",
+    ),
+    Code.STORE_STALE: (
+        503,
+        ("The appliance cannot read its store, so nothing was started. Try again; the appliance's log says why."),
+    ),
+    Code.SHUTTING_DOWN: (503, "The appliance is stopping. Try again in a moment."),
+    Code.INTERNAL_ERROR: (500, "Something went wrong in the appliance. Give your administrator the correlation id."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One refusal. `meta` becomes header lines and JSON members; `retry_after` is whole seconds, at least 1."""
+
+    code: Code
+    message: str
+    meta: tuple[tuple[str, str], ...] = ()
+    retry_after: int | None = None
+
+    @property
+    def status(self) -> int:
+        return CATALOGUE[self.code][0]
+
+
+class ProblemError(Exception):
+    """Raised where a problem ends a call; the edge renders `problem`."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(f"{problem.code}: {problem.message}")
+        self.problem = problem
+
+
+def problem(
+    code: Code, /, *, meta: tuple[tuple[str, str], ...] = (), retry_after: int | None = None, **words: object
+) -> Problem:
+    """The catalogue's sentence for `code` with its words filled in; a missing word is our bug and raises KeyError."""
+    sentence = CATALOGUE[code][1].format_map({name: _plain(str(word)) for name, word in words.items()})
+    shown = tuple((name, _plain(value)[:MAX_META_CHARS]) for name, value in meta)
+    return Problem(code, sentence, shown, retry_after)
+
+
+def _plain(text: str) -> str:
+    """No control character leaves through an error: it would split a header or move a terminal's cursor."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)

@@ -1,0 +1,141 @@
+"""The configuration in memory: what authentication, admission and decision read.
+
+One entity is replaced or removed at a time, in the order of the change feed, from one thread; nobody else writes.
+`version` rises with every change, and everything remembered from the old state is forgotten then. No I/O: the store
+fills it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from appliance.core.clusters import AgentCertificate, Cluster
+from appliance.core.people import Machine, Person
+from appliance.core.roles import Binding, Role, Subject, SubjectKind
+
+
+class Entity(StrEnum):
+    """What the change feed speaks of."""
+
+    CLUSTER = "cluster"
+    PERSON = "person"
+    MACHINE = "machine"
+    ROLE = "role"
+    BINDING = "binding"
+    REVOCATION = "revocation"
+    AGENT_CERTIFICATE = "agent_certificate"
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """A credential that is refused. The row lives until the token would have expired, whatever else is deleted."""
+
+    credential_id: str
+    expires_at: int
+    revoked_at: int
+    reason: str = ""
+
+
+class Snapshot:
+    """Every configuration entity by id, with the look-ups the hot path needs."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.clusters: dict[str, Cluster] = {}
+        self.cluster_by_name: dict[str, Cluster] = {}
+        self.people: dict[str, Person] = {}
+        self.person_by_name: dict[str, Person] = {}
+        self.person_by_subject: dict[tuple[str, str], Person] = {}
+        self.machines: dict[str, Machine] = {}
+        self.machines_by_token_hash: dict[str, Machine] = {}
+        self.roles: dict[str, Role] = {}
+        self.role_by_name: dict[str, Role] = {}
+        self.bindings: dict[str, Binding] = {}
+        self.revocations: dict[str, Revocation] = {}
+        self.serials: dict[str, AgentCertificate] = {}
+        self.memory: dict[Any, Any] = {}  # what `decision` worked out from this very version
+        self._bindings_by_subject: dict[Subject, dict[str, Binding]] = {}
+
+    def put(self, entity: Entity, identity: str, value: Any) -> None:
+        """The entity is now `value`; None: it is gone."""
+        self.version += 1
+        self.memory.clear()
+        match entity:
+            case Entity.CLUSTER:
+                _replace(self.clusters, identity, value, (self.cluster_by_name, lambda it: it.name))
+            case Entity.PERSON:
+                _replace(
+                    self.people,
+                    identity,
+                    value,
+                    (self.person_by_name, lambda it: it.name),
+                    (self.person_by_subject, lambda it: (it.issuer, it.subject)),
+                )
+            case Entity.MACHINE:
+                _replace(self.machines, identity, value, (self.machines_by_token_hash, lambda it: it.token_sha256))
+            case Entity.ROLE:
+                _replace(self.roles, identity, value, (self.role_by_name, lambda it: it.name))
+            case Entity.BINDING:
+                self._put_binding(identity, value)
+            case Entity.REVOCATION:
+                _replace(self.revocations, identity, value)
+            case Entity.AGENT_CERTIFICATE:
+                _replace(self.serials, identity, value)
+
+    def cluster(self, name_or_id: str) -> Cluster | None:
+        """By id, else by name: the two forms a URL may name a cluster in. Ids hold an underscore, names never do."""
+        return self.clusters.get(name_or_id) or self.cluster_by_name.get(name_or_id)
+
+    def revoked(self, credential_id: str) -> bool:
+        return credential_id in self.revocations
+
+    def bindings_of(self, subject: Subject) -> tuple[Binding, ...]:
+        """The bindings that name exactly this subject, by id."""
+        found = self._bindings_by_subject.get(subject, {})
+        return tuple(found[identity] for identity in sorted(found))
+
+    def bindings_of_person(self, person: Person) -> tuple[Binding, ...]:
+        """The bindings that name the person or one of their groups."""
+        subjects = [Subject(SubjectKind.PERSON, person.id)]
+        if person.issuer:
+            subjects += [Subject(SubjectKind.GROUP, group, person.issuer) for group in person.groups if group]
+        return tuple(binding for subject in dict.fromkeys(subjects) for binding in self.bindings_of(subject))
+
+    def bindings_for(self, person_id: str, cluster_id: str) -> tuple[Binding, ...]:
+        """The person's bindings that hold on the cluster; whether they are still live is the caller's question."""
+        person, cluster = self.people.get(person_id), self.clusters.get(cluster_id)
+        if person is None or cluster is None:
+            return ()
+        return tuple(binding for binding in self.bindings_of_person(person) if binding.scope.covers(cluster))
+
+    def forget_expired(self, now: int) -> None:
+        """Drops revocations of tokens that have expired by themselves, and certificates past their life."""
+        for credential_id in [it.credential_id for it in self.revocations.values() if it.expires_at <= now]:
+            del self.revocations[credential_id]
+        for serial in [it.serial for it in self.serials.values() if it.not_after <= now]:
+            del self.serials[serial]
+
+    def _put_binding(self, identity: str, value: Binding | None) -> None:
+        old = self.bindings.pop(identity, None)
+        if old is not None:
+            same = self._bindings_by_subject[old.subject]
+            del same[identity]
+            if not same:
+                del self._bindings_by_subject[old.subject]
+        if value is not None:
+            self.bindings[identity] = value
+            self._bindings_by_subject.setdefault(value.subject, {})[identity] = value
+
+
+def _replace(table: dict[str, Any], identity: str, value: Any, *indexes: tuple[dict[Any, Any], Any]) -> None:
+    """Puts one entity and keeps its indexes true, also when two entities swap a name within one batch of changes."""
+    old = table.pop(identity, None)
+    for index, key in indexes:
+        if old is not None and index.get(key(old)) is old:
+            del index[key(old)]
+        if value is not None:
+            index[key(value)] = value
+    if value is not None:
+        table[identity] = value
