@@ -1,0 +1,148 @@
+"""The live tunnel sessions: the only truth about which cluster is connected.
+
+Keyed by (cluster, session id); several sessions of one cluster are normal. What always holds: an entry is put in when
+its session runs and taken out by the task that ran it, so no cleanup of an old session touches a newer one. Nothing
+here waits, stores or decides who may use a session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, Generic, Protocol, TypeVar
+
+MAX_SESSIONS_PER_CLUSTER: Final = 16
+"""Two agents with one spare session each need four; more is a fault of the cluster's that must not cost the others."""
+
+
+class LiveSession(Protocol):
+    """What the registry needs to know of a `wire.session.Session`."""
+
+    id: str
+
+    @property
+    def alive(self) -> bool: ...
+    @property
+    def draining(self) -> bool: ...
+    @property
+    def in_flight(self) -> int: ...
+    def abort(self) -> None: ...
+    def drain(self, seconds: float) -> None: ...
+
+
+S = TypeVar("S", bound=LiveSession)
+
+
+class TooManySessionsError(Exception):
+    """A cluster holds as many sessions as it may."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterState:
+    """Whether a cluster is connected, since when (microseconds UTC), and why it is not."""
+
+    connected: bool
+    since: int
+    sessions: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A cluster became connected or disconnected."""
+
+    cluster_id: str
+    state: ClusterState
+
+
+@dataclass(slots=True)
+class _Entry(Generic[S]):
+    session: S
+    generation: int
+    serial: str
+
+
+class Registry(Generic[S]):
+    """Sessions by cluster."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, dict[str, _Entry[S]]] = {}
+        self._states: dict[str, ClusterState] = {}
+        self._listeners: list[Callable[[Change], None]] = []
+
+    def on_change(self, listener: Callable[[Change], None]) -> None:
+        """Have `listener` called whenever a cluster becomes connected or disconnected. It must not wait or raise."""
+        self._listeners.append(listener)
+
+    def add(self, cluster_id: str, session: S, *, generation: int, serial: str, now: int) -> None:
+        """Put in a session that is about to run.
+
+        Raises:
+            TooManySessionsError: the cluster has too many already.
+
+        """
+        entries = self._sessions.setdefault(cluster_id, {})
+        if len(entries) >= MAX_SESSIONS_PER_CLUSTER:
+            raise TooManySessionsError(f"cluster {cluster_id} holds {len(entries)} sessions already")
+        entries[session.id] = _Entry(session, generation, serial)
+        self._settle(cluster_id, now, "")
+
+    def remove(self, cluster_id: str, session_id: str, *, reason: str, now: int) -> None:
+        """Take out exactly this session; others of the cluster stay."""
+        entries = self._sessions.get(cluster_id, {})
+        if entries.pop(session_id, None) is None:
+            return
+        if not entries:
+            del self._sessions[cluster_id]
+        self._settle(cluster_id, now, reason)
+
+    def session_for(self, cluster_id: str) -> S | None:
+        """Return the healthy session with the least in flight; None: the cluster is not connected."""
+        entries = self._sessions.get(cluster_id)
+        if entries is None:
+            return None
+        best: S | None = None
+        for entry in entries.values():
+            session = entry.session
+            if session.alive and not session.draining and (best is None or session.in_flight < best.in_flight):
+                best = session
+        return best
+
+    def state(self, cluster_id: str) -> ClusterState | None:
+        """Return a cluster's state; None: it has not been connected since this appliance started."""
+        return self._states.get(cluster_id)
+
+    def states(self) -> dict[str, ClusterState]:
+        """Return the state of every cluster that was connected since this appliance started."""
+        return dict(self._states)
+
+    def sessions(self) -> Iterator[tuple[str, S]]:
+        """Yield (cluster, session) of all that run."""
+        for cluster_id, entries in list(self._sessions.items()):
+            for entry in list(entries.values()):
+                yield cluster_id, entry.session
+
+    def end_cluster(self, cluster_id: str) -> int:
+        """End every session of a cluster at once; return how many."""
+        return self.end_where(lambda cluster, _generation, _serial: cluster == cluster_id)
+
+    def end_where(self, condemned: Callable[[str, int, str], bool]) -> int:
+        """End at once every session whose (cluster, generation, serial) is condemned; return how many."""
+        ended = 0
+        for cluster_id, entries in list(self._sessions.items()):
+            for entry in list(entries.values()):
+                if condemned(cluster_id, entry.generation, entry.serial):
+                    entry.session.abort()
+                    ended += 1
+        return ended
+
+    def _settle(self, cluster_id: str, now: int, reason: str) -> None:
+        count = len(self._sessions.get(cluster_id, {}))
+        before = self._states.get(cluster_id)
+        turned = before is None or before.connected != bool(count)
+        since = now if before is None or turned else before.since
+        state = ClusterState(bool(count), since, count, "" if count else reason)
+        self._states[cluster_id] = state
+        if turned:
+            for listener in self._listeners:
+                listener(Change(cluster_id, state))

@@ -1,0 +1,87 @@
+"""What must follow from a change while sessions run: revoked ones end, and connecting is recorded.
+
+Two small loops beside the listener. What always holds: a session whose cluster, generation or serial the snapshot no
+longer holds ends within a second of the snapshot's change; a record that cannot be kept is logged and never stops a
+session, because no request depends on it.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+import trio
+
+from appliance.core.events import AuditEvent, EventType
+from appliance.core.snapshot import Snapshot
+from appliance.tunnel.authority import AgentName
+from appliance.tunnel.ports import Clock, EnrolmentStore, Record
+from appliance.tunnel.registry import Change, Registry
+
+LOOK_SECONDS: Final = 0.25  # a comparison of two numbers; well inside the second a revocation may take
+MAX_WAITING: Final = 1024  # changes not yet recorded; a cluster cannot turn faster than its agent can dial
+
+_log = logging.getLogger("fairlead.tunnel")
+
+
+def fault_of(name: AgentName, snapshot: Snapshot) -> str:
+    """Return why a certificate no longer opens anything; empty: it does."""
+    cluster = snapshot.clusters.get(name.cluster_id)
+    if cluster is None:
+        return "its cluster does not exist"
+    if name.generation != cluster.generation:
+        return "its generation was revoked"
+    known = snapshot.serials.get(name.serial)
+    if known is None or known.cluster_id != name.cluster_id or known.generation != name.generation:
+        return "its serial is not known"
+    return ""
+
+
+async def end_revoked(registry: Registry[Any], store: EnrolmentStore) -> None:
+    """End sessions whose certificate the snapshot no longer supports, until cancelled."""
+    seen = -1
+    while True:
+        snapshot = store.snapshot
+        if snapshot.version != seen:
+            seen = snapshot.version
+            ended = registry.end_where(
+                lambda cluster, generation, serial: bool(fault_of(AgentName(cluster, generation, serial), snapshot))
+            )
+            if ended:
+                _log.warning("agent sessions ended by revocation", extra={"sessions": ended})
+        await trio.sleep(LOOK_SECONDS)
+
+
+async def record_changes(
+    registry: Registry[Any],
+    store: EnrolmentStore,
+    record: Record,
+    clock: Clock,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Keep an audit record of each cluster that connects or disconnects, until cancelled."""
+    send, receive = trio.open_memory_channel[Change](MAX_WAITING)
+
+    def take(change: Change) -> None:
+        try:
+            send.send_nowait(change)
+        except trio.WouldBlock:
+            _log.error("a change of connection was not recorded: too many wait", extra={"cluster": change.cluster_id})
+
+    registry.on_change(take)
+    task_status.started()
+    async for change in receive:
+        cluster = store.snapshot.clusters.get(change.cluster_id)
+        connected = change.state.connected
+        event = AuditEvent(
+            clock(),
+            EventType.CLUSTER_CONNECTED if connected else EventType.CLUSTER_DISCONNECTED,
+            cluster_id=change.cluster_id,
+            cluster=cluster.name if cluster is not None else "",
+            details=() if connected else (("reason", change.state.reason),),
+        )
+        try:
+            await record(event)
+        except Exception:
+            _log.exception("a change of connection was not recorded", extra={"cluster": change.cluster_id})
