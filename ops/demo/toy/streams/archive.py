@@ -111,7 +111,9 @@ def _extract(process: Process, order: _Order, source: IO[bytes]) -> list[str]:
         with tarfile.open(mode="r|", fileobj=source, bufsize=BLOCK_BYTES) as archive:
             _copy_in_blocks(archive)
             for entry in archive:
-                archive.members = []  # the module remembers every entry it has seen; a stream needs none of them
+                vars(archive)[
+                    "members"
+                ] = []  # the module remembers every entry it has seen; a stream needs none of them
                 if order.mode == "t":
                     trio.from_thread.run(process.write, f"{entry.name}\n")
                 elif _wanted(entry.name, order.members):

@@ -16,8 +16,12 @@ import weakref
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+import trio
+
 #: A file may not grow beyond this: the demo runs on a laptop. Four times the largest copy of the tests.
 MAX_FILE_BYTES: Final = 1024**3
+#: Threads that copy archives; they may wait for slow clients, so they are not taken from the process's common ones.
+TAR_THREADS: Final = 64
 
 _DIRECTORIES = ("bin", "dev", "etc", "home", "proc", "root", "tmp", "usr/bin", "var/log")
 
@@ -94,6 +98,7 @@ class ContainerSet:
         self._directory = Path(tempfile.mkdtemp(prefix="toy-containers-"))
         self._containers: dict[tuple[str, str, str, str], Container] = {}
         self._programs = programs
+        self.threads = trio.CapacityLimiter(TAR_THREADS)
         self._remove = weakref.finalize(self, shutil.rmtree, self._directory, ignore_errors=True)
 
     def enter(self, pod: dict[str, Any], name: str) -> Container:
