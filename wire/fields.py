@@ -47,7 +47,7 @@ _KNOWN.update({name: name for name in FRAMING})
 _KNOWN.update({name.title(): name for name in FRAMING})
 
 
-class BadHead(ValueError):  # noqa: N818 - it names the fault of a peer, not a failure of ours
+class BadHead(ValueError):
     """The peer's head or body framing is not HTTP/1.1 as we accept it. `sentence` may be shown to the peer.
 
     `status` is what to answer with if the peer is a client: 400, or 431 where only the size was wrong.

@@ -109,7 +109,7 @@ class Response:
 
 
 def parse_request(head: bytes) -> Request:
-    """Read one request head that ends with its empty line. Raises BadHead on every form two parsers could read apart."""
+    """Read one request head that ends with its empty line. BadHead on every form that two parsers could read apart."""
     lines = _lines(head)
     method, target, version = _request_line(lines[0])
     headers, framing = parse_fields(lines[1:], MAX_HEADERS)
