@@ -20,6 +20,9 @@ from urllib.parse import unquote_to_bytes
 
 from wire.selectors import selected_name
 
+MAX_PARAMETERS: Final = 4096
+"""Query parameters of one request: an exec sends one for each word of its command. Go's own limit is 10,000."""
+
 MAX_LOGGED_TARGET: Final = 2048
 """Characters of a target in a log line or record; real ones are below 500."""
 
@@ -67,8 +70,8 @@ _SELF_REVIEWS = frozenset(
 _PARAMETERS = frozenset(
     b"allowWatchBookmarks command container continue dryRun fieldManager fieldSelector fieldValidation follow force "
     b"gracePeriodSeconds insecureSkipTLSVerifyBackend labelSelector limit limitBytes orphanDependents path ports "
-    b"pretty previous propagationPolicy resourceVersion resourceVersionMatch sendInitialEvents sinceSeconds sinceTime stderr "
-    b"stdin stdout stream tailLines timeout timeoutSeconds timestamps tty watch".split()
+    b"pretty previous propagationPolicy resourceVersion resourceVersionMatch sendInitialEvents sinceSeconds sinceTime "
+    b"stderr stdin stdout stream tailLines timeout timeoutSeconds timestamps tty watch".split()
 )
 """Query parameters whose names may be logged. Any other name may itself be what a caller wants to keep secret."""
 
@@ -293,10 +296,15 @@ def _values(query: bytes, wanted: bytes) -> list[bytes]:
     if b";" in query or (b"%" in query and _BROKEN_ESCAPE.search(query)):
         # Go drops such a pair today and split at `;` until 1.17: what is left depends on who reads it.
         raise BadTarget("The query holds a `;` or `%` that must be percent-encoded.")
+    if b"%" not in query and wanted not in query:
+        return []
+    pairs = query.split(b"&")
+    if len(pairs) > MAX_PARAMETERS:
+        raise BadTarget(f"The query holds more than {MAX_PARAMETERS} parameters.")
     found = []
-    for pair in query.split(b"&"):
+    for pair in pairs:
         key, _, value = pair.partition(b"=")
-        if key == wanted or _unescaped(key) == wanted:
+        if key == wanted or (b"%" in key and _unescaped(key) == wanted):
             found.append(_unescaped(value))
     return found
 
