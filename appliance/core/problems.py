@@ -35,6 +35,7 @@ class Code(StrEnum):
     WRONG_SERVER_PATH = "WRONG_SERVER_PATH"
     EXPECTATION_FAILED = "EXPECTATION_FAILED"
     PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
+    UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
     REQUEST_TIMEOUT = "REQUEST_TIMEOUT"
     HEADERS_TOO_LARGE = "HEADERS_TOO_LARGE"
     VALIDATION_ERROR = "VALIDATION_ERROR"
@@ -130,6 +131,7 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     ),
     Code.EXPECTATION_FAILED: (417, "Only `Expect: 100-continue` is understood. Send the request without that header."),
     Code.PAYLOAD_TOO_LARGE: (413, "The body is larger than {limit}. Send less in one request."),
+    Code.UNSUPPORTED_MEDIA_TYPE: (415, "This path takes {expected}. Send that, and say so in Content-Type."),
     Code.REQUEST_TIMEOUT: (408, "The request did not arrive in time. Check the connection and send it again."),
     Code.HEADERS_TOO_LARGE: (431, "The request's headers are too large. Remove those that are not needed."),
     Code.VALIDATION_ERROR: (422, "{field}: {detail}."),
