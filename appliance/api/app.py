@@ -1,0 +1,196 @@
+"""The edge of the admin API: HTTP in, calls out, answers and problems back.
+
+For every route, in this order: who calls, may they, is the request well formed; only then the route's own function
+runs. What always holds: every answer is JSON and carries X-Correlation-Id; every error, the framework's own included,
+is problem+json (RFC 9457) with a code of the catalogue; a refusal of rights is audited; an exception that nobody
+expected is logged with its correlation id and shown without its text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import structlog
+from quart import Response, g, request
+from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+
+from appliance.api import bodies
+from appliance.api.bodies import BodyError
+from appliance.api.callers import Caller, authenticate
+from appliance.api.parts import Parts
+from appliance.api.routes import PREFIX, Answer, Call, Route, checked
+from appliance.core.buckets import FailedLogins
+from appliance.core.events import AuditEvent, EventType
+from appliance.core.problems import Code, Problem, ProblemError, problem
+
+BODY_SECONDS: Final = 20  # for at most MAX_BODY_BYTES; slower is stuck or hostile
+TYPE_PREFIX: Final = "urn:fairlead:problem:"  # names the kind of problem; RFC 9457 does not ask that it can be opened
+_CORRELATION: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")  # what may come back in a header and stand in a log line
+
+
+def make_app(parts: Parts, routes: Sequence[Route]) -> QuartTrio:
+    """The ASGI application. Raises UndeclaredRouteError when a route is open."""
+    app = QuartTrio("fairlead", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = bodies.MAX_BODY_BYTES
+    app.config["BODY_TIMEOUT"] = BODY_SECONDS
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.url_map.merge_slashes = False
+    failures = FailedLogins()
+    for route in checked(routes):
+        app.add_url_rule(
+            f"{PREFIX}/{route.path}",
+            endpoint=f"{route.method} {route.path}",
+            view_func=_view(parts, route, failures),
+            methods=[route.method],
+        )
+    app.before_request(_begin)
+    app.after_request(_finish)
+    app.register_error_handler(ProblemError, lambda error: _reply(error.problem))
+    app.register_error_handler(BodyError, _refuse_body)
+    app.register_error_handler(HTTPException, _refuse_http)
+    app.register_error_handler(Exception, _refuse_unexpected)
+    return app
+
+
+def _view(parts: Parts, route: Route, failures: FailedLogins) -> Callable[..., Awaitable[Response]]:
+    """The one way to a route's function."""
+
+    async def view(**path: str) -> Response:
+        now = parts.clock()
+        address = request.remote_addr or ""
+        caller = authenticate(request.headers.get("Authorization"), address, parts.snapshot(), failures, now)
+        if isinstance(caller, Problem):
+            return _reply(caller)
+        missing = [permission for permission in route.permissions if permission not in caller.permissions]
+        if missing:
+            await _record_refusal(parts, route, caller, address, now)
+            action = f"call {route.method} {PREFIX}/{route.path}, which needs {', '.join(missing)},"
+            return _reply(Problem(Code.FORBIDDEN, f"You may not {action} with this machine token."))
+        call = Call(
+            parts=parts,
+            caller=caller.machine,
+            permissions=caller.permissions,
+            path=path,
+            query=_query(route),
+            body=await _body(route),
+            correlation_id=g.correlation_id,
+            client_address=address,
+            now=now,
+        )
+        return _render(await route.answer(call))
+
+    return view
+
+
+async def _body(route: Route) -> dict[str, Any]:
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise ProblemError(problem(Code.UNSUPPORTED_MEDIA_TYPE, expected="a body without Content-Encoding"))
+    if route.body is None:
+        if await request.get_data():
+            raise BodyError("", "This route takes no body.")
+        return {}
+    if request.mimetype != "application/json":
+        raise ProblemError(problem(Code.UNSUPPORTED_MEDIA_TYPE, expected="application/json"))
+    return bodies.parse(await request.get_data(), route.body)
+
+
+def _query(route: Route) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in request.args.items(multi=True):
+        if name not in route.query or name in found:
+            raise BodyError(f"?{name[:64]}", "There is no such query parameter here, or it stands twice.")
+        found[name] = value
+    return found
+
+
+async def _record_refusal(parts: Parts, route: Route, caller: Caller, address: str, now: int) -> None:
+    await parts.record(
+        AuditEvent(
+            now,
+            EventType.API_DENIED,
+            actor_id=caller.machine.id,
+            actor=caller.machine.name,
+            client_address=address,
+            verb=route.method,
+            path=request.path,
+            status=403,
+            code=Code.FORBIDDEN,
+            correlation_id=g.correlation_id,
+            rule="needs " + ", ".join(route.permissions),
+        )
+    )
+
+
+async def _begin() -> None:
+    given = request.headers.get("X-Correlation-Id", "")
+    g.correlation_id = given if _CORRELATION.fullmatch(given) else secrets.token_hex(16)
+
+
+async def _finish(response: Response) -> Response:
+    response.headers["X-Correlation-Id"] = g.correlation_id
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def _render(answer: Answer) -> Response:
+    if answer.body is None:
+        return Response(b"", status=answer.status)
+    return Response(json.dumps(answer.body), status=answer.status, content_type="application/json")
+
+
+def _reply(found: Problem, field: str | None = None) -> Response:
+    """A problem as RFC 9457 has it. `code` is for programs, `detail` for people."""
+    document: dict[str, Any] = {
+        "type": TYPE_PREFIX + found.code.lower().replace("_", "-"),
+        "title": found.code.replace("_", " ").capitalize(),
+        "status": found.status,
+        "detail": found.message,
+        "code": found.code,
+        "correlation_id": g.correlation_id,
+    }
+    if field is not None:
+        document["field"] = field
+    document.update({name: value for name, value in found.meta if name not in document})
+    response = Response(json.dumps(document), status=found.status, content_type="application/problem+json")
+    response.headers["X-Fairlead-Error-Code"] = found.code
+    if found.retry_after is not None:
+        response.headers["Retry-After"] = str(found.retry_after)
+    if found.status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="fairlead"'
+    return response
+
+
+async def _refuse_body(error: BodyError) -> Response:
+    detail = str(error).rstrip(".")
+    return _reply(problem(Code.VALIDATION_ERROR, field=error.field or "body", detail=detail), error.field)
+
+
+async def _refuse_http(error: HTTPException) -> Response:
+    """What the framework refuses by itself."""
+    if isinstance(error, MethodNotAllowed):
+        response = _reply(problem(Code.METHOD_NOT_ALLOWED))
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+        return response
+    if isinstance(error, RequestEntityTooLarge):
+        return _reply(problem(Code.PAYLOAD_TOO_LARGE, limit=f"{bodies.MAX_BODY_BYTES // 1024} KiB"))
+    match error.code:
+        case 404:
+            return _reply(problem(Code.ROUTE_NOT_FOUND))
+        case 408:
+            return _reply(problem(Code.REQUEST_TIMEOUT))
+        case code if code is not None and 400 <= code < 500:
+            return _reply(problem(Code.BAD_REQUEST, detail=error.name.lower()))
+    return await _refuse_unexpected(error)
+
+
+async def _refuse_unexpected(error: Exception) -> Response:
+    structlog.get_logger().error(
+        "admin API call failed", correlation_id=g.correlation_id, path=request.path, exc_info=error
+    )
+    return _reply(problem(Code.INTERNAL_ERROR))

@@ -1,0 +1,68 @@
+"""Who calls the admin API: a machine that shows a random token, of which we know only the SHA-256.
+
+What always holds: only `Authorization: Bearer` counts (a browser never sends it by itself, so no other site can make
+one act); what a machine may do is what its live bindings everywhere give it, worked out from the snapshot at every
+call, so a revoked right ends with the next call; failed tries are limited by address before anything is compared.
+Tokens are made on the appliance's own host (`machine_token`), never here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import Final
+
+from appliance.core.buckets import FailedLogins
+from appliance.core.people import Machine
+from appliance.core.problems import Code, Problem, problem
+from appliance.core.roles import Permission, ScopeKind, Subject, SubjectKind
+from appliance.core.snapshot import Snapshot
+
+TOKEN_PREFIX: Final = "flm_"  # noqa: S105 -- not a secret: it lets scanners and log filters know one
+MAX_HEADER_CHARS: Final = 256  # ours are about 50
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A machine that proved itself, and what it may do now."""
+
+    machine: Machine
+    permissions: frozenset[Permission]
+
+
+def token_digest(token: str) -> str:
+    """How a token is known to the store. Looking it up by digest leaks nothing through timing."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def authenticate(
+    authorization: str | None, address: str, snapshot: Snapshot, failures: FailedLogins, now: int
+) -> Caller | Problem:
+    """Who shows this header. A missing one is no failed try; a wrong one is."""
+    if not authorization:
+        return problem(Code.AUTHENTICATION_REQUIRED)
+    limited = failures.refuse(address, now)
+    if limited is not None:
+        return limited
+    scheme, _, token = authorization.partition(" ")
+    token = token.strip()
+    digest = token_digest(token)
+    known = scheme.lower() == "bearer" and len(authorization) <= MAX_HEADER_CHARS and token.startswith(TOKEN_PREFIX)
+    machine = snapshot.machines_by_token_hash.get(digest) if known else None
+    if machine is None or not hmac.compare_digest(machine.token_sha256, digest):
+        failures.failed(address, now)
+        return problem(Code.INVALID_TOKEN, detail="the admin API takes machine tokens, and this is not a known one")
+    if machine.expires_at is not None and machine.expires_at <= now:
+        return problem(Code.INVALID_TOKEN, detail="this machine token has expired")
+    return Caller(machine, permissions(machine, snapshot, now))
+
+
+def permissions(machine: Machine, snapshot: Snapshot, now: int) -> frozenset[Permission]:
+    """What the machine's live bindings everywhere give it. A binding to some clusters gives nothing here."""
+    roles = (
+        snapshot.roles.get(binding.role_id)
+        for binding in snapshot.bindings_of(Subject(SubjectKind.MACHINE, machine.id))
+        if binding.live(now) and binding.scope.kind is ScopeKind.EVERYWHERE
+    )
+    return frozenset(permission for role in roles if role is not None for permission in role.permissions)
