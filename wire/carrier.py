@@ -247,8 +247,6 @@ class Carrier:
 
     def _count_data(self, length: int) -> None:
         self._unreturned += length
-        if self._unreturned > WINDOW_BYTES:
-            raise CarrierError("more bytes than the window")
         if self._unreturned >= RETURN_AT_BYTES:
             assert self._tunnel is not None
             increment = self._unreturned.to_bytes(4, "big")

@@ -280,6 +280,7 @@ class Decoder:
             max_ext_len=0,
         )
         self._fed = 0
+        self._frame_start = 0  # offset at which the unfinished frame began
 
     def feed(self, data: bytes) -> Iterator[Frame]:
         """Yield the frames that `data` completes.
@@ -305,10 +306,11 @@ class Decoder:
                 except (ValueError, msgpack.UnpackException, RecursionError) as error:
                     # msgpack has no common root for "malformed": FormatError, StackError and ExtraData are ValueErrors.
                     raise FrameError("bytes that are not a frame") from error
+                self._frame_start = unpacker.tell()
                 frame = _frame(value)
                 if frame is not None:
                     yield frame
-            if self._fed - unpacker.tell() > MAX_FRAME_BYTES:
+            if self._fed - self._frame_start > MAX_FRAME_BYTES:
                 raise FrameError("a frame is longer than any frame may be")
 
 

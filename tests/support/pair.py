@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import trio
 import trio.testing
@@ -18,7 +19,7 @@ ALICE = Identity(b"alice@example.com", b"uid-1", (b"viewers",))
 class MemoryByteStream:
     """A `wire.session.ByteStream` over Trio's memory streams; `hold` makes writes wait."""
 
-    def __init__(self, stream: trio.StapledStream) -> None:
+    def __init__(self, stream: trio.StapledStream[Any, Any]) -> None:
         self._stream = stream
         self.written = 0
 
