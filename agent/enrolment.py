@@ -1,0 +1,143 @@
+"""How the agent gets and renews its certificate.
+
+What always holds: the CA in the bundle is the only trust root and the host's name is checked, so the token goes to the
+right appliance or to nobody; a stored credential wins over a bundle, because the bundle's token is spent by then; the
+private key stays where it was made. It does not retry: dialling does.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from agent.identity import DataDirectory, Identity, IdentityError
+from agent.outbound import Place, connect
+from wire import calls
+from wire.tls import client_context
+
+BUNDLE_VERSION: Final = 1
+MAX_BUNDLE_BYTES: Final = 64 * 1024
+CALL_SECONDS: Final = 10.0  # the appliance writes to its store and answers; more is a path that swallows bytes
+MAX_PEM_CHARS: Final = 32 * 1024
+
+
+class BundleError(Exception):
+    """There is no usable bundle; the text is a sentence that says what to do."""
+
+
+class EnrolmentRefusedError(Exception):
+    """The appliance said no, with its sentence. `final`: trying again with the same bundle cannot help."""
+
+    def __init__(self, sentence: str, *, final: bool) -> None:
+        super().__init__(sentence)
+        self.final = final
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What an operator carried into the cluster. `repr` does not show the token."""
+
+    cluster_id: str
+    place: Place
+    token: str
+    ca_pem: str
+
+    def __repr__(self) -> str:
+        return f"<Bundle for {self.cluster_id} at {self.place.url}>"
+
+
+def read_bundle(path: Path) -> Bundle:
+    """Read the bundle file.
+
+    Raises:
+        BundleError: it is missing, writable by others, or not a bundle of this version.
+
+    """
+    try:
+        with path.open("rb") as file:
+            mode = path.stat().st_mode
+            raw = file.read(MAX_BUNDLE_BYTES + 1)
+    except FileNotFoundError:
+        raise BundleError(
+            f"This agent is not enrolled and there is no bundle at {path}: make one and put it there."
+        ) from None
+    except OSError as error:
+        raise BundleError(f"The bundle {path} cannot be read: {error.strerror}.") from None
+    if mode & stat.S_IWOTH:
+        raise BundleError(f"The bundle {path} can be changed by others: run `chmod o-w {path}`.")
+    try:
+        if len(raw) > MAX_BUNDLE_BYTES:
+            raise BundleError(f"The bundle {path} is too long to be one.")
+        content = json.loads(raw)
+        if content["version"] != BUNDLE_VERSION:
+            raise BundleError(f"The bundle {path} is of version {content['version']}: use an agent of its release.")
+        cluster_id, url, token, ca_pem = (content[key] for key in ("cluster", "url", "token", "ca"))
+        if not all(isinstance(value, str) and value for value in (cluster_id, url, token, ca_pem)):
+            raise ValueError
+        place = Place.parse(url)
+        client_context(ca_pem, alpn=["h2"])  # says now rather than later that the CA is not one
+    except (ValueError, KeyError, TypeError, ssl.SSLError):
+        raise BundleError(f"The file {path} is not a bundle: make a new one for this cluster.") from None
+    return Bundle(cluster_id, place, token, ca_pem)
+
+
+async def enrol(bundle: Bundle, directory: DataDirectory) -> Identity:
+    """Spend the bundle's token for a certificate, and keep it.
+
+    Raises:
+        EnrolmentRefusedError: the appliance said no.
+        OutboundError: it could not be reached, or is not the one the bundle was made by.
+        CallError: it hung up without an answer; asking again is safe.
+        IdentityError: what came back is not for us.
+
+    """
+    body = {"token": bundle.token, "request": directory.signing_request()}
+    answer = await _call(bundle.place, client_context(bundle.ca_pem, alpn=["h2"]), calls.ENROL_PATH, body)
+    cluster_id = calls.text(answer, "cluster", 64)
+    if cluster_id != bundle.cluster_id:
+        raise IdentityError(
+            f"The token is for cluster {cluster_id}, the bundle for {bundle.cluster_id}: make a new one."
+        )
+    return _keep(directory, cluster_id, bundle.place, answer)
+
+
+async def renew(identity: Identity, directory: DataDirectory) -> Identity:
+    """Exchange a certificate that is still good for a new one. Raises what `enrol` raises."""
+    context = client_context(identity.ca_pem, certificate=(identity.certificate_path, identity.key_path), alpn=["h2"])
+    place = Place.parse(identity.url)
+    answer = await _call(place, context, calls.RENEW_PATH, {"request": directory.signing_request()})
+    return _keep(directory, identity.cluster_id, place, answer)
+
+
+async def _call(place: Place, context: ssl.SSLContext, path: bytes, body: calls.Body) -> calls.Body:
+    stream = await connect(place, context)
+    try:
+        with trio.fail_after(CALL_SECONDS):
+            status, answer = await calls.call(stream, place.authority, path, body)
+            await stream.aclose()
+    except trio.TooSlowError:
+        raise calls.CallError(f"no answer within {CALL_SECONDS:.0f} s") from None
+    finally:
+        stream.abort()
+    if status != 200:
+        sentence = answer.get("message")
+        raise EnrolmentRefusedError(
+            sentence if isinstance(sentence, str) else f"status {status}", final=status in {400, 401, 403}
+        )
+    return answer
+
+
+def _keep(directory: DataDirectory, cluster_id: str, place: Place, answer: calls.Body) -> Identity:
+    try:
+        certificate_pem = calls.text(answer, "certificate", MAX_PEM_CHARS)
+        ca_pem = calls.text(answer, "ca", MAX_PEM_CHARS)
+        client_context(ca_pem, alpn=["h2"])
+        return directory.keep(cluster_id=cluster_id, url=place.url, ca_pem=ca_pem, certificate_pem=certificate_pem)
+    except (ValueError, ssl.SSLError) as error:
+        raise IdentityError(f"The appliance's answer holds no certificate: {error}.") from None

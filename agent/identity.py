@@ -1,0 +1,202 @@
+"""Who the agent is: its private key, its certificate and the CA it trusts, as files in its data directory.
+
+What always holds: the key is made here and never leaves; every file is 0600 in a 0700 directory and is replaced as a
+whole or not at all, so a crash leaves the old identity or the new one. A certificate counts only with the key that it
+certifies. It does not talk to anyone (enrolment does).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+MAX_FILE_BYTES: Final = 256 * 1024
+RENEW_AT: Final = 2 / 3  # of a certificate's life: ten days of a month are left for an outage
+
+_KEY: Final = "agent.key"
+_CERTIFICATE: Final = "agent.crt"
+_CREDENTIAL: Final = "credential.json"
+
+
+class IdentityError(Exception):
+    """The identity on disk cannot be used; the text is a sentence that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """An enrolled agent. Times are seconds since the epoch."""
+
+    cluster_id: str
+    url: str
+    ca_pem: str
+    certificate_path: Path
+    key_path: Path
+    not_before: float
+    not_after: float
+
+    def renewal_due(self, now: float) -> bool:
+        """Tell whether two thirds of the certificate's life are over."""
+        return now >= self.not_before + (self.not_after - self.not_before) * RENEW_AT
+
+    def expired(self, now: float) -> bool:
+        """Tell whether the certificate no longer opens anything."""
+        return now >= self.not_after
+
+
+class DataDirectory:
+    """The agent's files."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def prepare(self) -> None:
+        """Make the directory, or refuse one that others can enter.
+
+        Raises:
+            IdentityError: it cannot be made, or is open to others.
+
+        """
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            mode = self.path.stat().st_mode
+        except OSError as error:
+            raise IdentityError(f"data_dir {self.path} cannot be made: {error.strerror}.") from None
+        if mode & (stat.S_IRWXG | stat.S_IRWXO) and not mode & stat.S_ISGID:
+            # A pod's volume with fsGroup is group-owned and setgid by Kubernetes' own hand; its files are still 0600.
+            raise IdentityError(f"data_dir {self.path} is open to others: run `chmod 0700 {self.path}`.")
+
+    def private_key(self) -> ec.EllipticCurvePrivateKey:
+        """Return the agent's key, made on first use.
+
+        Raises:
+            IdentityError: the file holds something else.
+
+        """
+        path = self.path / _KEY
+        pem = _read(path)
+        if pem is None:
+            key = ec.generate_private_key(ec.SECP256R1())
+            write_private(path, _key_pem(key))
+            return key
+        try:
+            loaded = serialization.load_pem_private_key(pem, None)
+        except ValueError:
+            loaded = None
+        if not isinstance(loaded, ec.EllipticCurvePrivateKey):
+            raise IdentityError(f"{path} is not an agent's key: remove it, and enrol with a new bundle.")
+        return loaded
+
+    def signing_request(self) -> str:
+        """Return the PEM request that proves possession of the key. Its other contents mean nothing."""
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "fairlead agent")])
+        request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(self.private_key(), hashes.SHA256())
+        return request.public_bytes(serialization.Encoding.PEM).decode()
+
+    def keep(self, *, cluster_id: str, url: str, ca_pem: str, certificate_pem: str) -> Identity:
+        """Keep a certificate that was issued for our key.
+
+        Raises:
+            IdentityError: it does not certify our key.
+
+        """
+        self._check_certificate(certificate_pem)
+        content = {"cluster": cluster_id, "url": url, "ca": ca_pem, "certificate": certificate_pem}
+        write_private(self.path / _CREDENTIAL, json.dumps(content, indent=2).encode())
+        identity = self.identity()
+        assert identity is not None, "it was just written"
+        return identity
+
+    def identity(self) -> Identity | None:
+        """Return the stored identity; None: not enrolled yet.
+
+        Raises:
+            IdentityError: it is damaged.
+
+        """
+        raw = _read(self.path / _CREDENTIAL)
+        if raw is None:
+            return None
+        try:
+            content = json.loads(raw)
+            cluster_id, url = str(content["cluster"]), str(content["url"])
+            ca_pem, certificate_pem = str(content["ca"]), str(content["certificate"])
+            certificate = self._check_certificate(certificate_pem)
+        except (ValueError, KeyError, TypeError):
+            raise IdentityError(
+                f"{self.path / _CREDENTIAL} is damaged: remove it, and enrol with a new bundle."
+            ) from None
+        # OpenSSL wants a file of its own; it follows the credential, which alone is the truth.
+        certificate_path = self.path / _CERTIFICATE
+        if _read(certificate_path) != certificate_pem.encode():
+            write_private(certificate_path, certificate_pem.encode())
+        return Identity(
+            cluster_id,
+            url,
+            ca_pem,
+            certificate_path,
+            self.path / _KEY,
+            certificate.not_valid_before_utc.timestamp(),
+            certificate.not_valid_after_utc.timestamp(),
+        )
+
+    def _check_certificate(self, certificate_pem: str) -> x509.Certificate:
+        certificate = x509.load_pem_x509_certificate(certificate_pem.encode())
+        if certificate.public_key() != self.private_key().public_key():
+            raise IdentityError("The certificate is for another key: remove data_dir, and enrol with a new bundle.")
+        return certificate
+
+
+def wall_seconds() -> float:
+    """Return the time of day, for certificates only."""
+    return datetime.now(UTC).timestamp()
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file as a whole: 0600, on the disk, then in its place.
+
+    Raises:
+        IdentityError: the disk refuses.
+
+    """
+    temporary = path.with_name(path.name + ".new")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        raise IdentityError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_FILE_BYTES)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise IdentityError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )

@@ -1,0 +1,120 @@
+"""One verified TLS connection to somewhere: TCP with happy eyeballs, TLS, each within a deadline.
+
+What always holds: the peer's certificate and name are verified before a byte of ours is sent, or there is no stream;
+a failure says in one sentence what failed and what to look at. Used towards the appliance and towards the API server.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+from urllib.parse import urlsplit
+
+import trio
+
+from wire.tls import TLSStream, dial_handshake
+
+TCP_SECONDS: Final = 10.0
+TLS_SECONDS: Final = 10.0
+HAPPY_EYEBALLS_SECONDS: Final = 0.25  # RFC 8305: how long an address is waited for before the next one is tried too
+
+
+class Failing(Enum):
+    """Which step failed."""
+
+    TCP = auto()
+    TIMEOUT = auto()
+    TLS = auto()
+    CERTIFICATE = auto()
+
+
+class OutboundError(Exception):
+    """The connection could not be made; the text is a sentence that names what to look at."""
+
+    def __init__(self, failing: Failing, sentence: str) -> None:
+        super().__init__(sentence)
+        self.failing = failing
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to connect, and which name the certificate there must have."""
+
+    host: str
+    port: int
+    server_name: str
+
+    @classmethod
+    def parse(cls, url: str) -> Place:
+        """Read an https URL. Raises ValueError on anything else."""
+        parts = urlsplit(url)
+        if parts.scheme != "https" or not parts.hostname or parts.path not in {"", "/"} or "@" in parts.netloc:
+            raise ValueError("an https URL without path was expected")
+        return cls(parts.hostname, parts.port or 443, parts.hostname)
+
+    @property
+    def url(self) -> str:
+        """The URL this was read from, with its port."""
+        return f"https://{self.authority.decode()}"
+
+    @property
+    def authority(self) -> bytes:
+        """Host and port as HTTP has them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}".encode()
+
+
+async def connect(
+    place: Place, context: ssl.SSLContext, *, tcp_seconds: float = TCP_SECONDS, tls_seconds: float = TLS_SECONDS
+) -> TLSStream:
+    """Connect and shake hands.
+
+    Raises:
+        OutboundError: with the step that failed.
+
+    """
+    where = place.authority.decode()
+    try:
+        with trio.fail_after(tcp_seconds):
+            tcp = await trio.open_tcp_stream(place.host, place.port, happy_eyeballs_delay=HAPPY_EYEBALLS_SECONDS)
+    except trio.TooSlowError:
+        raise OutboundError(
+            Failing.TIMEOUT,
+            f"{where} did not accept a connection within {tcp_seconds:.0f} s: check firewalls and routes.",
+        ) from None
+    except OSError as error:
+        raise OutboundError(
+            Failing.TCP, f"{where} cannot be reached ({_reason(error)}): check address, DNS and port."
+        ) from error
+    try:
+        with trio.fail_after(tls_seconds):
+            return await dial_handshake(tcp.socket, context, place.server_name)
+    except trio.TooSlowError:
+        raise OutboundError(
+            Failing.TIMEOUT,
+            f"{where} did not finish its TLS handshake within {tls_seconds:.0f} s: is it the right port?",
+        ) from None
+    except trio.BrokenResourceError as error:
+        raise _tls_fault(where, place.server_name, error) from error
+
+
+def _tls_fault(where: str, name: str, error: trio.BrokenResourceError) -> OutboundError:
+    cause = error.__cause__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return OutboundError(
+            Failing.CERTIFICATE,
+            f"{where} showed a certificate that is not trusted for {name} ({cause.verify_message}): "
+            "check the CA, and that no proxy opens TLS on the way.",
+        )
+    return OutboundError(Failing.TLS, f"TLS with {where} failed ({error}): is it the right port?")
+
+
+def _reason(error: OSError) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__
+    return str(error)
