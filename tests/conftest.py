@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from typing import Any
 
 import pytest
@@ -31,3 +32,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         clock = trio.testing.MockClock(autojump_threshold=0)
     trio.run(functools.partial(test, **arguments), clock=clock, strict_exception_groups=True)
     return True
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Fail a run that must not skip (`FAIRLEAD_REFUSE_SKIPS=1`, as CI sets it) when anything was skipped."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("FAIRLEAD_REFUSE_SKIPS") == "1" and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
