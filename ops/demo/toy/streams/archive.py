@@ -113,7 +113,7 @@ def _extract(process: Process, order: _Order, source: IO[bytes]) -> list[str]:
             for entry in archive:
                 vars(archive)[
                     "members"
-                ] = []  # the module remembers every entry it has seen; a stream needs none of them
+                ] = []  # the module would remember every entry; a stream needs none
                 if order.mode == "t":
                     trio.from_thread.run(process.write, f"{entry.name}\n")
                 elif _wanted(entry.name, order.members):

@@ -84,11 +84,12 @@ async def _session(
         terminal=terminal,
         threads=threads,
     )
+    code = SIGPIPE_EXIT
     try:
-        return Outcome(await (_on_terminal(job, process, terminal, channels) if terminal else job(process)))
+        code = await (_on_terminal(job, process, terminal, channels) if terminal else job(process))
     except* trio.BrokenResourceError:
-        return_code = SIGPIPE_EXIT
-    return Outcome(return_code)
+        pass  # the client closed a channel that was being written
+    return Outcome(code)
 
 
 async def _on_terminal(job: _Job, process: Process, terminal: Terminal, channels: Channels) -> int:
@@ -117,7 +118,7 @@ async def _print_lines(process: Process) -> int:
     """The main process: a line every second, and what is typed comes back. The end of a terminal's input ends it."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_echo_input, process, nursery.cancel_scope)
-        while True:
+        while not nursery.cancel_scope.cancel_called:
             process.container.lines_printed += 1
             await process.write(f"{process.container.pod_name} line {process.container.lines_printed}\n")
             await trio.sleep(_LINE_SECONDS)
