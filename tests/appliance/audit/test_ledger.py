@@ -101,8 +101,8 @@ async def test_each_start_is_a_chain_and_all_heads_are_signed(tmp_path: Path) ->
         "UPDATE records SET hash = zeroblob(32) WHERE seq = 5",
         "UPDATE checkpoints SET time = time + 1",
         (
-            "INSERT INTO records SELECT chain, 77, hash, text, time, type, actor_id, actor, cluster_id, namespace, verb, "
-            "resource, name, status, correlation_id, credential_id FROM records WHERE seq = 2"
+            "INSERT INTO records SELECT chain, 77, hash, text, time, type, actor_id, actor, cluster_id, namespace, "
+            "verb, resource, name, status, correlation_id, credential_id FROM records WHERE seq = 2"
         ),
     ],
 )
