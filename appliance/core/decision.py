@@ -11,7 +11,6 @@ the snapshot and kept in its `memory`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from appliance.core.clusters import Cluster
 from appliance.core.credentials import Credential
@@ -20,28 +19,12 @@ from appliance.core.problems import Code, Problem, problem
 from appliance.core.roles import Binding, Role, ScopeKind, reads_only_its_namespace
 from appliance.core.snapshot import Snapshot
 from wire.heads import Identity
-
-if TYPE_CHECKING:
-    from wire.kube import Ask
+from wire.kube import Ask, is_discovery, is_self_review
 
 MAX_REMEMBERED_STANDINGS = 16_384  # (person, cluster) pairs in one version; about 2 KB each
 MAX_REMEMBERED_IDENTITIES = 64  # per pair: credentials in use at once, times the sets of bindings that answer
 MAX_NAMED_NAMESPACES = 10  # in a denial; more would not be read
 EXTRA_CREDENTIAL = b"fairlead.dev/credential"  # becomes an Impersonate-Extra; Kubernetes lower-cases such keys
-
-#: What anyone with a live binding may read to find their way; the non-resource paths of `system:discovery`.
-DISCOVERY_EXACT = frozenset({"/api", "/apis", "/openapi", "/version", "/version/", "/healthz", "/livez", "/readyz"})
-DISCOVERY_BELOW = ("/api/", "/apis/", "/openapi/")
-DISCOVERY_VERBS = frozenset({"get", "head"})
-
-#: (group, resource) of the reviews in which the API server tells callers about themselves.
-SELF_REVIEWS = frozenset(
-    {
-        ("authorization.k8s.io", "selfsubjectaccessreviews"),
-        ("authorization.k8s.io", "selfsubjectrulesreviews"),
-        ("authentication.k8s.io", "selfsubjectreviews"),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,23 +160,6 @@ def withdrawn(permit: Permit, snapshot: Snapshot, now: int) -> Problem | None:
     if not groups.issuperset(permit.groups):
         return problem(Code.NO_ROLE_ASSIGNMENT, cluster=cluster.name, meta=_about(person, cluster))
     return None
-
-
-def is_discovery(ask: Ask) -> bool:
-    """A read of what the API server offers and how it is, which says nothing of what it holds."""
-    if ask.is_resource or ask.verb not in DISCOVERY_VERBS:
-        return False
-    return ask.path in DISCOVERY_EXACT or ask.path.startswith(DISCOVERY_BELOW)
-
-
-def is_self_review(ask: Ask) -> bool:
-    return (
-        ask.is_resource
-        and ask.verb == "create"
-        and (ask.group, ask.resource) in SELF_REVIEWS
-        and not ask.subresource
-        and not ask.namespace
-    )
 
 
 def _credential_problem(

@@ -10,12 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from appliance.core.clusters import Cluster, Labels
-
-if TYPE_CHECKING:
-    from wire.kube import Ask
+from wire.kube import Ask
 
 ANY = "*"
 

@@ -84,6 +84,13 @@ class Snapshot:
             case Entity.AGENT_CERTIFICATE:
                 _replace(self.serials, identity, value)
 
+    def clear(self) -> None:
+        """Forgets everything; what follows is the whole state, put one by one without a wait between."""
+        self.version += 1
+        for table in vars(self).values():
+            if isinstance(table, dict):
+                table.clear()
+
     def cluster(self, name_or_id: str) -> Cluster | None:
         """By id, else by name: the two forms a URL may name a cluster in. Ids hold an underscore, names never do."""
         return self.clusters.get(name_or_id) or self.cluster_by_name.get(name_or_id)

@@ -1,0 +1,11 @@
+"""How the store fails: refused at the start, or unavailable for now. Engines' own exceptions end here."""
+
+from __future__ import annotations
+
+
+class StoreRefused(Exception):
+    """The database cannot be used as it is; the text is one sentence for the operator."""
+
+
+class StoreUnavailable(Exception):
+    """The database did not answer, or not in time. A write may have been carried out: look before repeating it."""

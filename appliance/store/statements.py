@@ -1,0 +1,134 @@
+"""Every statement the store runs, in SQL that SQLite and PostgreSQL read alike.
+
+Parameters are `$1`, `$2`, ...; values are text and whole numbers. No casts with `::`, no engine's own functions, the
+place of NULLs is written out. A test reads this module and holds that. Constants only: no statement is put together
+at run time.
+"""
+
+# ruff: noqa: S105 -- a statement about tokens holds none
+
+from __future__ import annotations
+
+FEED_ADVANCE = "UPDATE feed SET head = head + 1 WHERE id = 1 RETURNING head"
+FEED_HEAD = "SELECT head FROM feed WHERE id = 1"
+CHANGE_ADD = "INSERT INTO changes (number, entity, entity_id, changed_at) VALUES ($1, $2, $3, $4)"
+CHANGES_AFTER = "SELECT number, entity, entity_id FROM changes WHERE number > $1 ORDER BY number LIMIT $2"
+CHANGES_FORGET = "DELETE FROM changes WHERE changed_at < $1 AND number < (SELECT head FROM feed WHERE id = 1)"
+
+CLUSTERS = "SELECT id, name, labels, generation, not_before, created_at FROM clusters ORDER BY id"
+CLUSTER = "SELECT id, name, labels, generation, not_before, created_at FROM clusters WHERE id = $1"
+CLUSTER_ADD = (
+    "INSERT INTO clusters (id, name, labels, generation, not_before, created_at) VALUES ($1, $2, $3, $4, $5, $6) "
+    "ON CONFLICT (name) DO NOTHING RETURNING id"
+)
+CLUSTER_SET = "UPDATE clusters SET name = $2, labels = $3, generation = $4, not_before = $5 WHERE id = $1 RETURNING id"
+CLUSTER_REMOVE = "DELETE FROM clusters WHERE id = $1 RETURNING id"
+CLUSTER_NAMED = "SELECT id FROM clusters WHERE name = $1 AND id <> $2"
+BINDINGS_OF_CLUSTER = "SELECT id FROM bindings WHERE cluster_id = $1 ORDER BY id"
+CERTIFICATES_OF_CLUSTER = "SELECT serial FROM agent_certificates WHERE cluster_id = $1 ORDER BY serial"
+BOOTSTRAP_TOKENS_REMOVE = "DELETE FROM bootstrap_tokens WHERE cluster_id = $1"
+
+PEOPLE = "SELECT id, issuer, subject, name, email, groups_json, enabled, not_before, created_at FROM people ORDER BY id"
+PERSON = (
+    "SELECT id, issuer, subject, name, email, groups_json, enabled, not_before, created_at FROM people WHERE id = $1"
+)
+PERSON_ADD = (
+    "INSERT INTO people (id, issuer, subject, name, email, groups_json, enabled, not_before, created_at) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING id"
+)
+PERSON_SET = "UPDATE people SET email = $2, groups_json = $3, enabled = $4, not_before = $5 WHERE id = $1 RETURNING id"
+
+MACHINES = "SELECT id, name, token_sha256, expires_at, created_at FROM machines ORDER BY id"
+MACHINE = "SELECT id, name, token_sha256, expires_at, created_at FROM machines WHERE id = $1"
+MACHINE_ADD = (
+    "INSERT INTO machines (id, name, token_sha256, expires_at, created_at) VALUES ($1, $2, $3, $4, $5) "
+    "ON CONFLICT DO NOTHING RETURNING id"
+)
+MACHINE_REMOVE = "DELETE FROM machines WHERE id = $1 RETURNING id"
+MACHINE_NAMED = "SELECT id FROM machines WHERE name = $1"
+
+ROLES = "SELECT id, name, description, groups_json, rules_json, permissions_json, created_at FROM roles ORDER BY id"
+ROLE = "SELECT id, name, description, groups_json, rules_json, permissions_json, created_at FROM roles WHERE id = $1"
+ROLE_ADD = (
+    "INSERT INTO roles (id, name, description, groups_json, rules_json, permissions_json, created_at) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING RETURNING id"
+)
+ROLE_SET = (
+    "UPDATE roles SET name = $2, description = $3, groups_json = $4, rules_json = $5, permissions_json = $6 "
+    "WHERE id = $1 RETURNING id"
+)
+ROLE_NAMED = "SELECT id FROM roles WHERE name = $1 AND id <> $2"
+ROLE_REMOVE = "DELETE FROM roles WHERE id = $1 RETURNING id"
+ROLE_USES = "SELECT count(*) FROM bindings WHERE role_id = $1"
+
+BINDINGS = (
+    "SELECT id, subject_kind, subject_id, subject_issuer, role_id, scope_json, until_at, request_id, created_at "
+    "FROM bindings ORDER BY id"
+)
+BINDING = (
+    "SELECT id, subject_kind, subject_id, subject_issuer, role_id, scope_json, until_at, request_id, created_at "
+    "FROM bindings WHERE id = $1"
+)
+BINDING_ADD = (
+    "INSERT INTO bindings (id, subject_kind, subject_id, subject_issuer, role_id, scope_json, cluster_id, until_at, "
+    "request_id, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+)
+BINDING_REMOVE = "DELETE FROM bindings WHERE id = $1 RETURNING id"
+BINDINGS_OF_SUBJECT = "SELECT id FROM bindings WHERE subject_kind = $1 AND subject_id = $2 ORDER BY id"
+
+CREDENTIAL_ADD = (
+    "INSERT INTO credentials (id, person_id, cluster_id, issued_at, expires_at, issued_by) "
+    "VALUES ($1, $2, $3, $4, $5, $6)"
+)
+CREDENTIAL = "SELECT id, person_id, cluster_id, issued_at, expires_at FROM credentials WHERE id = $1"
+CREDENTIALS_OF_PERSON = (
+    "SELECT id, person_id, cluster_id, issued_at, expires_at FROM credentials "
+    "WHERE person_id = $1 AND expires_at > $2 ORDER BY issued_at, id LIMIT $3"
+)
+CREDENTIALS_FORGET = "DELETE FROM credentials WHERE expires_at < $1"
+
+REVOCATIONS = "SELECT credential_id, expires_at, revoked_at, reason FROM revocations ORDER BY credential_id"
+REVOCATION = "SELECT credential_id, expires_at, revoked_at, reason FROM revocations WHERE credential_id = $1"
+REVOCATION_ADD = (
+    "INSERT INTO revocations (credential_id, expires_at, revoked_at, reason) VALUES ($1, $2, $3, $4) "
+    "ON CONFLICT (credential_id) DO NOTHING"
+)
+REVOCATIONS_FORGET = "DELETE FROM revocations WHERE expires_at < $1"
+
+BOOTSTRAP_TOKEN_ADD = (
+    "INSERT INTO bootstrap_tokens (token_sha256, cluster_id, generation, expires_at, spent_at, spent_by) "
+    "VALUES ($1, $2, $3, $4, NULL, '')"
+)
+BOOTSTRAP_TOKEN_SPEND = (
+    "UPDATE bootstrap_tokens SET spent_at = $2, spent_by = $3 "
+    "WHERE token_sha256 = $1 AND spent_at IS NULL AND expires_at > $2 RETURNING cluster_id, generation"
+)
+BOOTSTRAP_TOKEN_SPENT = (
+    "SELECT cluster_id, generation FROM bootstrap_tokens "
+    "WHERE token_sha256 = $1 AND spent_by = $2 AND spent_at IS NOT NULL AND expires_at > $3"
+)
+BOOTSTRAP_TOKENS_FORGET = "DELETE FROM bootstrap_tokens WHERE expires_at < $1"
+
+CERTIFICATES = "SELECT serial, cluster_id, generation, not_after FROM agent_certificates ORDER BY serial"
+CERTIFICATE = "SELECT serial, cluster_id, generation, not_after FROM agent_certificates WHERE serial = $1"
+CERTIFICATE_ADD = (
+    "INSERT INTO agent_certificates (serial, cluster_id, generation, not_after, public_key_sha256, pem, issued_at) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7)"
+)
+CERTIFICATE_FOR_KEY = (
+    "SELECT serial, pem FROM agent_certificates WHERE cluster_id = $1 AND generation = $2 AND public_key_sha256 = $3 "
+    "AND not_after > $4 ORDER BY issued_at DESC, serial LIMIT 1"
+)
+CERTIFICATE_REMOVE = "DELETE FROM agent_certificates WHERE serial = $1"
+CERTIFICATES_FORGET = "DELETE FROM agent_certificates WHERE not_after < $1"
+
+SEALED = "SELECT key_id, box FROM sealed WHERE name = $1"
+SEALED_ADD = "INSERT INTO sealed (name, key_id, box, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO NOTHING"
+SEALED_ANY = "SELECT key_id FROM sealed ORDER BY name LIMIT 1"
+
+MIGRATIONS = "SELECT number, checksum FROM schema_migrations ORDER BY number"
+MIGRATION_ADD = "INSERT INTO schema_migrations (number, name, checksum, applied_at) VALUES ($1, $2, $3, $4)"
+MIGRATIONS_TABLE = (
+    "CREATE TABLE IF NOT EXISTS schema_migrations ("
+    "number BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)"
+)

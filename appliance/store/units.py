@@ -1,0 +1,236 @@
+"""The units of work that change the configuration, one function each.
+
+Every one of them announces its change in the feed before it touches a row: `UPDATE feed` is the lock that puts all
+configuration writes in one order. Where something may not be, a unit raises `ProblemError` and nothing was written.
+Rules about names and rights are core's; here only what the database alone can know is decided (taken names, spent
+tokens, roles in use). Units take whole entities and identifiers made by the caller; `now` is an argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from appliance.core.clusters import AgentCertificate, Cluster
+from appliance.core.credentials import Credential
+from appliance.core.people import Machine, Person
+from appliance.core.problems import Code, ProblemError, problem
+from appliance.core.roles import Binding, Role, SubjectKind
+from appliance.core.snapshot import Entity
+from appliance.store import rows, statements
+from appliance.store.unit import Unit, run
+
+MAX_LISTED_CREDENTIALS = 1_000  # of one person, unexpired; more is not a list anyone reads
+
+
+def change(entity: Entity, identity: str, now: int) -> Unit[None]:
+    """Announces that an entity is about to be different. First in every unit, once for each entity."""
+    ((head,),) = yield run(statements.FEED_ADVANCE)
+    yield run(statements.CHANGE_ADD, head, str(entity), identity, now)
+
+
+def add_cluster(cluster: Cluster, now: int) -> Unit[None]:
+    yield from change(Entity.CLUSTER, cluster.id, now)
+    if not (yield run(statements.CLUSTER_ADD, *rows.cluster_values(cluster))):
+        raise ProblemError(problem(Code.DUPLICATE_CLUSTER_NAME, name=cluster.name))
+
+
+def set_cluster(cluster_id: str, edit: Callable[[Cluster], Cluster], now: int) -> Unit[Cluster]:
+    """Replaces name, labels, generation and not_before with what `edit` makes of the row as it is now."""
+    yield from change(Entity.CLUSTER, cluster_id, now)
+    found = yield run(statements.CLUSTER, cluster_id)
+    if not found:
+        raise ProblemError(problem(Code.CLUSTER_NOT_FOUND, cluster=cluster_id))
+    edited = edit(rows.cluster(found[0]))
+    if (yield run(statements.CLUSTER_NAMED, edited.name, cluster_id)):
+        raise ProblemError(problem(Code.DUPLICATE_CLUSTER_NAME, name=edited.name))
+    yield run(statements.CLUSTER_SET, cluster_id, *rows.cluster_values(edited)[1:5])
+    return edited
+
+
+def raise_generation(cluster_id: str, now: int) -> Unit[Cluster]:
+    """Revokes every agent certificate of the cluster; live sessions end when the snapshot shows it."""
+    return set_cluster(cluster_id, lambda it: replace(it, generation=it.generation + 1), now)
+
+
+def remove_cluster(cluster_id: str, now: int) -> Unit[None]:
+    """With its bindings, agent certificates and bootstrap tokens. Revocations stay."""
+    yield from change(Entity.CLUSTER, cluster_id, now)
+    if not (yield run(statements.CLUSTER_REMOVE, cluster_id)):
+        raise ProblemError(problem(Code.CLUSTER_NOT_FOUND, cluster=cluster_id))
+    for (binding_id,) in (yield run(statements.BINDINGS_OF_CLUSTER, cluster_id)):
+        yield from remove_binding(binding_id, now)
+    for (serial,) in (yield run(statements.CERTIFICATES_OF_CLUSTER, cluster_id)):
+        yield from change(Entity.AGENT_CERTIFICATE, serial, now)
+        yield run(statements.CERTIFICATE_REMOVE, serial)
+    yield run(statements.BOOTSTRAP_TOKENS_REMOVE, cluster_id)
+
+
+def add_person(person: Person, now: int) -> Unit[None]:
+    yield from change(Entity.PERSON, person.id, now)
+    if not (yield run(statements.PERSON_ADD, *rows.person_values(person))):
+        raise ProblemError(problem(Code.DUPLICATE_USER_NAME, name=person.name))
+
+
+def set_person(person_id: str, edit: Callable[[Person], Person], now: int) -> Unit[Person]:
+    """Replaces e-mail, groups, enabled and not_before; issuer, subject and name are for life."""
+    yield from change(Entity.PERSON, person_id, now)
+    found = yield run(statements.PERSON, person_id)
+    if not found:
+        raise ProblemError(problem(Code.USER_NOT_FOUND))
+    edited = edit(rows.person(found[0]))
+    values = rows.person_values(edited)
+    yield run(statements.PERSON_SET, person_id, *values[4:8])
+    return edited
+
+
+def add_machine(machine: Machine, now: int) -> Unit[None]:
+    yield from change(Entity.MACHINE, machine.id, now)
+    if not (yield run(statements.MACHINE_ADD, *rows.machine_values(machine))):
+        raise ProblemError(problem(Code.DUPLICATE_MACHINE_NAME, name=machine.name))
+
+
+def remove_machine(machine_id: str, now: int) -> Unit[None]:
+    """With its bindings."""
+    yield from change(Entity.MACHINE, machine_id, now)
+    if not (yield run(statements.MACHINE_REMOVE, machine_id)):
+        raise ProblemError(problem(Code.MACHINE_NOT_FOUND))
+    for (binding_id,) in (yield run(statements.BINDINGS_OF_SUBJECT, str(SubjectKind.MACHINE), machine_id)):
+        yield from remove_binding(binding_id, now)
+
+
+def add_role(role: Role, now: int) -> Unit[None]:
+    yield from change(Entity.ROLE, role.id, now)
+    if not (yield run(statements.ROLE_ADD, *rows.role_values(role))):
+        raise ProblemError(problem(Code.DUPLICATE_ROLE_NAME, name=role.name))
+
+
+def set_role(role_id: str, edit: Callable[[Role], Role], now: int) -> Unit[Role]:
+    yield from change(Entity.ROLE, role_id, now)
+    found = yield run(statements.ROLE, role_id)
+    if not found:
+        raise ProblemError(problem(Code.ROLE_NOT_FOUND))
+    edited = edit(rows.role(found[0]))
+    if (yield run(statements.ROLE_NAMED, edited.name, role_id)):
+        raise ProblemError(problem(Code.DUPLICATE_ROLE_NAME, name=edited.name))
+    yield run(statements.ROLE_SET, role_id, *rows.role_values(edited)[1:6])
+    return edited
+
+
+def remove_role(role_id: str, now: int) -> Unit[None]:
+    yield from change(Entity.ROLE, role_id, now)
+    ((uses,),) = yield run(statements.ROLE_USES, role_id)
+    if uses:
+        raise ProblemError(problem(Code.ROLE_IN_USE, count=uses))
+    if not (yield run(statements.ROLE_REMOVE, role_id)):
+        raise ProblemError(problem(Code.ROLE_NOT_FOUND))
+
+
+def add_binding(binding: Binding, now: int) -> Unit[None]:
+    """The role, and whatever subject and cluster it names, exist at this moment."""
+    yield from change(Entity.BINDING, binding.id, now)
+    if not (yield run(statements.ROLE, binding.role_id)):
+        raise ProblemError(problem(Code.ROLE_NOT_FOUND))
+    if binding.subject.kind is SubjectKind.PERSON and not (yield run(statements.PERSON, binding.subject.id)):
+        raise ProblemError(problem(Code.USER_NOT_FOUND))
+    if binding.subject.kind is SubjectKind.MACHINE and not (yield run(statements.MACHINE, binding.subject.id)):
+        raise ProblemError(problem(Code.MACHINE_NOT_FOUND))
+    cluster_id = binding.scope.cluster_id
+    if cluster_id and not (yield run(statements.CLUSTER, cluster_id)):
+        raise ProblemError(problem(Code.CLUSTER_NOT_FOUND, cluster=cluster_id))
+    yield run(statements.BINDING_ADD, *rows.binding_values(binding))
+
+
+def remove_binding(binding_id: str, now: int) -> Unit[None]:
+    yield from change(Entity.BINDING, binding_id, now)
+    if not (yield run(statements.BINDING_REMOVE, binding_id)):
+        raise ProblemError(problem(Code.ASSIGNMENT_NOT_FOUND))
+
+
+def add_credential(credential: Credential, issued_by: str) -> Unit[None]:
+    """Keeps that a kubeconfig credential was issued; not a change of the configuration."""
+    it = credential
+    yield run(statements.CREDENTIAL_ADD, it.id, it.person_id, it.cluster_id, it.issued_at, it.expires_at, issued_by)
+
+
+def credential(credential_id: str) -> Unit[Credential | None]:
+    found = yield run(statements.CREDENTIAL, credential_id)
+    return rows.credential(found[0]) if found else None
+
+
+def credentials_of(person_id: str, now: int) -> Unit[list[Credential]]:
+    """The person's credentials that have not expired, oldest first."""
+    found = yield run(statements.CREDENTIALS_OF_PERSON, person_id, now, MAX_LISTED_CREDENTIALS)
+    return [rows.credential(row) for row in found]
+
+
+def revoke_credential(credential_id: str, reason: str, now: int) -> Unit[Credential]:
+    """Refuses the credential from now on. Revoking twice is no error."""
+    yield from change(Entity.REVOCATION, credential_id, now)
+    found = yield run(statements.CREDENTIAL, credential_id)
+    if not found:
+        raise ProblemError(problem(Code.CREDENTIAL_NOT_FOUND))
+    revoked = rows.credential(found[0])
+    yield run(statements.REVOCATION_ADD, credential_id, revoked.expires_at, now, reason)
+    return revoked
+
+
+def add_bootstrap_token(token_sha256: str, cluster_id: str, expires_at: int) -> Unit[None]:
+    """A token good for one enrolment in the cluster's present generation."""
+    found = yield run(statements.CLUSTER, cluster_id)
+    if not found:
+        raise ProblemError(problem(Code.CLUSTER_NOT_FOUND, cluster=cluster_id))
+    generation = rows.cluster(found[0]).generation
+    yield run(statements.BOOTSTRAP_TOKEN_ADD, token_sha256, cluster_id, generation, expires_at)
+
+
+def enrol(
+    token_sha256: str,
+    public_key_sha256: str,
+    issue: Callable[[Cluster], tuple[AgentCertificate, str]],
+    now: int,
+) -> Unit[tuple[Cluster, str]]:
+    """Spends a bootstrap token for a certificate (PEM), at once or not at all.
+
+    The same token with the same key before its expiry gets the same certificate again: the first answer may have been
+    lost. `issue` signs; it is called inside the transaction and must only compute.
+    """
+    ((head,),) = yield run(statements.FEED_ADVANCE)
+    spent = yield run(statements.BOOTSTRAP_TOKEN_SPEND, token_sha256, now, public_key_sha256)
+    known = spent or (yield run(statements.BOOTSTRAP_TOKEN_SPENT, token_sha256, public_key_sha256, now))
+    found = (yield run(statements.CLUSTER, known[0][0])) if known else []
+    if not known or not found or rows.cluster(found[0]).generation != known[0][1]:
+        raise ProblemError(problem(Code.INVALID_BOOTSTRAP_TOKEN))
+    cluster = rows.cluster(found[0])
+    kept = yield run(statements.CERTIFICATE_FOR_KEY, cluster.id, cluster.generation, public_key_sha256, now)
+    if kept and not spent:
+        # Nothing changed, but the number is taken: the feed has no gaps.
+        yield run(statements.CHANGE_ADD, head, str(Entity.AGENT_CERTIFICATE), kept[0][0], now)
+        return cluster, str(kept[0][1])
+    certificate, pem = issue(cluster)
+    yield run(statements.CHANGE_ADD, head, str(Entity.AGENT_CERTIFICATE), certificate.serial, now)
+    yield from _keep_certificate(certificate, public_key_sha256, pem, now)
+    return cluster, pem
+
+
+def add_certificate(certificate: AgentCertificate, public_key_sha256: str, pem: str, now: int) -> Unit[None]:
+    """A renewal: refused unless the cluster still exists in the certificate's generation."""
+    yield from change(Entity.AGENT_CERTIFICATE, certificate.serial, now)
+    found = yield run(statements.CLUSTER, certificate.cluster_id)
+    if not found or rows.cluster(found[0]).generation != certificate.generation:
+        raise ProblemError(problem(Code.CLUSTER_NOT_FOUND, cluster=certificate.cluster_id))
+    yield from _keep_certificate(certificate, public_key_sha256, pem, now)
+
+
+def forget_expired(now: int, changes_before: int) -> Unit[None]:
+    """Removes what the clock has already made void, and old history of the feed. The snapshot forgets by itself."""
+    yield run(statements.CREDENTIALS_FORGET, now)
+    yield run(statements.REVOCATIONS_FORGET, now)
+    yield run(statements.BOOTSTRAP_TOKENS_FORGET, now)
+    yield run(statements.CERTIFICATES_FORGET, now)
+    yield run(statements.CHANGES_FORGET, changes_before)
+
+
+def _keep_certificate(it: AgentCertificate, public_key_sha256: str, pem: str, now: int) -> Unit[None]:
+    values = (it.serial, it.cluster_id, it.generation, it.not_after, public_key_sha256, pem, now)
+    yield run(statements.CERTIFICATE_ADD, *values)
