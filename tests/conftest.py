@@ -35,7 +35,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Fail a run that must not skip (`FAIRLEAD_REFUSE_SKIPS=1`, as CI sets it) when anything was skipped."""
+    """Fail a run that must not skip (`FAIRLEAD_TEST_REFUSE_SKIPS=1`, as CI sets it) when anything was skipped."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if os.environ.get("FAIRLEAD_REFUSE_SKIPS") == "1" and reporter is not None and reporter.stats.get("skipped"):
+    if os.environ.get("FAIRLEAD_TEST_REFUSE_SKIPS") == "1" and reporter is not None and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
