@@ -115,16 +115,16 @@ async def _stop(process: trio.Process) -> None:
     await process.wait()
 
 
-async def until(what: str, there: Callable[[], bool], part: Part, log: Path) -> None:
-    """Wait for what a starting part does last (another process does it: there is no event to wait for)."""
-    with trio.move_on_after(START_SECONDS):
-        while not there():  # noqa: ASYNC110
+async def until(what: str, there: Callable[[], bool], part: Part, log: Path, *, seconds: float = START_SECONDS) -> None:
+    """Wait for something another process does (there is no event to wait for)."""
+    with trio.move_on_after(seconds):
+        while not there():
             if not _alive(part.pid):
                 break
             await trio.sleep(POLL_SECONDS)
         else:
             return
-    raise PartFailedError(f"{what} did not come up:\n{tail(log)}")
+    raise PartFailedError(f"{what} did not come:\n{tail(log)}")
 
 
 def tail(log: Path) -> str:
