@@ -18,13 +18,12 @@ Path = tuple[str, ...]
 Owner = tuple[str, str, str]
 """Manager, operation and sub-resource: one entry of `managedFields`."""
 
-_SERVER_SET = frozenset(
-    {
-        "name namespace uid creationTimestamp generation resourceVersion selfLink managedFields generateName",
-        "deletionTimestamp deletionGracePeriodSeconds",
-    }
+_METADATA_NOT_OWNED = frozenset(
+    "name namespace uid creationTimestamp generation resourceVersion selfLink managedFields generateName"
+    " deletionTimestamp deletionGracePeriodSeconds".split()
 )
-_METADATA_NOT_OWNED = frozenset(" ".join(_SERVER_SET).split())
+"""What the server sets itself, or nobody may change."""
+
 _ITEM = "\0item"
 """Stands for the value of an item itself, whose contents are leaves of their own."""
 

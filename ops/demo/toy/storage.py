@@ -70,6 +70,9 @@ class Storage:
         keys = sorted(objects) if namespace is None else sorted(key for key in objects if key[0] == namespace)
         return [objects[key] for key in keys]
 
+    def count(self, resource: Resource) -> int:
+        return len(self._shelves[resource].objects)
+
     def create(self, resource: Resource, obj: Object) -> Object:
         key = key_of(obj)
         if key in self._shelves[resource].objects:
