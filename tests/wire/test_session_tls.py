@@ -1,0 +1,183 @@
+"""Sessions over real TLS and real sockets: floods, cut paths, mangled bytes."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.support.pair import ALICE, get
+from tests.wire.test_tls import joined, make_contexts
+from wire import frames
+from wire.carrier import Carrier, TunnelOpened, TunnelRequested
+from wire.heads import ResponseHead
+from wire.session import Exchange, Session, SessionEnded, SessionLost, accept_session, dial_session
+from wire.tls import TLSStream
+
+pytestmark = pytest.mark.real_clock
+
+Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
+
+HEARTBEAT_SECONDS = 0.01
+LATE_SECONDS = 0.05
+"""How late the heartbeat of a process may be while a peer floods it."""
+
+
+@pytest.fixture(scope="module")
+def contexts(tmp_path_factory: pytest.TempPathFactory) -> Contexts:
+    return make_contexts(tmp_path_factory.mktemp("tls"))
+
+
+async def serve(stream: TLSStream) -> Session:
+    carrier = Carrier(client=False)
+    while True:
+        for event in carrier.receive(await stream.read()):
+            if isinstance(event, TunnelRequested):
+                return await accept_session(stream, carrier, event.stream_id, "appliance")
+
+
+async def greeted(contexts: Contexts) -> tuple[Session, Session]:
+    client, server = await joined(contexts)
+    sessions: dict[str, Session] = {}
+
+    async def accept() -> None:
+        sessions["opener"] = await serve(server)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(accept)
+        sessions["acceptor"] = await dial_session(client, b"localhost", "agent")
+    return sessions["opener"], sessions["acceptor"]
+
+
+async def run(session: Session, handler: object = None) -> None:
+    with pytest.raises(SessionEnded):
+        await session.run(handler)  # type: ignore[arg-type]
+
+
+async def test_64_mib_pass_both_ways_at_once(contexts: Contexts) -> None:
+    opener, acceptor = await greeted(contexts)
+    size = 64 << 20
+
+    async def agent(exchange: Exchange) -> None:
+        await exchange.send_head(ResponseHead(200))
+        received = 0
+
+        async def receive() -> None:
+            nonlocal received
+            while data := await exchange.read():
+                received += len(data)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(receive)
+            for _ in range(size // 65536):
+                await exchange.write(bytes(65536))
+        assert received == size
+        await exchange.send_eof()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run, opener)
+        nursery.start_soon(run, acceptor, agent)
+        exchange = opener.open(get(), ALICE, has_body=True)
+
+        async def send() -> None:
+            for _ in range(size // 65536):
+                await exchange.write(bytes(65536))
+            await exchange.send_eof()
+
+        async with trio.open_nursery() as bodies:
+            bodies.start_soon(send)
+            await exchange.head()
+            total = 0
+            while data := await exchange.read():
+                total += len(data)
+        assert total == size
+        opener.abort()
+
+
+async def test_a_flooding_agent_does_not_delay_a_heartbeat(contexts: Contexts) -> None:
+    """PINGs as fast as a socket takes them. The session may end; the appliance's loop stays its own."""
+    client, server = await joined(contexts)
+    late: list[float] = []
+
+    async def heartbeat() -> None:
+        while True:
+            began = trio.current_time()
+            await trio.sleep(HEARTBEAT_SECONDS)
+            late.append(trio.current_time() - began - HEARTBEAT_SECONDS)
+
+    async def flood() -> None:
+        carrier = Carrier(client=True)
+        carrier.request_tunnel(b"localhost")
+        await client.write(carrier.take())
+        while TunnelOpened() not in carrier.receive(await client.read()):
+            pass
+        hello = frames.encode_hello(frames.Hello(1, 1, (), 65536, 10, b""))
+        await client.write(carrier.take() + carrier.wrap(hello))
+        burst = frames.encode_ping(b"12345678") * 4000
+        try:
+            while carrier.sendable > len(burst):
+                await client.write(carrier.wrap(burst))
+        except trio.BrokenResourceError:
+            pass
+
+    async def appliance() -> None:
+        session = await serve(server)
+        await run(session)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(heartbeat)
+        nursery.start_soon(appliance)
+        with trio.move_on_after(3):
+            await flood()
+        nursery.cancel_scope.cancel()
+    client.abort()
+    late.sort()
+    # The flooding client shares this test's loop, so its own writes count too; the worst two are the machine's.
+    assert late[-3] <= LATE_SECONDS
+
+
+async def test_a_path_that_is_cut_fails_what_is_open_at_once(contexts: Contexts) -> None:
+    opener, acceptor = await greeted(contexts)
+
+    async def agent(exchange: Exchange) -> None:
+        await exchange.send_head(ResponseHead(200))
+        await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run, opener)
+        nursery.start_soon(run, acceptor, agent)
+        exchange = opener.open(get(), ALICE, has_body=False)
+        await exchange.head()
+        acceptor.abort()
+        with pytest.raises(SessionLost), trio.fail_after(5):
+            await exchange.receive_some()
+
+
+@pytest.mark.parametrize("position", range(0, 400, 23))
+async def test_mangled_bytes_end_the_session_and_nothing_else(
+    contexts: Contexts, position: int, tmp_path: Path
+) -> None:
+    """One byte of a valid transcript is changed at `position`: the session ends with a sentence or goes on."""
+    client, server = await joined(contexts)
+    carrier = Carrier(client=True)
+    carrier.request_tunnel(b"localhost")
+    opening = carrier.take()
+    hello = frames.encode_hello(frames.Hello(1, 1, (), 65536, 10, b"agent"))
+    wire = opening + b"\x00\x00" + bytes([len(hello)]) + b"\x00\x00\x00\x00\x00\x01" + hello + opening[24:]
+    mangled = wire[:position] + bytes([wire[position % len(wire)] ^ 0x55]) + wire[position + 1 :]
+
+    async def appliance() -> None:
+        with trio.move_on_after(1):
+            try:
+                session = await serve(server)
+                await session.run()
+            except (SessionEnded, trio.BrokenResourceError, Exception) as error:
+                assert type(error).__name__ in {"SessionEnded", "BrokenResourceError", "CarrierError"}
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(appliance)
+        await client.write(mangled)
+        client.abort()
+    server.abort()
