@@ -111,14 +111,12 @@ def _extract(process: Process, order: _Order, source: IO[bytes]) -> list[str]:
         with tarfile.open(mode="r|", fileobj=source, bufsize=BLOCK_BYTES) as archive:
             _copy_in_blocks(archive)
             for entry in archive:
-                vars(archive)[
-                    "members"
-                ] = []  # the module would remember every entry; a stream needs none
-                if order.mode == "t":
-                    trio.from_thread.run(process.write, f"{entry.name}\n")
-                elif _wanted(entry.name, order.members):
+                vars(archive)["members"] = []  # the module would remember every entry; a stream needs none
+                if not _wanted(entry.name, order.members):
+                    continue
+                if order.mode == "x":
                     complaints += _place(archive, entry, target, keep_times=order.keep_times)
-                if order.verbose and order.mode == "x":
+                if order.mode == "t" or order.verbose:
                     trio.from_thread.run(process.write, f"{entry.name}\n")
     except tarfile.TarError as error:
         complaints.append(f"This does not look like a tar archive ({error})")

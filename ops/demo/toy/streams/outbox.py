@@ -1,7 +1,8 @@
 """What a connection still has to send, in order, with a bound.
 
 What always holds: one task writes to the transport, so a sender may be cancelled without tearing a frame apart; what
-waits is at most OUTBOX_BYTES plus the piece that crossed the line; once the transport fails every sender learns it.
+waits is at most OUTBOX_BYTES and one piece, and as much again of small answers; once the transport fails every sender
+learns it.
 The content of the pieces is not known here.
 """
 
@@ -29,20 +30,28 @@ class Outbox:
         self._senders = trio.lowlevel.ParkingLot()
         self._writer = trio.lowlevel.ParkingLot()
 
-    async def room(self) -> None:
-        """Wait until less than the bound is queued."""
-        if not self._broken and self._size < OUTBOX_BYTES:
+    async def room(self, limit: int = OUTBOX_BYTES) -> None:
+        """Wait until less than `limit` is queued."""
+        if not self._broken and self._size < limit:
             await trio.lowlevel.checkpoint()
-        while not self._broken and self._size >= OUTBOX_BYTES:
+        while not self._broken and self._size >= limit:
             await self._senders.park()
         self._check()
+
+    async def room_for_answers(self) -> None:
+        """Wait until small answers (to pings, to new streams) may be queued on top of what the senders fill.
+
+        Only a peer that asks and asks without reading meets this bound: a reader that stopped whenever the senders are
+        at theirs would hang together with a peer that does the same.
+        """
+        await self.room(2 * OUTBOX_BYTES)
 
     async def send(self, data: bytes) -> None:
         await self.room()
         self.put(data)
 
     def put(self, data: bytes) -> None:
-        """Queue at once; for small frames whose sender has waited for room before."""
+        """Queue at once; for small frames, and for senders that have waited for room."""
         self._check()
         self._pieces.append(data)
         self._size += len(data)

@@ -131,7 +131,7 @@ class Shell:
     async def _run_simple(self, command: Simple, stdin: Reader, stdout: Sink) -> int:
         argv = tuple(text for word in command.words for text in self._expand(word))
         set_here = {name: self._join(word) for name, word in command.assignments}
-        environment = {name: self._variables[name] for name in self._exported if name in self._variables}
+        environment = {name: value for name, value in self._variables.items() if name in self._exported}
         process = replace(
             self._process,
             argv=argv or ("sh",),

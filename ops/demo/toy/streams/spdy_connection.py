@@ -254,7 +254,7 @@ class SpdyConnection:
             data = bytes(await self._stream.receive_some(_READ_BYTES))
             if not data:
                 return
-            await self.outbox.room()  # each frame may ask for a small answer: no reading ahead of them
+            await self.outbox.room_for_answers()
 
     async def _receive(self, frame: Frame) -> None:
         match frame:

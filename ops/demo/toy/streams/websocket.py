@@ -77,7 +77,7 @@ class WebSocket:
                 self.closed.set()
                 return None
             try:
-                await self.outbox.room()
+                await self.outbox.room_for_answers()
                 data = bytes(await self._transport.receive_some(_READ_BYTES))
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 data = b""
