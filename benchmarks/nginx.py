@@ -146,9 +146,7 @@ def _home(home: Path, ca: TestCA) -> Path:
 
 def small_json() -> bytes:
     """A config map of exactly 2 KiB."""
-    start = (
-        b'{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"small","namespace":"default"},"data":{"text":"'
-    )
+    start = b'{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"small","namespace":"default"},"data":{"text":"'
     end = b'"}}\n'
     return start + b"x" * (2048 - len(start) - len(end)) + end
 

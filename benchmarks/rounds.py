@@ -123,7 +123,9 @@ def summary(samples: Sequence[Sample], baseline: str) -> list[dict[str, Any]]:
 
 def table(rows: Sequence[dict[str, Any]], baseline: str) -> str:
     """The rows for people."""
-    lines = [f"{'conns':>5} {'target':<12} {'req/s':>8} {'÷ ' + baseline:>20} {'p50 ms':>8} {'p99 ms':>8}  CPU µs a request"]
+    lines = [
+        f"{'conns':>5} {'target':<12} {'req/s':>8} {'÷ ' + baseline:>20} {'p50 ms':>8} {'p99 ms':>8}  CPU µs a request"
+    ]
     for row in rows:
         cpu = "  ".join(f"{part} {value:.0f}" for part, value in row["cpu_us"].items())
         ratio = str(Spread(**row["ratio"]))
