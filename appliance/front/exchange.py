@@ -1,0 +1,170 @@
+"""One request to a cluster. Read this first.
+
+    authenticate → admit → understand → decide → record → relay
+
+Nothing reaches a cluster without passing these in this order, whichever lane the request came by. Each step before the
+last gives its value or a `Refused`; `relay` takes a `Permit`, which only `core.decision.decide` makes. All of it but
+the audit commit reads memory. Every exchange that was allowed leaves a `closed` record, however it ends.
+
+The caller (express lane or ASGI) only carries bytes; it decides nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+
+from appliance.core.credentials import Credential
+from appliance.core.decision import Denial, Permit, decide
+from appliance.core.problems import Code, Problem, problem
+from appliance.front import records
+from appliance.front.caller import Caller
+from appliance.front.intake import Asked
+from appliance.front.parts import FrontParts
+from appliance.front.relay import relay
+from appliance.front.replies import correlation, proxy_reply
+from appliance.front.running import Running
+from wire.kube import Ask, BadTarget, understand
+
+PREFIX: Final = b"/api/proxy/"
+
+_log = logging.getLogger("fairlead.front")
+
+
+class Refused(Exception):
+    """A step said no. `denial` tells who asked, when that is known."""
+
+    def __init__(self, refusal: Problem, denial: Denial | None = None, *, recorded: bool = True) -> None:
+        super().__init__(refusal.code)
+        self.problem = refusal
+        self.denial = denial
+        self.recorded = recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Which cluster a proxy URL names, and the target meant for it: the very bytes that follow the cluster."""
+
+    cluster: str
+    target: bytes
+
+    @classmethod
+    def of(cls, target: bytes) -> Route:
+        rest = target[len(PREFIX) :]
+        cut = next((at for at, byte in enumerate(rest) if byte in b"/?"), len(rest))
+        cluster, tail = rest[:cut].decode("ascii"), rest[cut:]
+        return cls(cluster, tail if tail.startswith(b"/") else b"/" + tail)
+
+
+async def exchange(caller: Caller, asked: Asked, parts: FrontParts, running: Running) -> None:
+    """Serve one request whose target begins with PREFIX, from its head to the end of its answer."""
+    route = Route.of(asked.target)
+    story = records.Story(asked, caller, route.target, correlation(asked.block.trace_id), parts.clock())
+    try:
+        credential = authenticate(asked, caller, parts, story)
+        admit(credential, parts, story)
+        try:
+            ask = understand_target(asked, route)
+            permit = decide_now(credential, route, ask, parts, story)
+            try:
+                await record(permit, parts, story)
+                with running.holding(permit, caller):
+                    await relay(caller, asked, permit, route.target, parts, story)
+            finally:
+                records.close(parts, story)
+        finally:
+            parts.admission.release(credential.person_id, credential.cluster_id)
+    except Refused as refused:
+        await refuse(refused, caller, parts, story)
+
+
+def authenticate(asked: Asked, caller: Caller, parts: FrontParts, story: records.Story) -> Credential:
+    """Who is asking: exactly one bearer token, ours. Cookies are not looked at."""
+    token = asked.block.token
+    if token is None:
+        if asked.block.other_credentials:
+            detail = "send exactly one `Authorization: Bearer` header"
+            raise Refused(problem(Code.INVALID_TOKEN, detail=detail), recorded=False)
+        raise Refused(problem(Code.AUTHENTICATION_REQUIRED), recorded=False)
+    if not parts.verifier.known(token):
+        # Before any signature is checked: guessing must not cost us more than it costs the guesser.
+        limited = parts.failed_logins.refuse(caller.address, story.began)
+        if limited is not None:
+            raise Refused(limited, recorded=False)
+    credential = parts.verifier.verify(token, story.began)
+    if isinstance(credential, Problem):
+        parts.failed_logins.failed(caller.address, story.began)
+        raise Refused(credential)
+    story.credential = credential
+    return credential
+
+
+def admit(credential: Credential, parts: FrontParts, story: records.Story) -> None:
+    """How much at once. After this a slot is held until `release`."""
+    refusal = parts.admission.admit(credential.person_id, credential.cluster_id, story.began)
+    if refusal is not None:
+        raise Refused(refusal)
+
+
+def understand_target(asked: Asked, route: Route) -> Ask:
+    """What is asked, as the API server will read it."""
+    block = asked.block
+    if block.reserved is not None:
+        name = block.reserved.decode("latin-1")
+        raise Refused(problem(Code.RESERVED_HEADER, header=name, meta=(("header", name),)))
+    if block.expect_other:
+        raise Refused(problem(Code.EXPECTATION_FAILED), recorded=False)
+    try:
+        return understand(asked.method, route.target)
+    except BadTarget as error:
+        raise Refused(problem(Code.BAD_REQUEST, detail=error.sentence.rstrip("."))) from None
+
+
+def decide_now(credential: Credential, route: Route, ask: Ask, parts: FrontParts, story: records.Story) -> Permit:
+    """May they. A store that could not be read for long decides nothing."""
+    story.ask = ask
+    if not parts.store.fresh():
+        raise Refused(problem(Code.STORE_STALE))
+    snapshot = parts.store.snapshot
+    # A cluster's name works too. What names no cluster is compared as it stands, and fits no credential.
+    cluster = snapshot.cluster(route.cluster)
+    decision = decide(credential, snapshot, cluster.id if cluster else route.cluster, ask, story.began)
+    if isinstance(decision, Denial):
+        raise Refused(decision.problem, decision)
+    return decision
+
+
+async def record(permit: Permit, parts: FrontParts, story: records.Story) -> None:
+    """No audit, no access. What changes something or upgrades is on disk before its first byte enters the tunnel."""
+    story.permit = permit
+    reads = permit.ask.read_only and story.asked.block.upgrade is None
+    if reads and permit.discovery:
+        story.counted = True
+        return
+    ledger = parts.ledger
+    try:
+        if not ledger.try_reserve():
+            await ledger.reserve()
+        story.reserved = True
+        if not reads:
+            await ledger.record(story.opened())
+    except Exception as error:
+        # Whatever stands between us and the record, the request does not go on.
+        _log.exception("an audit record could not be kept", extra={"correlation_id": story.correlation_id.decode()})
+        story.code = Code.AUDIT_UNAVAILABLE.value
+        raise Refused(problem(Code.AUDIT_UNAVAILABLE), recorded=False) from error
+
+
+async def refuse(refused: Refused, caller: Caller, parts: FrontParts, story: records.Story) -> None:
+    """Answer a refusal and record it."""
+    refusal = refused.problem
+    if refused.recorded:
+        parts.ledger.deny(story.denied(refusal, refused.denial))
+    reply = proxy_reply(refusal, story.target, story.correlation_id, parts.public_url)
+    try:
+        await caller.answer(reply.status, reply.headers, reply.body)
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        caller.abort()

@@ -1,0 +1,279 @@
+"""The users' TLS listener: accepts, shakes hands, and owns each connection for its whole life.
+
+What always holds: there are never more connections than allowed, nor more than HANDSHAKES at once shaking hands; a
+connection has one task, one scope and one exception barrier, so whatever goes wrong in it ends it and nothing else; a
+head is cut and validated here before any other code sees a byte of it. Running out of file descriptors pauses
+accepting and ends nothing.
+
+It speaks HTTP/1.1 only. What a request means is for `exchange`, or for the ASGI application behind `hypercorn_lane`.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket as stdlib_socket
+import ssl
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+import trio
+
+from appliance.core.problems import Code, Problem, problem
+from appliance.front.client import Client, Ending
+from appliance.front.exchange import PREFIX, exchange
+from appliance.front.farewell import farewell
+from appliance.front.gone import Watcher
+from appliance.front.hypercorn_lane import HypercornLane
+from appliance.front.intake import Asked, Intake
+from appliance.front.parts import FrontParts
+from appliance.front.replies import HELP_PREFIX, correlation, help_reply, plain_reply
+from appliance.front.running import Running
+from appliance.front.wrong_path import wrong_path
+from wire.http1 import BadHead
+from wire.tls import TLSStream, serve_handshake
+
+HANDSHAKES: Final = 32
+"""At once. One costs 2 ms of CPU: these keep a core busy for 64 ms, and a flood waits for its turn."""
+
+HANDSHAKE_SECONDS: Final = 10.0
+"""For each of: the first byte, a slot's handshake. Waiting for a slot costs the client none of it."""
+
+KEEPALIVE_IDLE_SECONDS: Final = 15
+KEEPALIVE_INTERVAL_SECONDS: Final = 5
+KEEPALIVE_PROBES: Final = 3
+"""A peer whose host is gone is noticed after half a minute, whatever its request is doing."""
+
+EXHAUSTED_SECONDS: Final = 0.1
+"""Between two tries while the process or the host is out of descriptors or buffers."""
+
+COMPLAINT_SECONDS: Final = 10.0
+"""The least time between two log lines about that."""
+
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+_BROKEN: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
+_log = logging.getLogger("fairlead.front")
+
+
+class Front:
+    """One front: every listener, every connection."""
+
+    def __init__(self, parts: FrontParts) -> None:
+        self.parts = parts
+        self.watcher = Watcher()
+        self.running = Running(parts)
+        self.stopping = False
+        self._intake = Intake()
+        self._lane = HypercornLane(parts, self.running)
+        self._connections = trio.Semaphore(parts.max_connections)
+        self._handshakes = trio.CapacityLimiter(HANDSHAKES)
+        self._stop = trio.Event()
+        self._drain_seconds = 0.0
+
+    @property
+    def connections(self) -> int:
+        """How many connections have finished their handshake and are open."""
+        return len(self.watcher)
+
+    def stop(self, drain_seconds: float) -> None:
+        """Accept no more, let running requests finish for so long, then end them. `serve` returns after that."""
+        self._drain_seconds = drain_seconds
+        self.stopping = True
+        self._stop.set()
+
+    async def serve(
+        self,
+        listeners: Sequence[trio.SocketListener],
+        context: ssl.SSLContext,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve until `stop` or cancellation. Owns the listeners."""
+        async with trio.open_nursery() as background, self._lane.open(background):
+            background.start_soon(self.watcher.watch)
+            background.start_soon(self.running.watch)
+            async with trio.open_nursery() as nursery:
+                async with trio.open_nursery() as accepting:
+                    for listener in listeners:
+                        accepting.start_soon(self._accept_forever, listener, context, nursery)
+                    task_status.started()
+                    await self._stop.wait()
+                    accepting.cancel_scope.cancel()
+                for listener in listeners:
+                    await listener.aclose()
+                await self._drain()
+            background.cancel_scope.cancel()
+
+    async def _drain(self) -> None:
+        """Connections at rest go at once, the others as they finish, all at the deadline."""
+        deadline = trio.current_time() + self._drain_seconds
+        while self.connections and trio.current_time() < deadline:
+            for client in self.watcher.clients():
+                if not client.serving:
+                    client.end(Ending.STOPPING)
+            await trio.sleep(min(0.1, max(0.0, deadline - trio.current_time())))
+        for client in self.watcher.clients():
+            client.end(Ending.STOPPING)
+
+    # Accepting
+
+    async def _accept_forever(
+        self, listener: trio.SocketListener, context: ssl.SSLContext, nursery: trio.Nursery
+    ) -> None:
+        complained = -COMPLAINT_SECONDS
+        while True:
+            await self._connections.acquire()
+            try:
+                sock, address = await listener.socket.accept()
+            except OSError as error:
+                self._connections.release()
+                if error.errno in _EXHAUSTED:
+                    if trio.current_time() - complained >= COMPLAINT_SECONDS:
+                        complained = trio.current_time()
+                        _log.error("connections cannot be accepted now: %s", error.strerror)
+                    await trio.sleep(EXHAUSTED_SECONDS)
+                # Anything else is one client's connection that died while it waited to be accepted.
+                continue
+            except trio.Cancelled:
+                self._connections.release()
+                raise
+            nursery.start_soon(self._own, sock, _host(address), context)
+
+    async def _own(self, sock: trio.socket.SocketType, address: str, context: ssl.SSLContext) -> None:
+        """Everything about one connection, and the barrier of its exceptions."""
+        client: Client | None = None
+        try:
+            stream = await self._shake(sock, context)
+            if stream is None:
+                return
+            client = Client(stream, address)
+            self.watcher.add(client)
+            with client.scope:
+                await self._converse(client)
+            if client.ending is not None:
+                await farewell(client, self.parts)
+        except BaseExceptionGroup as group:
+            faults, others = group.split(Exception)
+            if faults is not None:
+                self._report(faults)
+            if others is not None:
+                raise others from None
+        except _BROKEN:
+            pass
+        except Exception as error:  # noqa: BLE001 -- one connection's defect is the end of that connection only
+            self._report(error)
+        finally:
+            if client is not None:
+                self.watcher.remove(client)
+                client.stream.abort()
+            sock.close()
+            self._connections.release()
+
+    @staticmethod
+    def _report(error: BaseException) -> None:
+        if isinstance(error, BaseExceptionGroup):
+            rest = error.split(_BROKEN)[1]
+            if rest is None:
+                return
+            error = rest
+        _log.error("a connection ended by a defect of ours", exc_info=error)
+
+    async def _shake(self, sock: trio.socket.SocketType, context: ssl.SSLContext) -> TLSStream | None:
+        try:
+            for option, value in _KEEPALIVE:
+                sock.setsockopt(*option, value)
+            # A client that says nothing must not hold one of the few slots.
+            with trio.move_on_after(HANDSHAKE_SECONDS) as silence:
+                await trio.lowlevel.wait_readable(sock)
+            if silence.cancelled_caught:
+                return None
+            async with self._handshakes:
+                with trio.move_on_after(HANDSHAKE_SECONDS):
+                    return await serve_handshake(sock, context)
+        except (OSError, trio.BrokenResourceError):
+            pass
+        return None
+
+    # Talking
+
+    async def _converse(self, client: Client) -> None:
+        try:
+            while not self.stopping:
+                head = await client.next_head()
+                if head is None:
+                    break
+                asked = self._intake.parse(head)
+                if client.hung_up:
+                    return  # whoever asked is gone: nothing was started
+                client.begin(asked)
+                await self._serve_one(client, asked)
+                if not await client.settle():
+                    break
+        except BadHead as error:
+            await self._refuse_head(client, error)
+        await client.stream.aclose()
+
+    async def _serve_one(self, client: Client, asked: Asked) -> None:
+        target = asked.target
+        if target.startswith(PREFIX):
+            if self.parts.lane == "express" or asked.block.upgrade is not None:
+                await exchange(client, asked, self.parts, self.running)
+            else:
+                await self._lane.proxy(client, asked)
+        elif target.startswith(HELP_PREFIX) and asked.method in {b"GET", b"HEAD"}:
+            reply = help_reply(target[len(HELP_PREFIX) :].partition(b"?")[0])
+            await client.answer(reply.status, reply.headers, b"" if asked.method == b"HEAD" else reply.body)
+        elif (refusal := wrong_path(asked, client.address, self.parts)) is not None:
+            await self._refuse(client, refusal)
+        elif asked.block.expect_other:
+            await self._refuse(client, problem(Code.EXPECTATION_FAILED))
+        else:
+            await self._lane.serve(client, asked)
+
+    async def _refuse(self, client: Client, refusal: Problem) -> None:
+        reply = plain_reply(refusal, correlation(client.asked.block.trace_id), self.parts.public_url)
+        body = b"" if client.asked.method == b"HEAD" else reply.body
+        await client.answer(reply.status, reply.headers, body)
+
+    async def _refuse_head(self, client: Client, error: BadHead) -> None:
+        """A head or body that cannot be read. Where it ends is not known, so neither is the next request."""
+        if client.started:
+            client.abort()
+            return
+        code = Code.HEADERS_TOO_LARGE if error.status == 431 else Code.BAD_REQUEST
+        reply = plain_reply(problem(code, detail=error.sentence.rstrip(".")), correlation(), self.parts.public_url)
+        client.give_up_reading()
+        await client.answer(reply.status, reply.headers, reply.body)
+        await client.settle()
+
+
+async def serve(
+    front: Front,
+    listeners: Sequence[trio.SocketListener],
+    context: ssl.SSLContext,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve users until `front.stop` or cancellation."""
+    await front.serve(listeners, context, task_status=task_status)
+
+
+def _host(address: object) -> str:
+    host = address[0] if isinstance(address, tuple) else ""
+    return str(host).removeprefix("::ffff:")
+
+
+def _keepalive() -> list[tuple[tuple[int, int], int]]:
+    options = [((stdlib_socket.SOL_SOCKET, stdlib_socket.SO_KEEPALIVE), 1)]
+    for name, value in (
+        ("TCP_KEEPIDLE", KEEPALIVE_IDLE_SECONDS),
+        ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL_SECONDS),
+        ("TCP_KEEPCNT", KEEPALIVE_PROBES),
+    ):
+        with suppress(AttributeError):  # not every system lets these be set for one socket
+            options.append(((stdlib_socket.IPPROTO_TCP, getattr(stdlib_socket, name)), value))
+    return options
+
+
+_KEEPALIVE: Final = _keepalive()

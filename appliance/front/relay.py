@@ -1,0 +1,308 @@
+"""Between a client and a tunnel: one allowed request there, one answer back.
+
+Bodies flow both ways in bounded pieces, and each side waits for the other: nothing is gathered but what one read gives.
+A small answer that is whole on arrival leaves in one write; of anything longer each piece leaves at once, so a watch
+event never waits for the next. Only a `Permit` opens a tunnel exchange.
+
+A GET or HEAD without a body that has no answer yet is tried once more on another session when its session is lost;
+anything that was not started is, too. All else ends in an answer that says what is not known.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+import trio
+
+from appliance.core.decision import Permit
+from appliance.core.problems import Code, Problem, problem
+from appliance.front.caller import Caller
+from appliance.front.intake import Asked
+from appliance.front.parts import FrontParts
+from appliance.front.records import Story
+from appliance.front.replies import proxy_reply, trace_headers
+from appliance.front.responses import UnsafeHeader
+from wire.frames import ResetCode
+from wire.headers import find, find_all, response_end_to_end, trailers_end_to_end
+from wire.heads import Headers, RequestHead, ResponseHead
+from wire.http1 import BadHead
+from wire.session import Exchange, ExchangeReset, PeerStopped, Session, SessionDraining, SessionFull, SessionLost
+
+INLINE_BODY_BYTES: Final = 16 * 1024
+"""A body this small that has already arrived goes with the request, without a second task. Most objects are smaller."""
+
+_GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
+_log = logging.getLogger("fairlead.front")
+
+
+class Unanswered(Exception):
+    """The tunnel gave no answer. `again`: the request may be tried once more elsewhere."""
+
+    def __init__(self, refusal: Problem, *, again: bool) -> None:
+        super().__init__(refusal.code)
+        self.problem = refusal
+        self.again = again
+
+
+async def relay(caller: Caller, asked: Asked, permit: Permit, target: bytes, parts: FrontParts, story: Story) -> None:
+    """Carry one allowed request to its cluster and its answer back. `story` learns status and code."""
+    head = RequestHead(asked.method, target, asked.block.end_to_end)
+    body = caller.body_at_hand(INLINE_BODY_BYTES)
+    tried: Session | None = None
+    refusal: Problem | None = None
+    while True:
+        session = parts.registry.session_for(permit.cluster_id)
+        if session is None or (tried is not None and session is tried and not session.alive):
+            refusal = refusal or problem(
+                Code.AGENT_NOT_CONNECTED, cluster=permit.cluster_name, meta=(("clusterId", permit.cluster_id),)
+            )
+            break
+        try:
+            await _attempt(session, caller, asked, head, permit, body, story)
+        except Unanswered as failed:
+            refusal = failed.problem
+            if tried is not None or not failed.again:
+                break
+            tried = session
+        else:
+            return
+    story.code = refusal.code.value
+    if caller.started:
+        caller.abort()
+        return
+    reply = proxy_reply(refusal, target, story.correlation_id, parts.public_url)
+    story.status = reply.status
+    try:
+        await caller.answer(reply.status, reply.headers, reply.body)
+    except _GONE:
+        caller.abort()
+
+
+async def _attempt(
+    session: Session, caller: Caller, asked: Asked, head: RequestHead, permit: Permit, body: bytes | None, story: Story
+) -> None:
+    block = asked.block
+    upgrade = block.upgrade is not None
+    try:
+        tunnel = session.open(head, permit.identity, has_body=block.has_body, upgrade=upgrade)
+    except (SessionDraining, SessionFull, SessionLost):
+        raise Unanswered(problem(Code.TUNNEL_BUSY, cluster=permit.cluster_name, retry_after=1), again=True) from None
+    try:
+        if upgrade:
+            await _upgraded(caller, tunnel, permit, story)
+        elif body is not None:
+            if body:
+                await _give(tunnel, body)
+            await _answer(caller, tunnel, asked, permit, story, replayable=True)
+        else:
+            await _with_body(caller, tunnel, asked, permit, story)
+    finally:
+        tunnel.close()
+
+
+async def _give(tunnel: Exchange, body: bytes) -> None:
+    try:
+        await tunnel.write(body)
+        tunnel.end_nowait()
+    except _GONE:
+        return  # what came instead shows when the answer's head is asked for
+
+
+async def _with_body(caller: Caller, tunnel: Exchange, asked: Asked, permit: Permit, story: Story) -> None:
+    """The body goes up while the answer may already come down."""
+    await caller.proceed()
+    upload = _Upload(caller, tunnel)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(upload.run)
+            await _answer(caller, tunnel, asked, permit, story, replayable=False)
+            nursery.cancel_scope.cancel()  # an answer that is whole needs no more of the body
+    except* Unanswered as group:
+        failed = group.exceptions[0]
+        while isinstance(failed, BaseExceptionGroup):
+            failed = failed.exceptions[0]
+        assert isinstance(failed, Unanswered)
+        failure = Unanswered(upload.fault or failed.problem, again=failed.again and not upload.began)
+    else:
+        return
+    raise failure
+
+
+class _Upload:
+    """The direction from the client to the cluster."""
+
+    def __init__(self, caller: Caller, tunnel: Exchange) -> None:
+        self._caller = caller
+        self._tunnel = tunnel
+        self.began = False
+        self.fault: Problem | None = None
+
+    async def run(self) -> None:
+        caller, tunnel = self._caller, self._tunnel
+        try:
+            while piece := await caller.read_body():
+                self.began = True
+                await tunnel.write(piece)
+            tunnel.end_nowait()
+        except PeerStopped:
+            return  # an early answer: what the client still sends is dropped after it
+        except BadHead as error:
+            self.fault = problem(Code.BAD_REQUEST, detail=error.sentence.rstrip("."))
+            tunnel.reset(ResetCode.BAD_REQUEST, "the client's chunks are malformed")
+        except _GONE:
+            # Either side may have broken; if it was the client, nobody is left to answer, and if it was the tunnel,
+            # the other direction says so.
+            tunnel.reset(ResetCode.CANCELLED, "the client went away")
+
+
+async def _answer(
+    caller: Caller, tunnel: Exchange, asked: Asked, permit: Permit, story: Story, *, replayable: bool
+) -> None:
+    try:
+        head = await tunnel.head()
+    except _GONE as error:
+        raise _unanswered(error, permit, replayable=replayable and asked.method in {b"GET", b"HEAD"}) from None
+    try:
+        await _deliver(caller, tunnel, asked, head, story)
+    except (*_GONE, UnsafeHeader) as error:
+        if isinstance(error, UnsafeHeader):
+            _log.warning("an answer was refused: %s", error)
+        failed = _unanswered(error, permit, replayable=False)
+        if not caller.started:
+            raise failed from None
+        if tunnel_failed(error):
+            story.code = failed.problem.code.value
+        caller.abort()
+
+
+async def _deliver(caller: Caller, tunnel: Exchange, asked: Asked, head: ResponseHead, story: Story) -> None:
+    status = story.status = head.status
+    if status < 200:
+        raise ExchangeReset(ResetCode.PROTOCOL, "an interim answer where a final one was due")
+    headers = response_end_to_end(head.headers) + trace_headers(story.correlation_id)[:1]
+    if asked.method == b"HEAD" or status in {204, 304}:
+        if await tunnel.read():
+            raise ExchangeReset(ResetCode.TRUNCATED, "a body where none may be")
+        await caller.answer(status, headers, b"")
+        return
+    length = _length(headers)
+    piece = tunnel.receive_nowait()
+    if piece is None:
+        piece = b""
+    elif tunnel.at_eof and not tunnel.trailers:
+        if length is None:
+            headers += ((b"Content-Length", b"%d" % len(piece)),)
+        elif length != len(piece):
+            raise ExchangeReset(ResetCode.TRUNCATED, "the answer is not as long as it said")
+        await caller.answer(status, headers, piece)
+        return
+    await _stream(caller, tunnel, story, headers, length, piece)
+
+
+async def _stream(
+    caller: Caller, tunnel: Exchange, story: Story, headers: Headers, length: int | None, piece: bytes
+) -> None:
+    caller.client.ends_cleanly = length is None and story.permit is not None and story.permit.ask.verb == "watch"
+    left = -1 if length is None else length - len(piece)
+    if length is not None and left < 0:
+        raise ExchangeReset(ResetCode.TRUNCATED, "the answer is longer than it said")
+    await caller.start(story.status, headers, piece, sized=length is not None)
+    while piece := await tunnel.read():
+        if length is not None:
+            left -= len(piece)
+            if left < 0:
+                raise ExchangeReset(ResetCode.TRUNCATED, "the answer is longer than it said")
+        await caller.send(piece)
+    if left > 0:
+        raise ExchangeReset(ResetCode.TRUNCATED, "the answer is shorter than it said")
+    await caller.finish(trailers_end_to_end(tunnel.trailers) if tunnel.trailers else ())
+
+
+def _length(headers: Headers) -> int | None:
+    values = find_all(headers, b"content-length")
+    if not values:
+        return None
+    if len(values) != 1 or not values[0].isdigit() or len(values[0]) > 18:
+        raise ExchangeReset(ResetCode.PROTOCOL, "the answer's Content-Length is not one number")
+    return int(values[0])
+
+
+async def _upgraded(caller: Caller, tunnel: Exchange, permit: Permit, story: Story) -> None:
+    """Until the head nothing more is read from the client; after 101 the bytes are nobody's business but theirs."""
+    client = caller.client
+    try:
+        head = await tunnel.head()
+    except _GONE as error:
+        raise _unanswered(error, permit, replayable=False) from None
+    if head.status != 101:
+        client.keep = False  # what the client already sent for the other protocol is not a request
+        await _answer(caller, tunnel, client.asked, permit, story, replayable=False)
+        return
+    story.status = 101
+    headers = response_end_to_end(head.headers, upgrade=True)
+    if find(headers, b"upgrade") is None:
+        raise Unanswered(problem(Code.UPSTREAM_LOST, cluster=permit.cluster_name), again=False)
+    try:
+        await client.switch(101, headers)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_raw_up, caller, tunnel)
+            try:
+                while piece := await tunnel.read():
+                    await client.write_raw(piece)
+                await client.end_raw()
+            except _GONE as error:
+                if tunnel_failed(error):
+                    story.code = Code.TUNNEL_LOST.value
+                client.abort()
+                nursery.cancel_scope.cancel()
+    except _GONE:
+        client.abort()
+
+
+async def _raw_up(caller: Caller, tunnel: Exchange) -> None:
+    client = caller.client
+    try:
+        while piece := await client.read_raw():
+            await tunnel.write(piece)
+        tunnel.end_nowait()
+    except _GONE:
+        return  # the other direction meets the same end and reports it
+
+
+def tunnel_failed(error: BaseException) -> bool:
+    """Tell whether it was the tunnel's side that broke, not the client's."""
+    return isinstance(error, (ExchangeReset, SessionLost))
+
+
+_RESETS: Final[dict[int, Code]] = {
+    ResetCode.BUSY: Code.TUNNEL_BUSY,
+    ResetCode.DRAINING: Code.TUNNEL_BUSY,
+    ResetCode.REFUSED: Code.AGENT_REFUSED,
+    ResetCode.UPSTREAM_UNREACHABLE: Code.UPSTREAM_UNREACHABLE,
+    ResetCode.UPSTREAM_TLS: Code.UPSTREAM_TLS_FAILED,
+    ResetCode.UPSTREAM_TIMEOUT: Code.UPSTREAM_TIMEOUT,
+    ResetCode.UPSTREAM_LOST: Code.UPSTREAM_LOST,
+    ResetCode.TRUNCATED: Code.UPSTREAM_LOST,
+    ResetCode.UPSTREAM_CREDENTIAL: Code.AGENT_CREDENTIAL_REFUSED,
+    ResetCode.BAD_REQUEST: Code.BAD_REQUEST,
+}
+"""What a client is told; any other code is TUNNEL_LOST, which promises nothing."""
+
+
+def _unanswered(error: BaseException, permit: Permit, *, replayable: bool) -> Unanswered:
+    if isinstance(error, ExchangeReset):
+        code = (
+            _RESETS.get(ResetCode(error.code), Code.TUNNEL_LOST) if error.code in set(ResetCode) else Code.TUNNEL_LOST
+        )
+        detail = error.sentence.rstrip(".") or "it gave no reason"
+        refusal = problem(
+            code,
+            cluster=permit.cluster_name,
+            detail=detail,
+            meta=(("clusterId", permit.cluster_id),),
+        )
+        again = error.not_started or (replayable and error.code == ResetCode.SESSION)
+        return Unanswered(refusal, again=again)
+    meta = (("clusterId", permit.cluster_id),)
+    return Unanswered(problem(Code.TUNNEL_LOST, cluster=permit.cluster_name, meta=meta), again=replayable)
