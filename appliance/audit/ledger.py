@@ -178,13 +178,8 @@ class Ledger:
         """Keep a record in a slot reserved before. Never waits."""
         self._hand_over(event, None)
 
-    async def deny(self, event: AuditEvent) -> None:
-        """Keep the record of a denial; the second of two tries at the same thing names the first.
-
-        Raises:
-            AuditUnavailable: there is no room for it. Nothing was allowed anyway.
-
-        """
+    def deny(self, event: AuditEvent) -> None:
+        """Keep a denial. Never waits: when no slot is free it is logged instead, and nothing was allowed anyway."""
         key = (event.actor_id or event.client_address, event.cluster_id, _target(event))
         earlier = self._denied.pop(key, None)
         if earlier is not None and event.time - earlier[0] <= RETRY_WINDOW:
@@ -192,13 +187,14 @@ class Ledger:
         self._denied[key] = (event.time, event.correlation_id)
         while len(self._denied) > MAX_REMEMBERED:
             self._denied.popitem(last=False)
-        if not self.try_reserve():
-            await self.reserve()
-        self._hand_over(event, None)
+        if self.try_reserve():
+            self._hand_over(event, None)
+        else:
+            _log.warning("a denial could not be recorded", extra={"code": event.code, "actor": event.actor})
 
-    def count(self, event: AuditEvent) -> None:
-        """Count an allowed discovery request by person and cluster instead of recording it."""
-        key = (event.actor_id, event.actor, event.cluster_id, event.cluster)
+    def count(self, person_id: str, person: str, cluster_id: str, cluster: str) -> None:
+        """Count an allowed discovery request instead of recording it."""
+        key = (person_id, person, cluster_id, cluster)
         self._counts[key] = self._counts.get(key, 0) + 1
         if len(self._counts) >= MAX_REMEMBERED:
             self._write_counts()

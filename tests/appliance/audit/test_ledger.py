@@ -185,9 +185,9 @@ async def test_the_second_of_two_denied_tries_names_the_first(tmp_path: Path) ->
     path = tmp_path / "audit.db"
     async with opened(path) as ledger:
         denied = AuditEvent(0, EventType.PROXY_DENIED, actor_id="p", cluster_id="c", resource="pods", name="web")
-        await ledger.deny(denied._replace(time=1_000_000, correlation_id="first"))
-        await ledger.deny(denied._replace(time=2_000_000, correlation_id="second"))
-        await ledger.deny(denied._replace(time=9_000_000, correlation_id="third"))
+        ledger.deny(denied._replace(time=1_000_000, correlation_id="first"))
+        ledger.deny(denied._replace(time=2_000_000, correlation_id="second"))
+        ledger.deny(denied._replace(time=9_000_000, correlation_id="third"))
     assert {it.correlation_id: it.retry_of for it in kept(path) if it.type is EventType.PROXY_DENIED} == {
         "first": "",
         "second": "first",
@@ -199,7 +199,7 @@ async def test_discovery_is_counted(tmp_path: Path) -> None:
     path = tmp_path / "audit.db"
     async with opened(path) as ledger:
         for _ in range(24):
-            ledger.count(AuditEvent(0, EventType.PROXY_CLOSED, actor_id="p", cluster_id="c", path="/api"))
+            ledger.count("p", "alice@example.com", "c", "prod")
     assert [it.counted for it in kept(path) if it.type is EventType.PROXY_DISCOVERY] == [24]
 
 
