@@ -12,11 +12,8 @@ from hashlib import sha256
 from importlib.resources import files
 
 from appliance.store import statements
+from appliance.store.faults import StoreRefused
 from appliance.store.unit import Rows, Statement, run
-
-
-class StoreRefused(Exception):
-    """The database cannot be used as it is; the text is one sentence for the operator."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -58,9 +55,7 @@ def bring_up_to_date(execute: Callable[[Statement], Rows], *, migrate: bool, now
     for migration in known:
         if migration.number in applied:
             if applied[migration.number] != migration.checksum:
-                raise StoreRefused(
-                    f"Migration {migration.name} was applied in another form. Restore the right program."
-                )
+                raise StoreRefused(f"Migration {migration.name} was applied in another form. Install that program.")
             continue
         if applied and not migrate:
             raise StoreRefused(f"The database is behind: {migration.name} is not applied. Run: fairlead migrate")

@@ -70,7 +70,7 @@ def read_master_key(path: Path) -> bytes | None:
 
 
 def make_master_key(path: Path) -> bytes:
-    """A fresh key in a file of mode 0600, on the disk before it is used. Another process may win; its key then counts."""
+    """A fresh key in a file of mode 0600, on the disk before it is used. If another process wins, its key counts."""
     key = secrets.token_bytes(MASTER_KEY_BYTES)
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

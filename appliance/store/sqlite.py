@@ -10,14 +10,17 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from appliance.core.snapshot import Entity
 from appliance.store import statements
+from appliance.store.faults import StoreRefused, StoreUnavailable
 from appliance.store.rows import READERS
-from appliance.store.schema import StoreRefused, bring_up_to_date
+from appliance.store.schema import bring_up_to_date
 from appliance.store.unit import Rows, Statement, Unit, run
 
 T = TypeVar("T")
@@ -90,29 +93,27 @@ class SQLite:
             self.connection.execute("PRAGMA query_only = OFF")
 
     def collect(self) -> Changes:
-        """What the feed holds beyond `head`, which moves along. Also proves that the file is still the one we opened."""
+        """What the feed holds beyond `head`, which moves along; the file must still be the one we opened."""
         if self.path.stat().st_ino != self.inode:
             raise StoreRefused(f"The database {self.path} was replaced while in use. Restart the appliance.")
         self._begin("BEGIN")
         try:
-            found = self._changes()
+            head, found = self._changes()
         finally:
             self.connection.execute("ROLLBACK")
+        self.head = head
         return found
 
-    def _changes(self) -> Changes:
+    def _changes(self) -> tuple[int, Changes]:
         ((head,),) = self.execute(run(statements.FEED_HEAD))
         if head == self.head:
-            return Changes()
+            return head, Changes()
         numbered = self.execute(run(statements.CHANGES_AFTER, self.head, MAX_CHANGES_AT_ONCE)) if self.head >= 0 else []
         complete = [number for number, _, _ in numbered] == list(range(self.head + 1, head + 1))
         if self.head >= 0 and complete:
             latest = dict.fromkeys((Entity(entity), str(identity)) for _, entity, identity in numbered)
-            changes = Changes(tuple((entity, identity, self._one(entity, identity)) for entity, identity in latest))
-        else:
-            changes = Changes(self._all(), everything=True)
-        self.head = head
-        return changes
+            return head, Changes(tuple((entity, identity, self._one(entity, identity)) for entity, identity in latest))
+        return head, Changes(self._all(), everything=True)
 
     def _one(self, entity: Entity, identity: str) -> Any:
         one, _, read = READERS[entity]
@@ -148,13 +149,24 @@ class SQLite:
         self.connection.execute(begin)
 
 
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turns what the disk or the engine suffers into StoreUnavailable; a broken constraint or statement is our bug."""
+    try:
+        yield
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+        raise
+    except (sqlite3.Error, OSError) as error:
+        raise StoreUnavailable(f"the database cannot be used: {error}") from error
+
+
 def own_file(path: Path) -> None:
     """Makes the directory (0700) and the file (0600) if they are missing; refuses a file that others can open."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        found = os.fstat(descriptor)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        # Looked at without opening it: closing any descriptor of a file drops the locks SQLite holds on it.
+        found = path.lstat()
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            raise StoreRefused(f"The file {path} must be ours alone. Run: chmod 600 {path}")
-    finally:
-        os.close(descriptor)
+            raise StoreRefused(f"The file {path} must be ours alone. Run: chmod 600 {path}") from None

@@ -103,10 +103,7 @@ BOOTSTRAP_TOKEN_SPEND = (
     "UPDATE bootstrap_tokens SET spent_at = $2, spent_by = $3 "
     "WHERE token_sha256 = $1 AND spent_at IS NULL AND expires_at > $2 RETURNING cluster_id, generation"
 )
-BOOTSTRAP_TOKEN_SPENT = (
-    "SELECT cluster_id, generation FROM bootstrap_tokens "
-    "WHERE token_sha256 = $1 AND spent_by = $2 AND spent_at IS NOT NULL AND expires_at > $3"
-)
+BOOTSTRAP_TOKEN = "SELECT cluster_id, generation, expires_at, spent_by FROM bootstrap_tokens WHERE token_sha256 = $1"
 BOOTSTRAP_TOKENS_FORGET = "DELETE FROM bootstrap_tokens WHERE expires_at < $1"
 
 CERTIFICATES = "SELECT serial, cluster_id, generation, not_after FROM agent_certificates ORDER BY serial"

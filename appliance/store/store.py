@@ -7,6 +7,7 @@ says so. `run` must be running for that. The snapshot is one object for life and
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -17,9 +18,9 @@ import trio
 
 from appliance.core.snapshot import Entity, Snapshot
 from appliance.store import statements, units
-from appliance.store.schema import StoreRefused
+from appliance.store.faults import StoreRefused, StoreUnavailable
 from appliance.store.sealing import Sealer, make_master_key, read_master_key
-from appliance.store.sqlite import Changes, SQLite
+from appliance.store.sqlite import Changes, SQLite, translated
 from appliance.store.unit import Unit, run
 from appliance.store.writer import Writer, WriterBusy
 
@@ -36,10 +37,6 @@ log = logging.getLogger("fairlead.store")
 
 Applied = tuple[tuple[Entity, str], ...]
 """What one batch changed: (entity, id). After a full reload: everything there is."""
-
-
-class StoreUnavailable(Exception):
-    """The database could not be reached in time. A write may have been carried out: look before repeating it."""
 
 
 def utc_micros() -> int:
@@ -87,7 +84,7 @@ class Store:
         return store
 
     async def run(self) -> None:
-        """Follows the feed until cancelled. A failure is logged once and tried again; `fresh` tells how long it lasts."""
+        """Follows the feed until cancelled. A failure is logged once and tried again; see `fresh`."""
         failing = False
         forget_at = trio.current_time()
         while True:
@@ -108,7 +105,7 @@ class Store:
 
     async def poll(self) -> None:
         """Applies what the feed holds beyond the snapshot."""
-        await self._call(lambda: self._engine.collect(), self._apply)
+        await self._call(self._collect, self._apply)
         self._polled_at = trio.current_time()
         self.snapshot.forget_expired(self._clock())
 
@@ -159,11 +156,8 @@ class Store:
     async def aclose(self) -> None:
         """Finishes the writes already given and closes the file."""
         if hasattr(self, "_engine"):
-            with trio.move_on_after(CALL_SECONDS):
-                try:
-                    await self._writer.call(self._engine.close)
-                except WriterBusy:
-                    pass
+            with trio.move_on_after(CALL_SECONDS), contextlib.suppress(WriterBusy):
+                await self._writer.call(self._engine.close)
         with trio.move_on_after(CALL_SECONDS):
             await self._writer.aclose()
 
@@ -179,9 +173,12 @@ class Store:
         if sealed and sealed[0][0] != self._sealer.key_id:
             raise StoreRefused(f"The master key {master_key} is not the one this database was sealed under.")
 
+    def _collect(self) -> Changes:
+        return self._engine.collect()
+
     async def _call(self, work: Callable[[], T], deliver: Callable[[T], None] = lambda _: None) -> T:
         try:
-            with trio.fail_after(CALL_SECONDS):
+            with trio.fail_after(CALL_SECONDS), translated():
                 return await self._writer.call(work, deliver)
         except WriterBusy:
             raise StoreUnavailable("too much is waiting to be written") from None
@@ -189,10 +186,14 @@ class Store:
             raise StoreUnavailable(f"the database did not answer within {CALL_SECONDS:.0f} s") from None
 
     def _apply(self, changes: Changes) -> None:
-        if changes.everything:
-            self.snapshot.clear()
-        for entity, identity, value in changes.entities:
-            self.snapshot.put(entity, identity, value)
+        try:
+            if changes.everything:
+                self.snapshot.clear()
+            for entity, identity, value in changes.entities:
+                self.snapshot.put(entity, identity, value)
+        except BaseException:
+            self._engine.head = -1  # half applied: the next look reads everything again
+            raise
         if not changes.entities and not changes.everything:
             return
         applied = tuple((entity, identity) for entity, identity, _ in changes.entities)

@@ -9,7 +9,8 @@ tokens, roles in use). Units take whole entities and identifiers made by the cal
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from appliance.core.clusters import AgentCertificate, Cluster
 from appliance.core.credentials import Credential
@@ -184,33 +185,71 @@ def add_bootstrap_token(token_sha256: str, cluster_id: str, expires_at: int) -> 
     yield run(statements.BOOTSTRAP_TOKEN_ADD, token_sha256, cluster_id, generation, expires_at)
 
 
+class TokenFault(StrEnum):
+    """Why a bootstrap token buys nothing."""
+
+    UNKNOWN = "unknown"
+    EXPIRED = "expired"
+    SPENT = "spent"  # by another key: someone else has enrolled with it
+    REVOKED = "revoked"  # the cluster's generation was raised since
+    CLUSTER_GONE = "cluster gone"
+
+
+class TokenRefused(Exception):
+    """The enrolment did not happen; nothing was written."""
+
+    def __init__(self, fault: TokenFault) -> None:
+        super().__init__(fault)
+        self.fault = fault
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """The certificate a token bought. `again`: it had been issued before, to the same key."""
+
+    cluster_id: str
+    pem: str
+    again: bool
+
+
 def enrol(
     token_sha256: str,
     public_key_sha256: str,
     issue: Callable[[Cluster], tuple[AgentCertificate, str]],
     now: int,
-) -> Unit[tuple[Cluster, str]]:
-    """Spends a bootstrap token for a certificate (PEM), at once or not at all.
+) -> Unit[Enrolled]:
+    """Spends a bootstrap token for a certificate (PEM), at once or not at all; TokenRefused says why not.
 
     The same token with the same key before its expiry gets the same certificate again: the first answer may have been
     lost. `issue` signs; it is called inside the transaction and must only compute.
     """
     ((head,),) = yield run(statements.FEED_ADVANCE)
     spent = yield run(statements.BOOTSTRAP_TOKEN_SPEND, token_sha256, now, public_key_sha256)
-    known = spent or (yield run(statements.BOOTSTRAP_TOKEN_SPENT, token_sha256, public_key_sha256, now))
-    found = (yield run(statements.CLUSTER, known[0][0])) if known else []
-    if not known or not found or rows.cluster(found[0]).generation != known[0][1]:
-        raise ProblemError(problem(Code.INVALID_BOOTSTRAP_TOKEN))
-    cluster = rows.cluster(found[0])
-    kept = yield run(statements.CERTIFICATE_FOR_KEY, cluster.id, cluster.generation, public_key_sha256, now)
-    if kept and not spent:
-        # Nothing changed, but the number is taken: the feed has no gaps.
+    found = yield run(statements.BOOTSTRAP_TOKEN, token_sha256)
+    if not found:
+        raise TokenRefused(TokenFault.UNKNOWN)
+    cluster_id, generation, expires_at, spent_by = found[0]
+    if expires_at <= now:
+        raise TokenRefused(TokenFault.EXPIRED)
+    if spent_by != public_key_sha256:
+        raise TokenRefused(TokenFault.SPENT)
+    clusters = yield run(statements.CLUSTER, cluster_id)
+    if not clusters:
+        raise TokenRefused(TokenFault.CLUSTER_GONE)
+    cluster = rows.cluster(clusters[0])
+    if cluster.generation != generation:
+        raise TokenRefused(TokenFault.REVOKED)
+    if not spent:
+        kept = yield run(statements.CERTIFICATE_FOR_KEY, cluster_id, generation, public_key_sha256, now)
+        if not kept:
+            raise TokenRefused(TokenFault.EXPIRED)
+        # Nothing changed, but the number is taken, and the feed has no gaps.
         yield run(statements.CHANGE_ADD, head, str(Entity.AGENT_CERTIFICATE), kept[0][0], now)
-        return cluster, str(kept[0][1])
+        return Enrolled(cluster_id, str(kept[0][1]), again=True)
     certificate, pem = issue(cluster)
     yield run(statements.CHANGE_ADD, head, str(Entity.AGENT_CERTIFICATE), certificate.serial, now)
     yield from _keep_certificate(certificate, public_key_sha256, pem, now)
-    return cluster, pem
+    return Enrolled(cluster_id, pem, again=False)
 
 
 def add_certificate(certificate: AgentCertificate, public_key_sha256: str, pem: str, now: int) -> Unit[None]:

@@ -30,6 +30,7 @@ class _Job(Generic[T]):
     deliver: Callable[[T], None]
     done: trio.Event = field(default_factory=trio.Event)
     abandoned: bool = False
+    ran: bool = False
     result: Any = None
     error: BaseException | None = None
 
@@ -79,6 +80,7 @@ class Writer:
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
             if not job.abandoned:
+                job.ran = True
                 try:
                     job.result = job.work()
                 except BaseException as error:  # noqa: BLE001 -- raised again in the task that waits
@@ -90,7 +92,7 @@ class Writer:
 
     def _finish(self, job: _Job[Any]) -> None:
         self._waiting -= 1
-        if job.error is None and not (job.abandoned and job.result is None):
+        if job.ran and job.error is None:
             try:
                 job.deliver(job.result)
             except Exception as error:  # noqa: BLE001 -- an exception here would end Trio itself; the waiting task gets it
