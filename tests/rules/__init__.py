@@ -1,0 +1,1 @@
+"""The structure of the tree, held by tests. Each failure says why its rule exists."""
