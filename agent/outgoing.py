@@ -1,0 +1,176 @@
+"""The head of a request as the agent sends it to the API server. Pure but for its caches.
+
+What always holds: `Impersonate-*`, `Authorization`, `Host` and the framing headers are written here and nowhere else;
+of the client's headers only what `wire.headers` lets cross goes along, and a reserved one in any spelling refuses the
+request; what was cut or added never depends on what a client named. kubectl's headers repeat, so checked and rendered
+blocks are remembered, bounded, by their exact bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from agent.guard import Guard, RefusedError
+from wire.fields import TOKEN
+from wire.frames import ResetCode
+from wire.headers import ReservedHeader, find_all, request_end_to_end
+from wire.heads import Headers, Identity, RequestHead
+from wire.http1 import MAX_HEADERS, MAX_LENGTH_DIGITS, UPGRADES, render_fields
+
+MAX_REMEMBERED: Final = 1024
+MAX_REMEMBERED_BYTES: Final = 4 * 1024
+"""Per entry: together at most a few MiB, whatever a client sends. Longer ones are worked out each time."""
+
+_ALWAYS_FRAMED: Final = frozenset({b"POST", b"PUT", b"PATCH"})
+"""Without a body these say `Content-Length: 0` (RFC 9110 §8.6)."""
+
+_PLAIN_KEY: Final = frozenset(TOKEN) - frozenset(b"%") - frozenset(range(ord("A"), ord("Z") + 1))
+"""What of an extra's key may stand in a header's name as it is: the API server lower-cases, then decodes percents."""
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One request, ready to be written."""
+
+    method: bytes
+    head: bytes
+    content_length: int | None
+    chunked: bool
+    repeatable: bool
+    """A GET or HEAD without a body: doing it twice is doing it once."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Passed:
+    """What became of a client's headers."""
+
+    block: bytes
+    content_length: int | None
+    upgrade: bytes | None
+
+
+class Outbox:
+    """Writes heads for one API server."""
+
+    def __init__(self, guard: Guard, authority: bytes) -> None:
+        self._guard = guard
+        self._host = b"Host: %b\r\n" % authority
+        self._identities: dict[Identity, bytes] = {}
+        self._headers: dict[Headers, _Passed] = {}
+        self._targets: dict[tuple[bytes, bytes, bool], None] = {}
+
+    def outgoing(
+        self, request: RequestHead, identity: Identity, *, has_body: bool, upgrade: bool, authorization: bytes
+    ) -> Outgoing:
+        """Check a request and write its head. `authorization` is a whole header line, or empty.
+
+        Raises:
+            RefusedError: it must not go up.
+
+        """
+        target = (request.method, request.target, upgrade)
+        if target not in self._targets:
+            self._guard.check_target(request, upgrade=upgrade)
+            _remember(self._targets, target, None, len(request.target))
+        who = self._identities.get(identity)
+        if who is None:
+            self._guard.check_identity(identity)
+            who = impersonation(identity)
+            _remember(self._identities, identity, who, len(who))
+        passed = self._headers.get(request.headers)
+        if passed is None:
+            passed = _pass(request.headers)
+            _remember(self._headers, request.headers, passed, sum(len(n) + len(v) for n, v in request.headers))
+        framing, chunked = _framing(request.method, passed, has_body=has_body, upgrade=upgrade)
+        head = b"".join(
+            (
+                request.method,
+                b" ",
+                request.target,
+                b" HTTP/1.1\r\n",
+                self._host,
+                authorization,
+                who,
+                passed.block,
+                framing,
+                b"\r\n",
+            )
+        )
+        repeatable = not has_body and not upgrade and request.method in {b"GET", b"HEAD"}
+        return Outgoing(request.method, head, passed.content_length if has_body else None, chunked, repeatable)
+
+
+def impersonation(identity: Identity) -> bytes:
+    """Return the header lines of an identity that the guard has passed: one for each group and each extra."""
+    lines: list[tuple[bytes, bytes]] = [(b"Impersonate-User", identity.user)]
+    if identity.uid:
+        lines.append((b"Impersonate-Uid", identity.uid))
+    lines.extend((b"Impersonate-Group", group) for group in identity.groups)
+    lines.extend((b"Impersonate-Extra-" + _encoded_key(key), value) for key, value in identity.extra)
+    return render_fields(tuple(lines))
+
+
+def _encoded_key(key: bytes) -> bytes:
+    return b"".join([bytes((byte,)) if byte in _PLAIN_KEY else b"%%%02X" % byte for byte in key])
+
+
+def _framing(method: bytes, passed: _Passed, *, has_body: bool, upgrade: bool) -> tuple[bytes, bool]:
+    """Return our framing lines, and whether the body goes in chunks."""
+    if upgrade:
+        if passed.upgrade is None:
+            raise RefusedError(ResetCode.BAD_REQUEST, "The request upgrades to nothing the agent knows.")
+        return b"Connection: Upgrade\r\nUpgrade: %b\r\n" % passed.upgrade, False
+    if not has_body:
+        if passed.content_length:
+            raise RefusedError(ResetCode.BAD_REQUEST, "The request announces a body and has none.")
+        return (b"Content-Length: 0\r\n" if method in _ALWAYS_FRAMED else b""), False
+    if passed.content_length is None:
+        return b"Transfer-Encoding: chunked\r\n", True
+    return b"Content-Length: %d\r\n" % passed.content_length, False
+
+
+def _pass(headers: Headers) -> _Passed:
+    if len(headers) > MAX_HEADERS:
+        raise RefusedError(ResetCode.BAD_REQUEST, "The request has too many headers.")
+    try:
+        kept = request_end_to_end(headers)
+        upgrades, lengths = find_all(headers, b"upgrade"), find_all(headers, b"content-length")
+        block = render_fields(
+            tuple(pair for pair in kept if pair[0].lower() not in {b"content-length", b"upgrade", b"connection"})
+        )
+    except ReservedHeader as error:
+        raise RefusedError(ResetCode.REFUSED, f"{error}: only the agent writes it") from None
+    except ValueError as error:
+        raise RefusedError(ResetCode.BAD_REQUEST, f"The agent refuses a header: {error}.") from None
+    if block.translate(None, _TEXT):
+        raise RefusedError(ResetCode.BAD_REQUEST, "A header holds a control character.")
+    return _Passed(block, _length(lengths), _upgrade(upgrades))
+
+
+_TEXT: Final = bytes([0x09, 0x0A, 0x0D, *range(0x20, 0x7F), *range(0x80, 0x100)])
+"""What a rendered block may hold; that CR and LF only end lines, rendering has made sure of."""
+
+
+def _length(lengths: list[bytes]) -> int | None:
+    if not lengths:
+        return None
+    digits = lengths[0]
+    if len(lengths) > 1 or not digits.isdigit() or len(digits) > MAX_LENGTH_DIGITS:
+        raise RefusedError(ResetCode.BAD_REQUEST, "The Content-Length is not one plain number.")
+    return int(digits)
+
+
+def _upgrade(upgrades: list[bytes]) -> bytes | None:
+    return upgrades[0] if len(upgrades) == 1 and upgrades[0].lower() in UPGRADES else None
+
+
+def _remember(memory: dict[_Key, _Value], key: _Key, value: _Value, size: int) -> None:
+    """Keep an entry, forgetting the oldest when there are too many."""
+    if size <= MAX_REMEMBERED_BYTES:
+        if len(memory) >= MAX_REMEMBERED:
+            del memory[next(iter(memory))]
+        memory[key] = value

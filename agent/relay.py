@@ -1,0 +1,277 @@
+"""One exchange of the tunnel and the one request upstream that it is. Read `Relay.__call__` first.
+
+guard -> connection -> write the head -> read the answer -> hand it on. What always holds: nothing goes up before the
+guard has passed it; a connection goes back to the pool only after a whole request and a whole answer; whatever ends an
+exchange early closes its connection upstream at once, so the API server sees the client leave; an answer that was cut
+is RESET, never ended.
+
+A request whose body is here already (most have none) needs no nursery, no second task and no timer: nobody reads the
+exchange while its answer is awaited, so `sweep` looks four times a second whether it is still wanted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import Final
+
+import trio
+
+from agent.answer import AnswerBody, AnswerError, read_head
+from agent.guard import RefusedError
+from agent.outgoing import Outbox, Outgoing
+from agent.pool import Connection, Pool
+from agent.upload import GATHER_BYTES, Upload, gather
+from agent.upstream import Upstream
+from wire.exchange import Exchange, ExchangeReset, PeerStopped, SessionLost
+from wire.frames import ResetCode
+from wire.headers import find, response_end_to_end
+from wire.heads import ResponseHead
+from wire.http1 import Response
+
+SWEEP_SECONDS: Final = 0.25  # how late a cancelled request's connection may close; the API server should see it in 1 s
+REFRESH_SWEEPS: Final = 4  # files are looked at once a second
+
+_READ_BYTES: Final = 64 * 1024
+_PROXIED: Final = b"/proxy"
+
+_log = logging.getLogger("fairlead.agent.relay")
+
+
+class _GoneError(Exception):
+    """Nobody wants the answer any more; the connection is closed already."""
+
+
+class Relay:
+    """Carries exchanges to one API server."""
+
+    def __init__(self, outbox: Outbox, upstream: Upstream) -> None:
+        self._outbox = outbox
+        self._upstream = upstream
+        self._pool = Pool(upstream.dial)
+        self._unread: dict[Exchange, Connection] = {}
+        """Exchanges that no task of ours reads, and the connection that ends with each."""
+
+    @property
+    def idle(self) -> int:
+        """How many connections wait to be used again."""
+        return len(self._pool)
+
+    async def __call__(self, exchange: Exchange) -> None:
+        """Carry one exchange to its end."""
+        try:
+            outgoing = self._outbox.outgoing(
+                exchange.request,
+                exchange.identity,
+                has_body=exchange.has_body,
+                upgrade=exchange.upgrade,
+                authorization=self._upstream.authorization,
+            )
+            if exchange.upgrade:
+                await self._upgraded(exchange, outgoing)
+            elif not exchange.has_body:
+                await self._plain(exchange, outgoing, outgoing.head)
+            else:
+                body, whole = gather(exchange, outgoing)
+                if whole:
+                    await self._plain(exchange, outgoing, outgoing.head + body)
+                else:
+                    await self._uploading(exchange, outgoing, body)
+        except (RefusedError, AnswerError) as error:
+            exchange.reset(error.code, error.sentence)
+        except (_GoneError, ExchangeReset, SessionLost, PeerStopped):
+            pass  # the appliance knows; every connection was closed on the way here
+        except trio.BrokenResourceError as error:
+            _log.warning("an exchange broke", extra={"exchange": exchange.id, "reason": str(error)})
+
+    # The usual request: all of it is here
+
+    async def _plain(self, exchange: Exchange, outgoing: Outgoing, request: bytes) -> None:
+        connection = self._pool.take()
+        if connection is not None:
+            try:
+                response = await self._ask(exchange, connection, outgoing, request)
+            except AnswerError as error:
+                if not (error.untouched and outgoing.repeatable):
+                    raise
+                # The server closed it just as we took it: the request never met anyone.
+                connection = None
+        if connection is None:
+            connection = await self._pool.connect()
+            response = await self._ask(exchange, connection, outgoing, request)
+        try:
+            reusable = await self._hand_on(exchange, connection, response)
+        except BaseException:
+            connection.abort()
+            raise
+        finally:
+            self._unread.pop(exchange, None)
+        if reusable:
+            self._pool.give(connection)
+        else:
+            connection.abort()
+
+    async def _ask(self, exchange: Exchange, connection: Connection, outgoing: Outgoing, request: bytes) -> Response:
+        """Write a whole request and read the head of its answer. On any error the connection is closed."""
+        self._unread[exchange] = connection
+        try:
+            if _unwanted(exchange):
+                raise _GoneError
+            with contextlib.suppress(trio.BrokenResourceError):  # an early 4xx before the close is worth reading
+                await connection.stream.write(request)
+            return await read_head(connection, outgoing.method)
+        except BaseException as error:
+            connection.abort()
+            self._unread.pop(exchange, None)
+            if isinstance(error, trio.ClosedResourceError):
+                raise _GoneError from None
+            raise
+
+    async def _hand_on(self, exchange: Exchange, connection: Connection, response: Response) -> bool:
+        """Send the answer down; tell whether its connection may be used again."""
+        if response.status == 101:
+            raise AnswerError(ResetCode.UPSTREAM_LOST, "The API server changed protocols without being asked to.")
+        if response.status == 401 and _PROXIED not in exchange.request.target:
+            # The only credential the API server has seen is the agent's own: the user can do nothing about it.
+            raise AnswerError(ResetCode.UPSTREAM_CREDENTIAL, "The API server refused the agent's own credential (401).")
+        head = ResponseHead(response.status, response_end_to_end(response.headers))
+        body = AnswerBody(connection, response)
+        piece = body.buffered()
+        if not body.done:
+            piece += body.more_nowait()
+        if body.done and not body.trailers and exchange.answer_nowait(head, piece):
+            return response.keep_alive and not connection.buffer
+        await exchange.send_head(head)
+        try:
+            while True:
+                if piece:
+                    await exchange.write(piece)
+                if body.done:
+                    break
+                piece = await body.more()
+        except trio.ClosedResourceError:
+            raise _GoneError from None
+        exchange.end_nowait(body.trailers)
+        return response.keep_alive and not connection.buffer
+
+    # A body that is still on its way
+
+    async def _uploading(self, exchange: Exchange, outgoing: Outgoing, first: bytes) -> None:
+        connection = self._pool.take() or await self._pool.connect()
+        upload = Upload(exchange, connection, outgoing)
+        reusable = False
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(upload.run, first)
+                try:
+                    response = await read_head(connection, outgoing.method)
+                    reusable = await self._hand_on(exchange, connection, response)
+                except (trio.ClosedResourceError, _GoneError):
+                    raise (upload.fault or _GoneError()) from None
+                finally:
+                    nursery.cancel_scope.cancel()
+        except* (_GoneError, AnswerError, RefusedError, trio.BrokenResourceError) as group:
+            raise _only(group) from None
+        finally:
+            if reusable and upload.whole:
+                self._pool.give(connection)
+            else:
+                connection.abort()
+
+    # Raw bytes both ways
+
+    async def _upgraded(self, exchange: Exchange, outgoing: Outgoing) -> None:
+        """Ask for an upgrade, on a connection of its own. Anything but 101 is an ordinary answer."""
+        connection = await self._pool.connect()
+        try:
+            response = await self._ask(exchange, connection, outgoing, outgoing.head)
+            if response.status != 101:
+                await self._hand_on(exchange, connection, response)
+                return
+            headers = response_end_to_end(response.headers, upgrade=True)
+            if find(headers, b"upgrade") is None:
+                raise AnswerError(ResetCode.UPSTREAM_LOST, "The API server changed protocols without naming one.")
+            self._unread.pop(exchange, None)  # from here on a task of ours reads it
+            await exchange.send_head(ResponseHead(101, headers))
+            await self._join(exchange, connection)
+        except trio.ClosedResourceError:
+            raise _GoneError from None
+        finally:
+            self._unread.pop(exchange, None)
+            connection.abort()
+
+    async def _join(self, exchange: Exchange, connection: Connection) -> None:
+        """Move raw bytes until both directions have ended; an end of one is half a close of the other."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._down, exchange, connection)
+                await self._up(exchange, connection)
+        except* (AnswerError, trio.BrokenResourceError, trio.ClosedResourceError) as group:
+            raise _only(group) from None
+
+    async def _up(self, exchange: Exchange, connection: Connection) -> None:
+        while True:
+            data = await exchange.read(_READ_BYTES)
+            if not data:
+                break
+            try:
+                await connection.stream.write(data)
+            except trio.BrokenResourceError:
+                exchange.stop()  # the server reads no more; what it still says goes down all the same
+                return
+        self._unread[exchange] = connection  # nothing more to read: the sweep notices a RESET from here on
+        try:
+            await connection.stream.send_eof()
+        except trio.BrokenResourceError:
+            return
+
+    @staticmethod
+    async def _down(exchange: Exchange, connection: Connection) -> None:
+        data, connection.buffer = connection.buffer, b""
+        while True:
+            if data:
+                try:
+                    await exchange.write(data)
+                except PeerStopped:
+                    return
+            try:
+                data = await connection.stream.read(_READ_BYTES)
+            except trio.BrokenResourceError:
+                raise AnswerError(ResetCode.TRUNCATED, "The API server broke the upgraded connection off.") from None
+            if not data:
+                break
+        exchange.end_nowait()
+
+    # Beside the exchanges
+
+    async def sweep(self) -> None:
+        """Close what is no longer wanted, and keep credentials current, until cancelled."""
+        turns = 0
+        while True:
+            await trio.sleep(SWEEP_SECONDS)
+            for exchange, connection in list(self._unread.items()):
+                if _unwanted(exchange):
+                    connection.abort()
+            turns += 1
+            if turns % REFRESH_SWEEPS == 0:
+                self._upstream.refresh()
+                self._pool.sweep()
+
+    def close(self) -> None:
+        """Close what is idle; for the end of the process."""
+        self._pool.close()
+
+
+def _unwanted(exchange: Exchange) -> bool:
+    """Tell whether an exchange that has nothing more to read was reset, closed or lost."""
+    try:
+        exchange.receive_nowait(GATHER_BYTES)
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        return True
+    return False
+
+
+def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return what to report of several faults: the API server's, or ours, before a mere end."""
+    found = [_only(error) if isinstance(error, BaseExceptionGroup) else error for error in group.exceptions]
+    return min(found, key=lambda error: not isinstance(error, AnswerError | RefusedError))

@@ -1,0 +1,92 @@
+"""The agent's start-up story: the only place that names its concrete parts.
+
+Identity from disk, or one enrolled with the bundle; the API server; the guard between them; the tunnel; health. A
+SIGTERM or SIGINT drains: no new requests, open ones may end, then the process does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import platform
+import signal
+from importlib import metadata
+
+import trio
+
+from agent import health
+from agent.config import Config
+from agent.dialling import Dialler
+from agent.enrolment import enrol, read_bundle
+from agent.guard import Guard
+from agent.identity import DataDirectory, Identity
+from agent.outgoing import Outbox
+from agent.relay import Relay
+from agent.upstream import Upstream
+
+_log = logging.getLogger("fairlead.agent")
+
+
+async def run(
+    config: Config,
+    *,
+    catch_signals: bool = True,
+    stop: trio.Event | None = None,
+    task_status: trio.TaskStatus[list[trio.SocketListener]] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run the agent until a signal, or `stop`; started with its health listeners.
+
+    Raises:
+        IdentityError: data_dir cannot be used.
+        OSError: the health listener's address cannot be used.
+
+    """
+    directory = DataDirectory(config.data_dir)
+    directory.prepare()
+    upstream = Upstream(config.upstream)
+    relay = Relay(Outbox(Guard(config.bounds), upstream.authority), upstream)
+
+    async def identity() -> Identity:
+        """The stored credential wins: the bundle's token is spent by then."""
+        stored = directory.identity()
+        return stored if stored is not None else await enrol(read_bundle(config.bundle), directory)
+
+    dialler = Dialler(directory, identity, relay, name=_name(), drain_seconds=config.drain_seconds)
+
+    def missing() -> list[str]:
+        found = [] if dialler.status.sessions else ["tunnel"]
+        if upstream.fault:
+            found.append("credential for the API server")
+        return [*found, "draining"] if dialler.status.stopping else found
+
+    probes = await trio.open_tcp_listeners(config.health_port, host=config.health_host)
+    async with trio.open_nursery() as beside:
+        beside.start_soon(health.serve, missing, probes)
+        beside.start_soon(relay.sweep)
+        if catch_signals:
+            await beside.start(_stop_on_signal, dialler)
+        if stop is not None:
+            beside.start_soon(_stop_on_event, stop, dialler)
+        task_status.started(probes)
+        with contextlib.closing(relay):
+            await dialler.run()
+        beside.cancel_scope.cancel()
+
+
+async def _stop_on_signal(dialler: Dialler, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
+        task_status.started()
+        async for number in received:
+            _log.info("stopping on %s", signal.Signals(number).name)
+            dialler.stop()
+            return
+
+
+async def _stop_on_event(stop: trio.Event, dialler: Dialler) -> None:
+    await stop.wait()
+    dialler.stop()
+
+
+def _name() -> str:
+    """What the agent calls itself in HELLO and in the appliance's log."""
+    return f"fairlead-agent/{metadata.version('fairlead')} ({platform.system()} {platform.machine()})"
