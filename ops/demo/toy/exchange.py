@@ -61,6 +61,10 @@ class Connection:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return b""  # h11 tells an early end from a clean one
 
+    async def cut(self) -> None:
+        """Close the connection without a word: no last chunk, no close_notify."""
+        await trio.aclose_forcefully(self.stream)
+
     async def send(self, *events: Any) -> None:
         data = b"".join(self.http.send(event) or b"" for event in events)
         try:

@@ -57,8 +57,9 @@ class Kubelet:
 
     @staticmethod
     def _has_work(pod: Object) -> bool:
-        if pod["metadata"].get("deletionTimestamp"):
-            return True
+        metadata = pod["metadata"]
+        if metadata.get("deletionTimestamp"):
+            return bool(metadata.get("deletionGracePeriodSeconds")) or not metadata.get("finalizers")
         if pod["status"].get("phase") == "Pending":
             return True
         ephemeral = pod["spec"].get("ephemeralContainers") or []
@@ -142,10 +143,11 @@ class Kubelet:
         found = self._pod(key, uid)
         if found is None:
             return
-        if not found["metadata"].get("finalizers"):
+        if found["metadata"].get("finalizers"):  # its containers are gone; the last finalizer ends the pod
+            metadata = {**found["metadata"], "deletionGracePeriodSeconds": 0}
+            self._storage.update(PODS, {**found, "metadata": metadata})
+        else:
             self._storage.remove(PODS, *key)
-            return
-        await self._storage.wait_for_change(PODS, self._storage.version)
 
 
 def _condition(kind: str, *, holds: bool) -> Object:
