@@ -1,173 +1,209 @@
-"""The file the records are kept in: SQLite of its own, every commit on disk before it is believed.
+"""The audit file: SQLite, appended to by one process, each append on the disk before it is acknowledged.
 
-Used by one thread at a time. Columns beside the text are copies for queries; verification compares them. The schema
-is made here, not by the store's migrations, because the file must open when the store cannot.
+What always holds: `append` writes the whole batch with its hashes or nothing; `head` moves only after the commit; a
+file that was replaced or truncated under us is noticed before anything more is written to it. Used from one thread.
 """
 
 from __future__ import annotations
 
+import fcntl
+import logging
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
 
-from appliance.audit.chain import GENESIS, Checkpoint, heads_of, heads_text, link, parse, render
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from appliance.audit import statements
+from appliance.audit.chain import Checkpoint, Head, fingerprint, genesis, key_id, link, sign
+from appliance.audit.records import columns, render
 from appliance.core.events import AuditEvent
 
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS records (
-    chain TEXT NOT NULL, seq BIGINT NOT NULL, hash BLOB NOT NULL, text TEXT NOT NULL,
-    time BIGINT NOT NULL, type TEXT NOT NULL, actor_id TEXT NOT NULL, actor TEXT NOT NULL, cluster_id TEXT NOT NULL,
-    namespace TEXT NOT NULL, verb TEXT NOT NULL, resource TEXT NOT NULL, name TEXT NOT NULL, status BIGINT NOT NULL,
-    correlation_id TEXT NOT NULL, credential_id TEXT NOT NULL,
-    PRIMARY KEY (chain, seq)
-);
-CREATE INDEX IF NOT EXISTS records_by_time ON records (time);
-CREATE INDEX IF NOT EXISTS records_by_actor ON records (actor, time);
-CREATE INDEX IF NOT EXISTS records_by_cluster ON records (cluster_id, time);
-CREATE INDEX IF NOT EXISTS records_by_correlation ON records (correlation_id);
-CREATE TABLE IF NOT EXISTS checkpoints (
-    time BIGINT NOT NULL, heads TEXT NOT NULL, signature BLOB NOT NULL
-);
-"""
+log = logging.getLogger("fairlead.audit")
 
-COLUMNS: Final = (
-    "time",
-    "type",
-    "actor_id",
-    "actor",
-    "cluster_id",
-    "namespace",
-    "verb",
-    "resource",
-    "name",
-    "status",
-    "correlation_id",
-    "credential_id",
-)
-"""Copies of the text's fields that queries filter by."""
-
-_INSERT: Final = (
-    f"INSERT INTO records (chain, seq, hash, text, {', '.join(COLUMNS)}) "  # noqa: S608 # constants of this module
-    f"VALUES (?, ?, ?, ?, {', '.join('?' * len(COLUMNS))})"
+BUSY_SECONDS = 1.0  # readers never hold us up in WAL mode; only a foreign writer could
+PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",  # an acknowledged record survives a power cut
+    "PRAGMA trusted_schema = OFF",
 )
 
-BUSY_MILLISECONDS: Final = 2000
-"""How long to wait for a reader's lock. Longer, and requests would wait for a query."""
 
-
-def copies(event: AuditEvent) -> tuple[str | int, ...]:
-    """Return the columns that stand beside a record's text."""
-    return tuple(str(value) if isinstance(value, str) else value for value in (getattr(event, c) for c in COLUMNS))
+class AuditRefused(Exception):
+    """The audit file cannot be used as it is; the text is one sentence for the operator."""
 
 
 class Book:
-    """The open file, and the head of the chain that this start writes."""
+    """One open audit file and the chain being written to it."""
 
-    def __init__(self, path: Path, chain: str) -> None:
+    def __init__(self, path: Path, key: Ed25519PrivateKey, now: int) -> None:
         self._path = path
-        self.chain = chain
-        self.seq = 0
-        self.head = GENESIS
-        self._earlier: tuple[tuple[str, int, bytes], ...] | None = None
-        self._connection: sqlite3.Connection | None = None
-
-    def open(self) -> None:
-        """Open or make the file, readable by its owner only. May be called again after a failure."""
-        self.close()
-        if not self._path.exists():
-            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        self._key = key
+        self._key_id = key_id(key.public_key())
+        self._lock = _take_lock(path)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")  # an acknowledged record survives a power cut
-            connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
-            connection.executescript(_SCHEMA)
+            self._connection = _connect(path)
+            self._inode = path.stat().st_ino
+            self.head = self._start_chain(now)
         except BaseException:
-            connection.close()
+            os.close(self._lock)
             raise
-        self._connection = connection
 
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+    def append(self, events: Sequence[AuditEvent]) -> None:
+        """Adds the events in one commit, or raises and leaves `head` where it was."""
+        moved = self.head
+        self._still_ours()
 
-    def append(self, events: list[AuditEvent]) -> None:
-        """Keep records in one transaction. After an error nothing of them is kept, and the head is as before."""
-        connection = self._opened()
-        seq, head = self.seq, self.head
-        rows: list[tuple[object, ...]] = []
-        for event in events:
-            seq += 1
-            text = render(event)
-            head = link(head, self.chain, seq, text)
-            rows.append((self.chain, seq, head, text, *copies(event)))
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            connection.executemany(_INSERT, rows)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        self.seq, self.head = seq, head
+        def rows() -> Iterator[dict[str, object]]:
+            nonlocal moved
+            chain, number, previous = moved.chain, moved.number, moved.hash
+            for event in events:
+                body = render(event)
+                number += 1
+                previous = link(previous, number, body)
+                values = (chain, number, *columns(event), body, previous)
+                yield dict(zip(_NINE, values, strict=True))
+            moved = Head(chain, number, previous)
 
-    def heads(self) -> tuple[tuple[str, int, bytes], ...]:
-        """Return the head of every chain in the file. Earlier chains do not grow, so theirs are read once."""
-        if self._earlier is None:
-            rows = self._opened().execute(
-                "SELECT r.chain, r.seq, r.hash FROM records AS r "
-                "JOIN (SELECT chain, max(seq) AS seq FROM records WHERE chain <> ? GROUP BY chain) AS last "
-                "ON r.chain = last.chain AND r.seq = last.seq",
-                (self.chain,),
-            )
-            self._earlier = tuple((chain, seq, bytes(head)) for chain, seq, head in rows)
-        return (*self._earlier, (self.chain, self.seq, self.head)) if self.seq else self._earlier
+        with _Transaction(self._connection):
+            self._connection.executemany(statements.RECORD_ADD, rows())
+        self.head = moved
 
-    def keep(self, checkpoint: Checkpoint) -> None:
-        """Keep a checkpoint."""
-        self._opened().execute(
-            "INSERT INTO checkpoints (time, heads, signature) VALUES (?, ?, ?)",
-            (checkpoint.time, heads_text(checkpoint.heads), checkpoint.signature),
-        )
+    def checkpoint(self, now: int) -> None:
+        """Signs where the chain stands."""
+        self._still_ours()
+        with _Transaction(self._connection):
+            self._sign([self.head], now)
 
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self.open()
-        assert self._connection is not None
-        return self._connection
+    def recover(self, now: int, unsure: Sequence[AuditEvent]) -> int:
+        """Opens the file again after a failure; how many of `unsure`, the batch that failed, it holds after all.
 
-
-class Reader:
-    """Reads a book, its own connection; for queries and verification."""
-
-    def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False)
-        self._connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+        A commit that failed may have reached the disk nevertheless. If the file no longer ends where we left it, what
+        follows goes into a new chain, and verification will tell what is missing.
+        """
+        self._connection.close()
+        self._connection = _connect(self._path)
+        self._inode = self._path.stat().st_ino
+        before, after = self.head, self._after(unsure)
+        found = _head(self._connection, before.chain)
+        if found == before or (found is None and before.number == 0):
+            return 0
+        if found == after:
+            self.head = after
+            return len(unsure)
+        log.error("the audit file %s does not end where we left it; a new chain is begun", self._path)
+        self.head = self._start_chain(now)
+        return 0
 
     def close(self) -> None:
         self._connection.close()
+        os.close(self._lock)
 
-    def rows(self) -> Iterator[tuple[str, int, bytes, str, tuple[str | int, ...]]]:
-        """Yield (chain, seq, hash, text, copies) in the order of each chain."""
-        query = f"SELECT chain, seq, hash, text, {', '.join(COLUMNS)} FROM records ORDER BY chain, seq"  # noqa: S608 # constants
-        for chain, seq, digest, text, *beside in self._connection.execute(query):
-            yield chain, seq, bytes(digest), text, tuple(beside)
+    def _after(self, events: Sequence[AuditEvent]) -> Head:
+        number, previous = self.head.number, self.head.hash
+        for event in events:
+            number += 1
+            previous = link(previous, number, render(event))
+        return Head(self.head.chain, number, previous)
 
-    def checkpoints(self) -> Iterator[Checkpoint]:
-        for time, heads, signature in self._connection.execute(
-            "SELECT time, heads, signature FROM checkpoints ORDER BY time, rowid"
-        ):
-            yield Checkpoint(time, heads_of(heads), bytes(signature))
+    def _start_chain(self, now: int) -> Head:
+        """A new chain; the end of the one before is signed first, if it is sound."""
+        with _Transaction(self._connection):
+            last = self._connection.execute(statements.LAST_CHAIN).fetchone()
+            if last is not None:
+                tail = self._sound_tail(*last)
+                if tail is not None:
+                    self._sign([tail], now)
+            number = 1 if last is None else last[0] + 1
+            self._connection.execute(statements.CHAIN_ADD, {"1": number, "2": now})
+        return Head(number, 0, genesis(number, now))
 
-    def recent(self, filters: dict[str, str | int], *, since: int, until: int, limit: int) -> list[AuditEvent]:
-        """Return the newest records first. `filters`: exact values of COLUMNS; times are microseconds, inclusive."""
-        unknown = set(filters) - set(COLUMNS)
-        if unknown:
-            raise ValueError(f"records cannot be filtered by {', '.join(sorted(unknown))}")
-        where = "".join(f" AND {column} = ?" for column in filters)
-        query = f"SELECT text FROM records WHERE time >= ? AND time <= ?{where} ORDER BY time DESC, seq DESC LIMIT ?"  # noqa: S608 # columns are checked above
-        rows = self._connection.execute(query, (since, until, *filters.values(), limit))
-        return [parse(text) for (text,) in rows]
+    def _sound_tail(self, chain: int, started_at: int) -> Head | None:
+        """The end of an earlier chain, if what follows its last signed head hangs together; None: nothing to sign."""
+        signed = Head(chain, 0, genesis(chain, started_at))
+        checkpoint = self._connection.execute(statements.LAST_CHECKPOINT).fetchone()
+        if checkpoint is not None:
+            signed = next((it for it in Checkpoint.parse(checkpoint[1]).heads if it.chain == chain), signed)
+        head = signed
+        for number, body, found in self._connection.execute(statements.TAIL, {"1": chain, "2": signed.number}):
+            head = Head(chain, head.number + 1, link(head.hash, head.number + 1, body))
+            if (number, found) != (head.number, head.hash):
+                log.error("the audit file %s was changed: chain %d, record %d", self._path, chain, number)
+                return None
+        return head if head.number > signed.number else None
+
+    def _sign(self, heads: list[Head], now: int) -> None:
+        last = self._connection.execute(statements.LAST_CHECKPOINT).fetchone()
+        number, previous = (1, "") if last is None else (last[0] + 1, fingerprint(last[1], last[2]))
+        body = Checkpoint(number, now, previous, self._key_id, tuple(heads)).body()
+        values = {"1": number, "2": body, "3": sign(body, self._key)}
+        self._connection.execute(statements.CHECKPOINT_ADD, values)
+
+    def _still_ours(self) -> None:
+        if self._path.stat().st_ino != self._inode:
+            raise OSError(f"the audit file {self._path} was replaced")
+
+
+_NINE = tuple("123456789")
+
+
+class _Transaction:
+    """BEGIN IMMEDIATE ... COMMIT, or ROLLBACK and the exception."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        try:
+            if kind is None:
+                self._connection.execute("COMMIT")
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    own_file(path)
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    try:
+        for pragma in PRAGMAS:
+            connection.execute(pragma)
+        with _Transaction(connection):
+            for statement in statements.SCHEMA:
+                connection.execute(statement)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _head(connection: sqlite3.Connection, chain: int) -> Head | None:
+    row = connection.execute(statements.HEAD, {"1": chain}).fetchone()
+    return None if row is None else Head(chain, row[0], row[1])
+
+
+def _take_lock(path: Path) -> int:
+    """Two appliances writing one file would each take the other's records for forgeries."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise AuditRefused(f"Another appliance is writing to {path}. Stop it, or use another data_dir.") from None
+    return lock
+
+
+def own_file(path: Path) -> None:
+    """Makes the file (0600) if it is missing; refuses one that others can open."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        # Looked at without opening it: closing any descriptor of a file drops the locks SQLite holds on it.
+        found = path.lstat()
+        if found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            raise AuditRefused(f"The file {path} must be ours alone. Run: chmod 600 {path}") from None

@@ -1,91 +1,103 @@
-"""The chain of records and what signs it. Pure.
+"""How records hang together: each hash covers the record and the hash before it; checkpoints sign where a chain stands.
 
-Each start of the appliance begins a chain; each record's hash covers the one before it, so no record can be changed,
-removed or put in between without every later hash being wrong. Someone who can write the file can compute hashes too:
-so a checkpoint, signed with a key that is not in the file, names the head of every chain. What was cut off after the
-last checkpoint cannot be found out from the file alone; export checkpoints to have it found out.
+One chain per start of the appliance. A checkpoint is a signed line that names heads (chain, number, hash) and the
+checkpoint before it. What holds: nobody without the signing key can change, remove or insert a record at or before a
+checkpoint and stay unseen. What does not: records after the last checkpoint that anyone has kept a copy of can be cut
+off without a trace. Pure: bytes in, bytes out.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from hashlib import sha256
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from appliance.core.events import NAMES, AuditEvent, EventType
+_CHECKPOINT_PURPOSE = b"fairlead audit checkpoint 1\n"  # so that a signature is good for nothing else
 
-GENESIS: Final = b"\0" * 32
-"""Stands before the first record of a chain."""
 
-_DOMAIN: Final = b"fairlead audit checkpoint 1\n"
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last record of a chain: its number from 1 and its hash (hex). Number 0: no record yet."""
 
-_FIELDS: Final = AuditEvent._fields
-_EMPTY: Final = tuple(AuditEvent._field_defaults.get(name) for name in _FIELDS)
+    chain: int
+    number: int
+    hash: str
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A signed statement: at `time`, these were the heads. heads: (chain, seq, hash), sorted by chain."""
-
+    number: int
     time: int
-    heads: tuple[tuple[str, int, bytes], ...]
-    signature: bytes
+    previous: str  # SHA-256 (hex) of the checkpoint before; empty for the first
+    key_id: str
+    heads: tuple[Head, ...]
+
+    def body(self) -> str:
+        heads = [[it.chain, it.number, it.hash] for it in self.heads]
+        content = [self.number, self.time, self.previous, self.key_id, heads]
+        return json.dumps(content, ensure_ascii=True, separators=(",", ":"))
+
+    @classmethod
+    def parse(cls, body: str) -> Checkpoint:
+        """Raises ValueError for any other form than the one `body` gives."""
+        try:
+            number, time, previous, key, heads = json.loads(body)
+            checkpoint = cls(number, time, previous, key, tuple(Head(*head) for head in heads))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"not a checkpoint: {error}") from None
+        if checkpoint.body() != body:
+            raise ValueError("not a checkpoint: written in another form")
+        return checkpoint
 
 
-def render(event: AuditEvent) -> str:
-    """Return the one text form of a record: JSON, empty fields left out, in the order of the fields."""
-    fields: dict[str, Any] = {"event": NAMES[event.type]}
-    fields |= {name: value for name, value, empty in zip(_FIELDS, event, _EMPTY, strict=True) if value != empty}
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+def genesis(chain: int, started_at: int) -> str:
+    """What the first record of a chain hangs on."""
+    return sha256(f"fairlead audit chain 1\n{chain}\n{started_at}\n".encode()).hexdigest()
 
 
-def parse(text: str) -> AuditEvent:
-    """Return the record that `render` made this text of."""
-    fields = json.loads(text)
-    del fields["event"]
-    fields["type"] = EventType(fields["type"])
-    for name in ("binding_ids", "groups", "command"):
-        if name in fields:
-            fields[name] = tuple(fields[name])
-    if "details" in fields:
-        fields["details"] = tuple((key, value) for key, value in fields["details"])
-    return AuditEvent(**fields)
+def link(previous: str, number: int, body: str) -> str:
+    """The hash of a record."""
+    return sha256(f"{previous}\n{number}\n{body}".encode()).hexdigest()
 
 
-def link(previous: bytes, chain: str, seq: int, text: str) -> bytes:
-    """Return the hash of a record: SHA-256 over the hash before it, its place, and its text."""
-    return hashlib.sha256(b"%b%b\n%d\n%b" % (previous, chain.encode(), seq, text.encode())).digest()
+def key_id(key: Ed25519PublicKey) -> str:
+    return sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:16]
 
 
-def sign(key: Ed25519PrivateKey, time: int, heads: tuple[tuple[str, int, bytes], ...]) -> Checkpoint:
-    """Return a checkpoint over these heads."""
-    ordered = tuple(sorted(heads))
-    return Checkpoint(time, ordered, key.sign(_statement(time, ordered)))
+def fingerprint(body: str, signature: str) -> str:
+    """What the next checkpoint names as `previous`."""
+    return sha256(f"{body}\n{signature}".encode()).hexdigest()
 
 
-def signed_by(key: Ed25519PublicKey, checkpoint: Checkpoint) -> bool:
-    """Tell whether this key made the checkpoint."""
+def sign(body: str, key: Ed25519PrivateKey) -> str:
+    return key.sign(_CHECKPOINT_PURPOSE + body.encode()).hex()
+
+
+def signed_by(body: str, signature: str, keys: Mapping[str, Ed25519PublicKey], key: str) -> bool:
+    """Whether the checkpoint's signature is that of the key it names, and we trust that key."""
+    public = keys.get(key)
+    if public is None:
+        return False
     try:
-        key.verify(checkpoint.signature, _statement(checkpoint.time, checkpoint.heads))
-    except InvalidSignature:
+        public.verify(bytes.fromhex(signature), _CHECKPOINT_PURPOSE + body.encode())
+    except (InvalidSignature, ValueError):
         return False
     return True
 
 
-def _statement(time: int, heads: tuple[tuple[str, int, bytes], ...]) -> bytes:
-    lines = [f"{chain} {seq} {head.hex()}\n" for chain, seq, head in heads]
-    return _DOMAIN + f"{time}\n".encode() + "".join(lines).encode()
+def keyring(keys: Iterable[Ed25519PublicKey]) -> dict[str, Ed25519PublicKey]:
+    return {key_id(key): key for key in keys}
 
 
-def heads_text(heads: tuple[tuple[str, int, bytes], ...]) -> str:
-    """Return heads as they are stored."""
-    return json.dumps([[chain, seq, head.hex()] for chain, seq, head in heads], separators=(",", ":"))
+def new_signing_key() -> bytes:
+    """A fresh key's 32 secret bytes, to be kept sealed."""
+    return Ed25519PrivateKey.generate().private_bytes_raw()
 
 
-def heads_of(text: str) -> tuple[tuple[str, int, bytes], ...]:
-    """Return heads from what `heads_text` made."""
-    return tuple((chain, seq, bytes.fromhex(head)) for chain, seq, head in json.loads(text))
+def signing_key(secret: bytes) -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(secret)

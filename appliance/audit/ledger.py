@@ -87,6 +87,7 @@ class Ledger:
         self._freed = trio.Event()
         self._thread: threading.Thread | None = None
         self._broken = False
+        self._closing = threading.Event()
 
     # Life
 
@@ -112,6 +113,7 @@ class Ledger:
         self._hand_over(AuditEvent(self._clock(), EventType.APPLIANCE_STOPPED), None)
         self._taken += 1
         self._queue.put(None)
+        self._closing.set()
         thread, self._thread = self._thread, None
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(thread.join, FLUSH_SECONDS)
@@ -278,7 +280,7 @@ class Ledger:
                     _log.error("audit records cannot be kept: %s; new requests are refused", error)
                 if self._thread is None:
                     return
-                time.sleep(RETRY_SECONDS)  # the audit thread's own wait; nothing of Trio runs here
+                self._closing.wait(RETRY_SECONDS)
                 self._reopen()
             else:
                 if self._broken:
