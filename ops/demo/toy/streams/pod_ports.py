@@ -30,14 +30,15 @@ async def _http(stream: SpdyStream, pod_name: str) -> None:
             return
         if request is None:
             return
+        head_only = request.method == b"HEAD"
         target = urlsplit(request.target.decode("ascii"))
         if target.path == "/bytes":
             asked = parse_qs(target.query).get("size", ["0"])[0]
             size = min(int(asked), MAX_ANSWER_BYTES) if asked.isdecimal() else 0
-            await _answer(stream, machine, 200, _PIECE, size)
+            await _answer(stream, machine, 200, _PIECE, size, head_only=head_only)
         else:
             greeting = f"hello from {pod_name}\n".encode()
-            await _answer(stream, machine, 200, greeting, len(greeting))
+            await _answer(stream, machine, 200, greeting, len(greeting), head_only=head_only)
         if machine.our_state is not h11.DONE or machine.their_state is not h11.DONE:
             return
         machine.start_next_cycle()
@@ -64,12 +65,14 @@ async def _next_request(stream: SpdyStream, machine: h11.Connection) -> h11.Requ
                 pass
 
 
-async def _answer(stream: SpdyStream, machine: h11.Connection, status: int, content: bytes, size: int) -> None:
-    """`size` bytes of `content`, repeated as needed, in pieces."""
+async def _answer(
+    stream: SpdyStream, machine: h11.Connection, status: int, content: bytes, size: int, *, head_only: bool = False
+) -> None:
+    """`size` bytes of `content`, repeated as needed, in pieces; only the head of them for HEAD."""
     headers = [("Content-Type", "application/octet-stream" if content is _PIECE else "text/plain")]
     headers.append(("Content-Length", str(size)))
     head = machine.send(h11.Response(status_code=status, headers=headers)) or b""
-    left = size
+    left = 0 if head_only else size
     while left:
         piece = content[:left]
         left -= len(piece)

@@ -169,7 +169,9 @@ class SpdyConnection:
         self._peer_counts = counts_credit
         self._peer_window = INITIAL_WINDOW
         self._session_window = INITIAL_WINDOW
-        self._announce = counts_credit
+        self._session_unacknowledged = 0
+        if counts_credit:
+            self.put(Settings({SETTING_INITIAL_WINDOW: INITIAL_WINDOW}))
 
     async def run(self, already_read: bytes = b"") -> None:
         """Serve until the peer leaves or breaks the protocol; then `closed` is set and every stream is broken."""
@@ -217,10 +219,8 @@ class SpdyConnection:
     def consumed(self, stream: SpdyStream, size: int) -> None:
         """Give the peer back what its stream's reader took, half a window at a time."""
         stream.unacknowledged += size
-        if self._peer_counts and stream.unacknowledged >= INITIAL_WINDOW // 2 and not stream.received_fin:
-            with contextlib.suppress(trio.BrokenResourceError):
-                self.put(WindowUpdate(stream.stream_id, stream.unacknowledged))
-            stream.unacknowledged = 0
+        if self._peer_counts and stream.unacknowledged >= INITIAL_WINDOW // 2:
+            self._acknowledge(stream)
 
     def forget_if_done(self, stream: SpdyStream) -> None:
         if stream.sent_fin and stream.received_fin:
@@ -228,6 +228,26 @@ class SpdyConnection:
 
     def forget(self, stream: SpdyStream) -> None:
         self.streams.pop(stream.stream_id, None)
+
+    def _acknowledge(self, stream: SpdyStream) -> None:
+        if stream.unacknowledged and not stream.received_fin:
+            with contextlib.suppress(trio.BrokenResourceError):
+                self.put(WindowUpdate(stream.stream_id, stream.unacknowledged))
+        stream.unacknowledged = 0
+
+    def _acknowledge_session(self) -> None:
+        """The whole connection's credit comes back at once: the windows of the streams bound the sum."""
+        if self._peer_counts and self._session_unacknowledged:
+            self.put(WindowUpdate(0, self._session_unacknowledged))
+            self._session_unacknowledged = 0
+
+    def _start_counting(self) -> None:
+        """The peer counts credit: give back what it has spent before we knew."""
+        if not self._peer_counts:
+            self._peer_counts = True
+            self._acknowledge_session()
+            for stream in self.streams.values():
+                self._acknowledge(stream)
 
     def _add(self, stream_id: int, headers: Headers) -> SpdyStream:
         stream = self.streams[stream_id] = SpdyStream(self, stream_id, headers)
@@ -246,8 +266,6 @@ class SpdyConnection:
                 self._next_ping += 2
 
     async def _read(self, data: bytes) -> None:
-        if self._announce:
-            self.put(Settings({SETTING_INITIAL_WINDOW: INITIAL_WINDOW}))
         while True:
             for frame in self._decoder.receive(data) if data else ():
                 await self._receive(frame)
@@ -279,8 +297,8 @@ class SpdyConnection:
                 pass  # GOAWAY: the client ends its streams itself; HEADERS carry nothing Kubernetes uses
 
     async def _receive_data(self, frame: Data) -> None:
-        if self._peer_counts and frame.data:
-            self.put(WindowUpdate(0, len(frame.data)))  # the windows of the streams bound the sum
+        self._session_unacknowledged += len(frame.data)
+        self._acknowledge_session()
         stream = self.streams.get(frame.stream_id)
         if stream is None:
             if frame.stream_id > self._last_peer_id and frame.stream_id >= self._next_id:
@@ -317,14 +335,14 @@ class SpdyConnection:
         self.put(SynReply(frame.stream_id))
 
     def _receive_window(self, size: int) -> None:
-        self._peer_counts = True
+        self._start_counting()
         change, self._peer_window = size - self._peer_window, size
         for stream in self.streams.values():
             stream.send_window += change
             stream.wake()
 
     def _receive_credit(self, stream_id: int, delta: int) -> None:
-        self._peer_counts = True
+        self._start_counting()
         if stream_id:
             if (stream := self.streams.get(stream_id)) is not None:
                 stream.send_window = min(stream.send_window + delta, 0x7FFF_FFFF)

@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+import h11
 import trio
 import wsproto
 from wsproto import events
@@ -50,7 +51,7 @@ class WebSocket:
         try:
             self._machine.initiate_upgrade_connection(list(request.headers), request.target)
             self._offer = next(self._machine.events())
-        except wsproto.utilities.ProtocolError as error:
+        except (wsproto.utilities.ProtocolError, h11.ProtocolError) as error:
             raise RefusalError(400, f"not a WebSocket handshake: {error}") from None
 
     def offered(self) -> list[str]:
