@@ -16,7 +16,7 @@ from typing import Final
 
 import trio
 
-from agent.enrolment import BundleError, EnrolmentRefusedError, enrol, read_bundle, renew
+from agent.enrolment import BundleError, EnrolmentRefusedError, renew
 from agent.identity import DataDirectory, Identity, IdentityError, wall_seconds
 from agent.outbound import OutboundError, Place, connect
 from wire.calls import CallError, MalformedBodyError
@@ -88,20 +88,10 @@ class Dialler:
 
     async def run(self) -> None:
         """Keep connected until `stop`, then drain and return."""
-        backoff = Backoff()
         async with trio.open_nursery() as sessions:
             async with trio.open_nursery() as dialling:
                 dialling.start_soon(self._cancel_on_stop, dialling.cancel_scope)
-                while True:
-                    began = trio.current_time()
-                    if await self._one(sessions):
-                        backoff.held(trio.current_time() - began)
-                        replaced = trio.current_time() - began >= STABLE_SECONDS and bool(self._live)
-                        if replaced:
-                            continue  # the old session drains while the new one is dialled
-                    wait = backoff.wait_seconds()
-                    _log.info("next try to connect", extra={"seconds": round(wait, 1)})
-                    await trio.sleep(wait)
+                dialling.start_soon(self._keep_dialling, sessions)
             self.status.stopping = True
             for session in list(self._live):
                 session.drain(self._drain_seconds)
@@ -114,6 +104,20 @@ class Dialler:
     async def _cancel_on_stop(self, scope: trio.CancelScope) -> None:
         await self._stop.wait()
         scope.cancel()
+
+    async def _keep_dialling(self, sessions: trio.Nursery) -> None:
+        backoff = Backoff()
+        while True:
+            began = trio.current_time()
+            connected = await self._one(sessions)
+            lasted = trio.current_time() - began
+            if connected:
+                backoff.held(lasted)
+                if self._live and lasted >= STABLE_SECONDS:
+                    continue  # it is being replaced, and serves until the next one stands
+            wait = backoff.wait_seconds()
+            _log.info("next try to connect in %.1f s", wait)
+            await trio.sleep(wait)
 
     async def _one(self, sessions: trio.Nursery) -> bool:
         """Dial one session and stay with it until it ends or is to be replaced. False: there was none."""
@@ -137,7 +141,7 @@ class Dialler:
     async def _dial(self, identity: Identity) -> Session:
         if identity.expired(wall_seconds()):
             raise IdentityError(
-                "The agent's certificate has expired: make a new bundle for the cluster, empty data_dir, and start again."
+                "The agent's certificate has expired: put a new bundle for the cluster in the old one's place."
             )
         context = client_context(
             identity.ca_pem, certificate=(identity.certificate_path, identity.key_path), alpn=["h2"]
@@ -155,9 +159,11 @@ class Dialler:
             raise
 
     async def _stay(self, session: Session, identity: Identity, sessions: trio.Nursery) -> None:
-        """Run a session until it ends, the appliance drains it, or its time is up; a replaced one goes on draining."""
+        """Stay until the session ends, the appliance drains it, or its time is up. It runs on until its next stands."""
         done = trio.Event()
         session.on_drain(done.set)
+        for old in self._live:
+            old.drain(self._drain_seconds)
         self._live.add(session)
         self.status.sessions = len(self._live)
         sessions.start_soon(self._run_session, session, done)
@@ -168,10 +174,6 @@ class Dialler:
                 nursery.start_soon(self._renew_in_time, identity, done)
                 await done.wait()
                 nursery.cancel_scope.cancel()
-        if session.alive:
-            _log.info("the session is being replaced")
-            session.on_drain(lambda: None)
-            sessions.start_soon(self._drain_once_replaced, session)
 
     async def _run_session(self, session: Session, done: trio.Event) -> None:
         try:
@@ -182,14 +184,6 @@ class Dialler:
             self._live.discard(session)
             self.status.sessions = len(self._live)
             done.set()
-
-    async def _drain_once_replaced(self, old: Session) -> None:
-        """Drain a session when a newer one stands; the appliance may have drained it already, then nothing is lost."""
-        with trio.move_on_after(CAP_SECONDS):
-            while old.alive and not any(session is not old and not session.draining for session in self._live):
-                await trio.sleep(0.1)
-        if old.alive:
-            old.drain(self._drain_seconds)
 
     async def _renew_in_time(self, identity: Identity, renewed: trio.Event) -> None:
         """Renew the certificate once two thirds of its life are over; the session then is replaced with it."""

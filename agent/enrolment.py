@@ -7,7 +7,9 @@ private key stays where it was made. It does not retry: dialling does.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 import ssl
 import stat
 from dataclasses import dataclass
@@ -25,6 +27,8 @@ BUNDLE_VERSION: Final = 1
 MAX_BUNDLE_BYTES: Final = 64 * 1024
 CALL_SECONDS: Final = 10.0  # the appliance writes to its store and answers; more is a path that swallows bytes
 MAX_PEM_CHARS: Final = 32 * 1024
+
+_log = logging.getLogger("fairlead.agent")
 
 
 class BundleError(Exception):
@@ -47,6 +51,11 @@ class Bundle:
     place: Place
     token: str
     ca_pem: str
+
+    @property
+    def mark(self) -> str:
+        """What is remembered of a token once it is spent."""
+        return hashlib.sha256(self.token.encode()).hexdigest()
 
     def __repr__(self) -> str:
         return f"<Bundle for {self.cluster_id} at {self.place.url}>"
@@ -87,6 +96,42 @@ def read_bundle(path: Path) -> Bundle:
     return Bundle(cluster_id, place, token, ca_pem)
 
 
+class Enrolment:
+    """Finds the identity to dial with: the stored one, or one bought with a bundle that is not spent yet."""
+
+    def __init__(self, directory: DataDirectory, bundle_path: Path) -> None:
+        self._directory = directory
+        self._bundle_path = bundle_path
+        self._refused = ""  # mark of a token that the appliance will not take
+
+    async def identity(self) -> Identity:
+        """Return the identity. A new bundle in the old one's place enrols again, so a revoked agent can come back.
+
+        Raises:
+            BundleError: there is neither a credential nor a bundle.
+            and what `enrol` raises.
+
+        """
+        stored = self._directory.identity()
+        try:
+            bundle = read_bundle(self._bundle_path)
+        except BundleError:
+            if stored is None:
+                raise
+            return stored
+        if stored is not None and bundle.mark in {stored.spent, self._refused}:
+            return stored
+        try:
+            return await enrol(bundle, self._directory)
+        except EnrolmentRefusedError as error:
+            if stored is None:
+                raise
+            if error.final:
+                self._refused = bundle.mark
+            _log.warning("the bundle was refused, so the stored certificate is used: %s", error)
+            return stored
+
+
 async def enrol(bundle: Bundle, directory: DataDirectory) -> Identity:
     """Spend the bundle's token for a certificate, and keep it.
 
@@ -104,7 +149,7 @@ async def enrol(bundle: Bundle, directory: DataDirectory) -> Identity:
         raise IdentityError(
             f"The token is for cluster {cluster_id}, the bundle for {bundle.cluster_id}: make a new one."
         )
-    return _keep(directory, cluster_id, bundle.place, answer)
+    return _keep(directory, cluster_id, bundle.place, answer, bundle.mark)
 
 
 async def renew(identity: Identity, directory: DataDirectory) -> Identity:
@@ -112,7 +157,7 @@ async def renew(identity: Identity, directory: DataDirectory) -> Identity:
     context = client_context(identity.ca_pem, certificate=(identity.certificate_path, identity.key_path), alpn=["h2"])
     place = Place.parse(identity.url)
     answer = await _call(place, context, calls.RENEW_PATH, {"request": directory.signing_request()})
-    return _keep(directory, identity.cluster_id, place, answer)
+    return _keep(directory, identity.cluster_id, place, answer, identity.spent)
 
 
 async def _call(place: Place, context: ssl.SSLContext, path: bytes, body: calls.Body) -> calls.Body:
@@ -133,11 +178,13 @@ async def _call(place: Place, context: ssl.SSLContext, path: bytes, body: calls.
     return answer
 
 
-def _keep(directory: DataDirectory, cluster_id: str, place: Place, answer: calls.Body) -> Identity:
+def _keep(directory: DataDirectory, cluster_id: str, place: Place, answer: calls.Body, spent: str) -> Identity:
     try:
         certificate_pem = calls.text(answer, "certificate", MAX_PEM_CHARS)
         ca_pem = calls.text(answer, "ca", MAX_PEM_CHARS)
         client_context(ca_pem, alpn=["h2"])
-        return directory.keep(cluster_id=cluster_id, url=place.url, ca_pem=ca_pem, certificate_pem=certificate_pem)
+        return directory.keep(
+            cluster_id=cluster_id, url=place.url, ca_pem=ca_pem, certificate_pem=certificate_pem, spent=spent
+        )
     except (ValueError, ssl.SSLError) as error:
         raise IdentityError(f"The appliance's answer holds no certificate: {error}.") from None

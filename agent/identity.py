@@ -39,6 +39,8 @@ class Identity:
     cluster_id: str
     url: str
     ca_pem: str
+    spent: str
+    """Mark of the bootstrap token that bought it."""
     certificate_path: Path
     key_path: Path
     not_before: float
@@ -102,7 +104,7 @@ class DataDirectory:
         request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(self.private_key(), hashes.SHA256())
         return request.public_bytes(serialization.Encoding.PEM).decode()
 
-    def keep(self, *, cluster_id: str, url: str, ca_pem: str, certificate_pem: str) -> Identity:
+    def keep(self, *, cluster_id: str, url: str, ca_pem: str, certificate_pem: str, spent: str) -> Identity:
         """Keep a certificate that was issued for our key.
 
         Raises:
@@ -110,7 +112,7 @@ class DataDirectory:
 
         """
         self._check_certificate(certificate_pem)
-        content = {"cluster": cluster_id, "url": url, "ca": ca_pem, "certificate": certificate_pem}
+        content = {"cluster": cluster_id, "url": url, "ca": ca_pem, "certificate": certificate_pem, "spent": spent}
         write_private(self.path / _CREDENTIAL, json.dumps(content, indent=2).encode())
         identity = self.identity()
         assert identity is not None, "it was just written"
@@ -130,6 +132,7 @@ class DataDirectory:
             content = json.loads(raw)
             cluster_id, url = str(content["cluster"]), str(content["url"])
             ca_pem, certificate_pem = str(content["ca"]), str(content["certificate"])
+            spent = str(content["spent"])
             certificate = self._check_certificate(certificate_pem)
         except (ValueError, KeyError, TypeError):
             raise IdentityError(
@@ -143,6 +146,7 @@ class DataDirectory:
             cluster_id,
             url,
             ca_pem,
+            spent,
             certificate_path,
             self.path / _KEY,
             certificate.not_valid_before_utc.timestamp(),

@@ -17,9 +17,9 @@ import trio
 from agent import health
 from agent.config import Config
 from agent.dialling import Dialler
-from agent.enrolment import enrol, read_bundle
+from agent.enrolment import Enrolment
 from agent.guard import Guard
-from agent.identity import DataDirectory, Identity
+from agent.identity import DataDirectory
 from agent.outgoing import Outbox
 from agent.relay import Relay
 from agent.upstream import Upstream
@@ -46,12 +46,8 @@ async def run(
     upstream = Upstream(config.upstream)
     relay = Relay(Outbox(Guard(config.bounds), upstream.authority), upstream)
 
-    async def identity() -> Identity:
-        """The stored credential wins: the bundle's token is spent by then."""
-        stored = directory.identity()
-        return stored if stored is not None else await enrol(read_bundle(config.bundle), directory)
-
-    dialler = Dialler(directory, identity, relay, name=_name(), drain_seconds=config.drain_seconds)
+    enrolment = Enrolment(directory, config.bundle)
+    dialler = Dialler(directory, enrolment.identity, relay, name=_name(), drain_seconds=config.drain_seconds)
 
     def missing() -> list[str]:
         found = [] if dialler.status.sessions else ["tunnel"]
