@@ -1,7 +1,8 @@
 """The audit file: SQLite, appended to by one process, each append on the disk before it is acknowledged.
 
 What always holds: `append` writes the whole batch with its hashes or nothing; `head` moves only after the commit; a
-file that was replaced or truncated under us is noticed before anything more is written to it. Used from one thread.
+file that was replaced or truncated under us is noticed before anything more is written to it. Used from one thread at a
+time.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from appliance.audit import statements
 from appliance.audit.chain import Checkpoint, Head, fingerprint, genesis, key_id, link, sign
 from appliance.audit.records import columns, render
 from appliance.core.events import AuditEvent
+from appliance.store.faults import StoreRefused
+from appliance.store.files import own_file
 
 log = logging.getLogger("fairlead.audit")
 
@@ -28,10 +31,6 @@ PRAGMAS = (
     "PRAGMA synchronous = FULL",  # an acknowledged record survives a power cut
     "PRAGMA trusted_schema = OFF",
 )
-
-
-class AuditRefused(Exception):
-    """The audit file cannot be used as it is; the text is one sentence for the operator."""
 
 
 class Book:
@@ -168,7 +167,7 @@ class _Transaction:
 
 def _connect(path: Path) -> sqlite3.Connection:
     own_file(path)
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         for pragma in PRAGMAS:
             connection.execute(pragma)
@@ -194,16 +193,5 @@ def _take_lock(path: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
-        raise AuditRefused(f"Another appliance is writing to {path}. Stop it, or use another data_dir.") from None
+        raise StoreRefused(f"Another appliance is writing to {path}. Stop it, or use another data_dir.") from None
     return lock
-
-
-def own_file(path: Path) -> None:
-    """Makes the file (0600) if it is missing; refuses one that others can open."""
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    except FileExistsError:
-        # Looked at without opening it: closing any descriptor of a file drops the locks SQLite holds on it.
-        found = path.lstat()
-        if found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            raise AuditRefused(f"The file {path} must be ours alone. Run: chmod 600 {path}") from None

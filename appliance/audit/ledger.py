@@ -1,313 +1,219 @@
-"""No audit, no access: keeps a record of every decision, or says that it cannot.
+"""The audit ledger as the rest of the appliance sees it: reserve, record, close, deny, count.
 
-The Trio side only counts slots and hands tuples over; one thread renders, chains and commits them in groups. A slot is
-reserved before a request is relayed, so its `closed` record always has room. When nothing could be committed for
-STALL_SECONDS, or all slots are taken, new requests are refused; what was handed over is kept and tried again until it
-is on disk. Records that were never acknowledged may be lost with the process; acknowledged ones are not.
+No audit, no access: a request first has a slot for the record that will close it, and whatever changes something has
+its `opened` record on the disk before its first byte moves. What always holds: a slot means the record will be kept
+or the process ends; a full or stalled ledger is an answer within two seconds; nothing on the hot path waits, renders
+or hashes. Slots are bounded, denials may take half of them, so that a flood of refusals cannot stop permitted work.
 """
 
 from __future__ import annotations
 
 import logging
-import math
-import queue
-import secrets
-import sqlite3
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 import trio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.audit.book import Book
-from appliance.audit.chain import sign
+from appliance.audit.queries import Entry, Filter, search
+from appliance.audit.retries import Retries
+from appliance.audit.scribe import Awaited, Scribe
 from appliance.core.events import AuditEvent, EventType
 
-SLOTS: Final = 65_536
-"""Records reserved or on their way to disk; about 1 KiB each at most."""
+MAX_SLOTS = 8_192  # records reserved or waiting, about 2 KB each; more than all exchanges of a busy replica
+MAX_DENIAL_SLOTS = MAX_SLOTS // 2
+WAIT_SECONDS = 2.0  # for a slot, and for a commit
+COUNT_SECONDS = 60.0  # how long allowed discovery is added up before it is recorded
+MAX_COUNTED = 1_000  # (actor, cluster) pairs added up at once
+LISTENER_EVENTS = 1_024  # a listener that is further behind misses events; the ledger itself does not
+CLOSE_SECONDS = 10.0
 
-STALL_SECONDS: Final = 2.0
-"""How long a commit may take before requests are refused."""
-
-BATCH: Final = 1000
-"""Records in one commit."""
-
-LINGER_SECONDS: Final = 0.02
-"""How long a record that nobody waits for may wait for others, so that one commit carries them all."""
-
-RETRY_SECONDS: Final = 0.5
-CHECKPOINT_SECONDS: Final = 60.0
-COUNT_SECONDS: Final = 60.0
-"""Counted discovery is written this often."""
-
-RETRY_WINDOW: Final = 5_000_000
-"""Microseconds in which a second denied try is the same deed: kubectl tries exec over WebSocket, then SPDY."""
-
-MAX_REMEMBERED: Final = 4096
-FLUSH_SECONDS: Final = 10.0
-"""How long closing waits for the last records."""
-
-_log = logging.getLogger("fairlead.audit")
+log = logging.getLogger("fairlead.audit")
 
 
 class AuditUnavailable(Exception):
-    """A record cannot be kept now, so the request must be refused."""
-
-
-class _Entry:
-    __slots__ = ("done", "event", "handed_at", "withdrawn")
-
-    def __init__(self, event: AuditEvent, done: trio.Event | None) -> None:
-        self.event = event
-        self.done = done
-        self.withdrawn = False
-        self.handed_at = time.monotonic()
+    """The record cannot be kept now, so the request it belongs to must not begin."""
 
 
 class Ledger:
-    """The audit of one appliance start."""
+    """Open one with `await Ledger.open(...)`, keep `run` running, close it with `aclose`."""
 
-    def __init__(self, path: Path, key: Ed25519PrivateKey, clock: Callable[[], int]) -> None:
-        self._book = Book(path, secrets.token_hex(8))
-        self.path = path
-        self._key = key
+    def __init__(self, path: Path, book: Book, clock: Callable[[], int]) -> None:
+        self._path = path
         self._clock = clock
-        self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
-        self._taken = 0  # slots reserved or in the queue
-        self._oldest_uncommitted = math.inf
-        self._waiting: OrderedDict[int, float] = OrderedDict()
-        self._listeners: list[Callable[[AuditEvent], None]] = []
-        self._denied: OrderedDict[tuple[str, str, str], tuple[int, str]] = OrderedDict()
-        self._counts: dict[tuple[str, str, str, str], int] = {}
-        self._token: trio.lowlevel.TrioToken | None = None
-        self._freed = trio.Event()
-        self._thread: threading.Thread | None = None
-        self._broken = False
-        self._closing = threading.Event()
-
-    # Life
-
-    async def start(self) -> None:
-        """Open the book and write the first record. Fails when that cannot be done: no audit, no appliance."""
         self._token = trio.lowlevel.current_trio_token()
-        await trio.to_thread.run_sync(self._book.open)
-        self._thread = threading.Thread(target=self._work, name="audit", daemon=True)
-        self._thread.start()
-        await self.record(AuditEvent(self._clock(), EventType.APPLIANCE_STARTED))
+        self._taken = 0  # slots ever taken; those settled are the scribe's count
+        self._waiting = 0
+        self._moved = trio.Event()
+        self._listeners: list[trio.MemorySendChannel[AuditEvent]] = []
+        self._counted: dict[tuple[str, str], tuple[AuditEvent, int]] = {}
+        self._retries = Retries()
+        self._scribe = Scribe(book, clock, self._settled)
+
+    @classmethod
+    async def open(cls, path: Path, key: Ed25519PrivateKey, clock: Callable[[], int]) -> Ledger:
+        """Opens or makes the file and begins a new chain, signing the end of the one before.
+
+        Raises:
+            StoreRefused: it is not ours alone, or another appliance is writing to it.
+
+        """
+        return cls(path, await trio.to_thread.run_sync(Book, path, key, clock()), clock)
 
     async def run(self) -> None:
-        """Write what is counted, now and then."""
+        """Records what was counted, every minute, until cancelled."""
         while True:
             await trio.sleep(COUNT_SECONDS)
-            self._write_counts()
-
-    async def aclose(self) -> None:
-        """Write everything, a last checkpoint, and close the book."""
-        if self._thread is None:
-            return
-        self._write_counts()
-        self._hand_over(AuditEvent(self._clock(), EventType.APPLIANCE_STOPPED), None)
-        self._taken += 1
-        self._queue.put(None)
-        self._closing.set()
-        thread, self._thread = self._thread, None
-        with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(thread.join, FLUSH_SECONDS)
-
-    def subscribe(self, listener: Callable[[AuditEvent], None]) -> None:
-        """Have `listener` called in the Trio thread for each record once it is on disk. It must not raise."""
-        self._listeners.append(listener)
-
-    # Recording
-
-    @property
-    def available(self) -> bool:
-        """Tell whether a record could be kept now."""
-        if self._thread is None or self._taken >= SLOTS:
-            return False
-        return not self._waiting or time.monotonic() - next(iter(self._waiting.values())) < STALL_SECONDS
+            self._record_counts()
 
     def try_reserve(self) -> bool:
-        """Take a slot for a later `close`; False: there is none now, or the book is stalled."""
-        if not self.available:
+        """Takes a slot for a later `close`, if there is one at this moment."""
+        return self._take(MAX_SLOTS)
+
+    async def reserve(self) -> None:
+        """Takes a slot for a later `close`.
+
+        Raises:
+            AuditUnavailable: none came free within two seconds.
+
+        """
+        await self._slot(MAX_SLOTS)
+
+    def release(self) -> None:
+        """Gives back a slot for which no `close` will come."""
+        self._taken -= 1
+
+    def close(self, event: AuditEvent) -> None:
+        """Keeps a record in a slot taken before. Never waits."""
+        self._scribe.put(event)
+
+    async def record(self, event: AuditEvent) -> None:
+        """Keeps a record; returns when it is on the disk. Takes its own slot.
+
+        Raises:
+            AuditUnavailable: it was not on the disk within two seconds. It may still come to be there.
+
+        """
+        item = Awaited(event)
+        with trio.move_on_after(WAIT_SECONDS):
+            await self._slot(MAX_SLOTS)
+            self._scribe.put(item, hurry=True)
+            try:
+                await item.done.wait()
+            finally:
+                item.abandoned = not item.done.is_set()
+        if not item.done.is_set():
+            raise AuditUnavailable(self.fault() or "the record was not committed in time")
+
+    async def deny(self, event: AuditEvent) -> None:
+        """Keeps the record of a denial, which may wait for room; the second of two equal tries says so in `retry_of`.
+
+        Raises:
+            AuditUnavailable: there was no room for it within two seconds.
+
+        """
+        await self._slot(MAX_DENIAL_SLOTS)
+        self._scribe.put(self._retries.mark(event))
+
+    def count(self, event: AuditEvent) -> None:
+        """Adds an allowed discovery request to its actor's count on the cluster. Never waits."""
+        key = (event.actor_id, event.cluster_id)
+        first, number = self._counted.get(key, (event, 0))
+        self._counted[key] = (first, number + 1)
+        if len(self._counted) >= MAX_COUNTED:
+            self._record_counts()
+
+    def subscribe(self) -> trio.MemoryReceiveChannel[AuditEvent]:
+        """Every event from now on, once it is on the disk. Closing the channel ends it; a slow reader misses some."""
+        send, receive = trio.open_memory_channel[AuditEvent](LISTENER_EVENTS)
+        self._listeners.append(send)
+        return receive
+
+    async def query(self, wanted: Filter) -> list[Entry]:
+        """What the ledger holds that fits, newest first."""
+        return await trio.to_thread.run_sync(search, self._path, wanted)
+
+    def fault(self) -> str:
+        """Why records cannot be kept at this moment; empty when they can."""
+        if self._scribe.failing:
+            return self._scribe.failing
+        since = self._scribe.busy_since
+        if since is not None and time.monotonic() - since > WAIT_SECONDS:
+            return "the disk does not answer"
+        return ""
+
+    async def aclose(self) -> None:
+        """Writes what waits, signs it, and closes the file. Whoever still has a slot loses it: end exchanges first."""
+        self._record_counts()
+        if not await trio.to_thread.run_sync(self._scribe.stop, CLOSE_SECONDS):
+            log.error("the audit ledger did not close within %.0f s", CLOSE_SECONDS)
+        for listener in self._listeners:
+            listener.close()
+
+    def _take(self, most: int) -> bool:
+        scribe = self._scribe
+        if self._taken - scribe.settled >= most or scribe.failing:
+            return False
+        since = scribe.busy_since
+        if since is not None and time.monotonic() - since > WAIT_SECONDS:
             return False
         self._taken += 1
         return True
 
-    async def reserve(self) -> None:
-        """Take a slot for a later `close`, waiting for one up to STALL_SECONDS.
-
-        Raises:
-            AuditUnavailable: no slot, or nothing reaches the disk.
-
-        """
-        with trio.move_on_after(STALL_SECONDS):
-            while not self.try_reserve():
-                if self._thread is None:
-                    break
-                self._freed = trio.Event()
-                await self._freed.wait()
-            else:
+    async def _slot(self, most: int) -> None:
+        await trio.lowlevel.checkpoint()
+        # Counted as waiting before looking: the thread settles first and looks at this afterwards, so one of the two
+        # sees the other.
+        self._waiting += 1
+        try:
+            with trio.move_on_after(WAIT_SECONDS):
+                while not self._take(most):
+                    await self._moved.wait()
                 return
-        raise AuditUnavailable("the audit record cannot be kept now")
+        finally:
+            self._waiting -= 1
+        raise AuditUnavailable(self.fault() or "too many records are waiting to be written")
 
-    def release(self) -> None:
-        """Give back a slot that will not be used."""
-        self._taken -= 1
+    def _settled(self, events: list[AuditEvent], awaited: list[Awaited]) -> None:
+        """In the scribe's thread, after each commit."""
+        if awaited or self._waiting or self._listeners:
+            try:
+                self._token.run_sync_soon(self._tell, events, awaited)
+            except trio.RunFinishedError:
+                log.debug("the loop ended before a commit was told")
 
-    async def record(self, event: AuditEvent) -> None:
-        """Keep a record and return once it is on disk. Takes its own slot.
+    def _tell(self, events: list[AuditEvent], awaited: list[Awaited]) -> None:
+        for item in awaited:
+            item.done.set()
+        self._moved.set()
+        self._moved = trio.Event()
+        for listener in tuple(self._listeners):
+            try:
+                for event in events:
+                    listener.send_nowait(event)
+            except trio.WouldBlock:
+                continue
+            except trio.BrokenResourceError:
+                self._listeners.remove(listener)
+                listener.close()
 
-        Raises:
-            AuditUnavailable: it did not reach the disk in time, and will not.
-
-        """
-        if not self.try_reserve():
-            await self.reserve()
-        done = trio.Event()
-        entry = self._hand_over(event, done)
-        with trio.move_on_after(STALL_SECONDS):
-            await done.wait()
-        if not done.is_set():
-            entry.withdrawn = True
-            raise AuditUnavailable("the audit record did not reach the disk")
-
-    def close(self, event: AuditEvent) -> None:
-        """Keep a record in a slot reserved before. Never waits."""
-        self._hand_over(event, None)
-
-    def deny(self, event: AuditEvent) -> None:
-        """Keep a denial. Never waits: when no slot is free it is logged instead, and nothing was allowed anyway."""
-        key = (event.actor_id or event.client_address, event.cluster_id, _target(event))
-        earlier = self._denied.pop(key, None)
-        if earlier is not None and event.time - earlier[0] <= RETRY_WINDOW:
-            event = event._replace(retry_of=earlier[1])
-        self._denied[key] = (event.time, event.correlation_id)
-        while len(self._denied) > MAX_REMEMBERED:
-            self._denied.popitem(last=False)
-        if self.try_reserve():
-            self._hand_over(event, None)
-        else:
-            _log.warning("a denial could not be recorded", extra={"code": event.code, "actor": event.actor})
-
-    def count(self, person_id: str, person: str, cluster_id: str, cluster: str) -> None:
-        """Count an allowed discovery request instead of recording it."""
-        key = (person_id, person, cluster_id, cluster)
-        self._counts[key] = self._counts.get(key, 0) + 1
-        if len(self._counts) >= MAX_REMEMBERED:
-            self._write_counts()
-
-    def _write_counts(self) -> None:
-        counts, self._counts = self._counts, {}
-        for (person_id, person, cluster_id, cluster), number in counts.items():
+    def _record_counts(self) -> None:
+        counted, self._counted = self._counted, {}
+        now = self._clock()
+        for first, number in counted.values():
             self._taken += 1
-            self._hand_over(
+            self._scribe.put(
                 AuditEvent(
-                    self._clock(),
+                    now,
                     EventType.PROXY_DISCOVERY,
-                    actor_id=person_id,
-                    actor=person,
-                    cluster_id=cluster_id,
-                    cluster=cluster,
+                    actor_id=first.actor_id,
+                    actor=first.actor,
+                    client_address=first.client_address,
+                    cluster_id=first.cluster_id,
+                    cluster=first.cluster,
+                    credential_id=first.credential_id,
                     counted=number,
-                ),
-                None,
+                )
             )
-
-    def _hand_over(self, event: AuditEvent, done: trio.Event | None) -> _Entry:
-        entry = _Entry(event, done)
-        self._waiting[id(entry)] = entry.handed_at
-        self._queue.put(entry)
-        return entry
-
-    def _committed(self, entries: list[_Entry]) -> None:
-        """In the Trio thread: these are on disk (or were withdrawn)."""
-        self._taken -= len(entries)
-        for entry in entries:
-            self._waiting.pop(id(entry), None)
-            if entry.done is not None:
-                entry.done.set()
-        self._freed.set()
-        for listener in self._listeners:
-            for entry in entries:
-                if not entry.withdrawn:
-                    listener(entry.event)
-
-    # The thread
-
-    def _work(self) -> None:
-        checkpoint_due = time.monotonic() + CHECKPOINT_SECONDS
-        ending = False
-        while not ending:
-            batch, ending = self._gather(checkpoint_due)
-            if batch:
-                self._commit(batch)
-            if ending or time.monotonic() >= checkpoint_due:
-                self._sign()
-                checkpoint_due = time.monotonic() + CHECKPOINT_SECONDS
-        self._book.close()
-
-    def _gather(self, checkpoint_due: float) -> tuple[list[_Entry], bool]:
-        """Wait for records: until someone waits for one, the batch is full, or the linger is over."""
-        batch: list[_Entry] = []
-        linger_until = math.inf
-        while len(batch) < BATCH:
-            timeout = min(linger_until, checkpoint_due) - time.monotonic()
-            try:
-                entry = self._queue.get(timeout=timeout) if timeout > 0 else self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if entry is None:
-                return batch, True
-            batch.append(entry)
-            linger_until = 0.0 if entry.done is not None else min(linger_until, time.monotonic() + LINGER_SECONDS)
-        return batch, False
-
-    def _commit(self, batch: list[_Entry]) -> None:
-        """Commit until it succeeds: what was handed over is not given up."""
-        while True:
-            kept = [entry for entry in batch if not entry.withdrawn]
-            try:
-                if kept:
-                    self._book.append([entry.event for entry in kept])
-            except (sqlite3.Error, OSError) as error:
-                if not self._broken:
-                    self._broken = True
-                    _log.error("audit records cannot be kept: %s; new requests are refused", error)
-                if self._thread is None:
-                    return
-                self._closing.wait(RETRY_SECONDS)
-                self._reopen()
-            else:
-                if self._broken:
-                    self._broken = False
-                    _log.warning("audit records are kept again")
-                self._tell(batch)
-                return
-
-    def _reopen(self) -> None:
-        try:
-            self._book.open()
-        except (sqlite3.Error, OSError):
-            return  # the next append meets the same fault and says so
-
-    def _sign(self) -> None:
-        try:
-            self._book.keep(sign(self._key, self._clock(), self._book.heads()))
-        except (sqlite3.Error, OSError) as error:
-            _log.error("an audit checkpoint could not be kept: %s", error)
-
-    def _tell(self, batch: list[_Entry]) -> None:
-        assert self._token is not None
-        try:
-            self._token.run_sync_soon(self._committed, batch)
-        except trio.RunFinishedError:
-            return  # the process is ending; the records are on disk
-
-
-def _target(event: AuditEvent) -> str:
-    return f"{event.namespace}/{event.resource}/{event.name}/{event.subresource}{event.path} {event.kubectl_session}"

@@ -7,9 +7,7 @@ changes are found by `collect` like our own. Parameters are bound by name: `$1` 
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +17,7 @@ from typing import Any, TypeVar
 from appliance.core.snapshot import Entity
 from appliance.store import statements
 from appliance.store.faults import StoreRefused, StoreUnavailable
+from appliance.store.files import own_file
 from appliance.store.rows import READERS
 from appliance.store.schema import bring_up_to_date
 from appliance.store.unit import Rows, Statement, Unit, run
@@ -158,15 +157,3 @@ def translated() -> Iterator[None]:
         raise
     except (sqlite3.Error, OSError) as error:
         raise StoreUnavailable(f"the database cannot be used: {error}") from error
-
-
-def own_file(path: Path) -> None:
-    """Makes the directory (0700) and the file (0600) if they are missing; refuses a file that others can open."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    except FileExistsError:
-        # Looked at without opening it: closing any descriptor of a file drops the locks SQLite holds on it.
-        found = path.lstat()
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            raise StoreRefused(f"The file {path} must be ours alone. Run: chmod 600 {path}") from None

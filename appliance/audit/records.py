@@ -1,0 +1,72 @@
+"""A record's final form: one line of ASCII JSON with the fields that are not empty, and a few columns to search by.
+
+`render` never fails and never yields more than `MAX_BODY_CHARS`: a record that cannot be kept would stop the work.
+What a client sent (paths, names, argv) is cut when it would exceed that, and the cut is visible.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from appliance.core.events import AuditEvent, EventType
+
+MAX_BODY_CHARS = 16 * 1024  # ordinary ones have 600; only exec's argv and hostile paths come near
+MAX_CUT_CHARS = 256  # what is left of each text of a record that was too long
+MAX_CUT_ITEMS = 16  # and of each list
+CUT_MARK = "..."
+
+_ENCODE = json.JSONEncoder(ensure_ascii=True, check_circular=False, separators=(",", ":"), default=str).encode
+_FIELDS = AuditEvent._fields
+
+Columns = tuple[int, str, str, str, str]
+"""time, type, actor_id, cluster_id, correlation_id: copies of what the body says, for look-ups."""
+
+
+def render(event: AuditEvent) -> str:
+    """The body: what the hash covers, and all that is known of the event."""
+    body = _ENCODE({name: value for name, value in zip(_FIELDS, event, strict=True) if value})
+    if len(body) <= MAX_BODY_CHARS:
+        return body
+    return _ENCODE({name: _cut(value) for name, value in zip(_FIELDS, event, strict=True) if value})
+
+
+def columns(event: AuditEvent) -> Columns:
+    return (
+        event.time,
+        str(event.type),
+        _column(event.actor_id),
+        _column(event.cluster_id),
+        _column(event.correlation_id),
+    )
+
+
+def parse(body: str) -> AuditEvent:
+    """The event of a body. Raises ValueError for anything that `render` does not produce."""
+    try:
+        found = json.loads(body)
+        found["type"] = EventType(found["type"])
+        for name in ("binding_ids", "groups", "command"):
+            found[name] = tuple(found.get(name, ()))
+        found["details"] = tuple((str(key), str(value)) for key, value in found.get("details", ()))
+        return AuditEvent(**found)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"not an audit record: {error}") from None
+
+
+def _column(text: str) -> str:
+    """As both engines keep it unchanged: plain ASCII as it stands, anything else escaped and cut."""
+    if text.isascii() and len(text) <= MAX_CUT_CHARS and "\0" not in text:
+        return text
+    return text[:MAX_CUT_CHARS].encode("ascii", "backslashreplace").decode().replace("\0", "\\x00")
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, EventType):
+        return value
+    if isinstance(value, str) and len(value) > MAX_CUT_CHARS:
+        return value[:MAX_CUT_CHARS] + CUT_MARK
+    if isinstance(value, tuple):
+        mark = CUT_MARK if isinstance(value[0], str) else (CUT_MARK, "")
+        return [_cut(item) for item in value[:MAX_CUT_ITEMS]] + ([mark] if len(value) > MAX_CUT_ITEMS else [])
+    return value

@@ -1,0 +1,155 @@
+"""The thread that writes the book: takes what waits, commits it together, says when.
+
+What always holds: what was taken is committed or tried again, never dropped; while that fails `failing` says why and
+the thread recovers by itself; the Trio thread spends a queue append on a record and nothing else. Ordinary records
+linger a moment so that many share one commit; a record somebody waits for does not.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import trio
+
+from appliance.audit.book import Book
+from appliance.core.events import AuditEvent
+
+LINGER_SECONDS = 0.01  # at 5,000 requests/s fifty records share one commit; a crash loses at most this much
+HURRY_AT = 256  # records waiting: enough to share a commit
+BATCH = 512  # records a commit; one takes about 10 ms
+RETRY_SECONDS = 0.25  # between two tries while the disk is full or broken
+CHECKPOINT_SECONDS = 10.0  # how long a record may be unsigned while the appliance runs
+CHECKPOINT_RECORDS = 10_000
+IDLE_SECONDS = 60.0  # a wake-up that is lost costs this and no more
+
+log = logging.getLogger("fairlead.audit")
+
+
+@dataclass(slots=True, eq=False)
+class Awaited:
+    """A record somebody waits for. Abandoned before it was taken, it is not written."""
+
+    event: AuditEvent
+    done: trio.Event = field(default_factory=trio.Event)
+    abandoned: bool = False
+
+
+Settled = Callable[[list[AuditEvent], list[Awaited]], None]
+
+
+class Scribe:
+    """The queue, the thread, and how far it is. Only the thread writes `settled`, `failing` and `busy_since`."""
+
+    def __init__(self, book: Book, clock: Callable[[], int], on_settled: Settled) -> None:
+        self.settled = 0  # records taken from the queue and dealt with
+        self.failing = ""
+        self.busy_since: float | None = None
+        self._queue: deque[AuditEvent | Awaited] = deque()
+        self._book = book
+        self._clock = clock
+        self._on_settled = on_settled
+        self._awake = False
+        self._wake = threading.Event()
+        self._hurry = threading.Event()
+        self._stopping = threading.Event()
+        self._unsigned = 0
+        self._signed_at = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="fairlead audit", daemon=True)
+        self._thread.start()
+
+    def put(self, item: AuditEvent | Awaited, *, hurry: bool = False) -> None:
+        self._queue.append(item)
+        if (hurry or len(self._queue) >= HURRY_AT) and not self._hurry.is_set():
+            self._hurry.set()
+        if not self._awake:
+            self._awake = True
+            self._wake.set()
+
+    def stop(self, seconds: float) -> bool:
+        """Writes what waits, signs, ends the thread and closes the book; False when that took longer. Blocks."""
+        self._stopping.set()
+        self._hurry.set()
+        self._wake.set()
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not (self._stopping.is_set() and not self._queue):
+            self._awake = False
+            # Looked at after `_awake` went down: a record put before is seen here, one put after wakes us.
+            if not self._queue:
+                self._wake.wait(self._until_checkpoint())
+            self._wake.clear()
+            self._awake = True
+            if self._queue:
+                self._hurry.wait(LINGER_SECONDS)
+                self._hurry.clear()
+                self._take_and_commit()
+            self._sign_if_due()
+        self._sign_if_due(now=True)
+        self._book.close()
+
+    def _take_and_commit(self) -> None:
+        taken = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+        awaited = [item for item in taken if isinstance(item, Awaited) and not item.abandoned]
+        events = [
+            item.event if isinstance(item, Awaited) else item
+            for item in taken
+            if not (isinstance(item, Awaited) and item.abandoned)
+        ]
+        self.busy_since = time.monotonic()
+        if self._commit(events):
+            self._unsigned += len(events)
+            self.settled += len(taken)
+            self.busy_since = None
+            self._on_settled(events, awaited)
+
+    def _commit(self, events: list[AuditEvent]) -> bool:
+        """Until it is on the disk. False only when we were told to stop and it still fails."""
+        try:
+            self._book.append(events)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the records are kept and it is tried again
+            self._fail(error)
+        else:
+            return True
+        while True:
+            try:
+                if self._book.recover(self._clock(), events) == 0:
+                    self._book.append(events)
+            except Exception as error:  # noqa: BLE001 -- as above
+                self._fail(error)
+            else:
+                log.warning("the audit ledger can be written again")
+                self.failing = ""
+                return True
+            if self._stopping.wait(RETRY_SECONDS):
+                log.error("%d audit records could not be written before the end", len(events) + len(self._queue))
+                self._queue.clear()
+                return False
+
+    def _sign_if_due(self, *, now: bool = False) -> None:
+        due = now or self._unsigned >= CHECKPOINT_RECORDS or time.monotonic() - self._signed_at >= CHECKPOINT_SECONDS
+        if not self._unsigned or not due:
+            return
+        self._signed_at = time.monotonic()
+        try:
+            self._book.checkpoint(self._clock())
+        except Exception as error:  # noqa: BLE001 -- the records are safe; the next one due signs them too
+            log.error("the audit ledger could not be signed: %s", error)  # noqa: TRY400 -- the sentence is enough
+        else:
+            self._unsigned = 0
+
+    def _until_checkpoint(self) -> float:
+        if not self._unsigned:
+            return IDLE_SECONDS
+        return max(0.0, self._signed_at + CHECKPOINT_SECONDS - time.monotonic())
+
+    def _fail(self, error: Exception) -> None:
+        if not self.failing:
+            log.error("the audit ledger cannot be written, requests are refused: %s", error)
+        self.failing = str(error) or type(error).__name__

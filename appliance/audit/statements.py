@@ -1,0 +1,42 @@
+"""Every statement of the audit ledger, in SQL that SQLite and PostgreSQL read alike; see store/statements.py."""
+
+from __future__ import annotations
+
+CHAINS_TABLE = "CREATE TABLE IF NOT EXISTS chains (number BIGINT NOT NULL PRIMARY KEY, started_at BIGINT NOT NULL)"
+RECORDS_TABLE = (
+    "CREATE TABLE IF NOT EXISTS records (chain BIGINT NOT NULL, number BIGINT NOT NULL, recorded_at BIGINT NOT NULL, "
+    "type TEXT NOT NULL, actor_id TEXT NOT NULL, cluster_id TEXT NOT NULL, correlation_id TEXT NOT NULL, "
+    "body TEXT NOT NULL, hash TEXT NOT NULL, PRIMARY KEY (chain, number))"
+)
+RECORDS_BY_TIME = "CREATE INDEX IF NOT EXISTS records_by_time ON records (recorded_at, chain, number)"
+CHECKPOINTS_TABLE = (
+    "CREATE TABLE IF NOT EXISTS checkpoints (number BIGINT NOT NULL PRIMARY KEY, body TEXT NOT NULL, "
+    "signature TEXT NOT NULL)"
+)
+SCHEMA = (CHAINS_TABLE, RECORDS_TABLE, RECORDS_BY_TIME, CHECKPOINTS_TABLE)
+
+CHAIN_ADD = "INSERT INTO chains (number, started_at) VALUES ($1, $2)"
+CHAINS = "SELECT number, started_at FROM chains ORDER BY number"
+LAST_CHAIN = "SELECT number, started_at FROM chains ORDER BY number DESC LIMIT 1"
+
+RECORD_ADD = (
+    "INSERT INTO records (chain, number, recorded_at, type, actor_id, cluster_id, correlation_id, body, hash) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+)
+HEAD = "SELECT number, hash FROM records WHERE chain = $1 ORDER BY number DESC LIMIT 1"
+TAIL = "SELECT number, body, hash FROM records WHERE chain = $1 AND number > $2 ORDER BY number"
+RECORDS = (
+    "SELECT chain, number, recorded_at, type, actor_id, cluster_id, correlation_id, body, hash FROM records "
+    "ORDER BY chain, number"
+)
+RECORD = "SELECT chain, number, body, hash FROM records WHERE chain = $1 AND number = $2"
+SEARCH = (
+    "SELECT chain, number, body, hash FROM records "
+    "WHERE recorded_at >= $1 AND recorded_at <= $2 AND (recorded_at, chain, number) < ($3, $4, $5) "
+    "AND ($6 = '' OR type = $6) AND ($7 = '' OR actor_id = $7) AND ($8 = '' OR cluster_id = $8) "
+    "AND ($9 = '' OR correlation_id = $9) ORDER BY recorded_at DESC, chain DESC, number DESC LIMIT $10"
+)
+
+CHECKPOINT_ADD = "INSERT INTO checkpoints (number, body, signature) VALUES ($1, $2, $3)"
+LAST_CHECKPOINT = "SELECT number, body, signature FROM checkpoints ORDER BY number DESC LIMIT 1"
+CHECKPOINTS = "SELECT number, body, signature FROM checkpoints ORDER BY number"
