@@ -42,7 +42,9 @@ def admit_new(resource: Resource, obj: Object, namespace: str) -> Object:
         metadata["name"] = metadata["generateName"] + random_suffix()
     name = metadata.get("name") or ""
     if not name:
-        raise invalid(resource.kind, resource.group, "", "metadata.name", "Required value: name or generateName is required")
+        raise invalid(
+            resource.kind, resource.group, "", "metadata.name", "Required value: name or generateName is required"
+        )
     if len(name) > NAME_BYTES_MAX or not _NAME.fullmatch(name):
         why = f'Invalid value: "{name}": a lowercase RFC 1123 subdomain is required'
         raise invalid(resource.kind, resource.group, name, "metadata.name", why)
@@ -150,7 +152,7 @@ def check(resource: Resource, obj: Object) -> None:
             raise invalid(kind, group, name, "spec.replicas", "Invalid value: must be greater than or equal to 0")
         _check_containers(resource, name, spec["template"]["spec"], "spec.template.spec")
     elif kind in {"ConfigMap", "Secret"} and not isinstance(obj.get("data") or {}, dict):
-        raise bad_request(f"{kind} in version \"v1\" cannot be handled: data is not a map")
+        raise bad_request(f'{kind} in version "v1" cannot be handled: data is not a map')
 
 
 def unknown_fields(resource: Resource, obj: Object) -> list[str]:
@@ -229,7 +231,9 @@ def _check_containers(resource: Resource, name: str, spec: Object, path: str) ->
 
 def _check_unchanged(resource: Resource, before: Object, after: Object, subresource: str) -> None:
     name, group, kind = before["metadata"]["name"], resource.group, resource.kind
-    if before.get("immutable") and any(before.get(key) != after.get(key) for key in ("data", "binaryData", "immutable")):
+    if before.get("immutable") and any(
+        before.get(key) != after.get(key) for key in ("data", "binaryData", "immutable")
+    ):
         raise invalid(kind, group, name, "data", "Forbidden: field is immutable when `immutable` is set")
     if resource is PODS and _pod_fixed(before["spec"], subresource) != _pod_fixed(after["spec"], subresource):
         why = "Forbidden: pod updates may not change fields other than `spec.containers[*].image` and a few more"

@@ -19,8 +19,19 @@ Owner = tuple[str, str, str]
 """Manager, operation and sub-resource: one entry of `managedFields`."""
 
 _METADATA_NOT_OWNED = frozenset(
-    "name namespace uid creationTimestamp generation resourceVersion selfLink managedFields generateName"
-    " deletionTimestamp deletionGracePeriodSeconds".split()
+    [
+        "name",
+        "namespace",
+        "uid",
+        "creationTimestamp",
+        "generation",
+        "resourceVersion",
+        "selfLink",
+        "managedFields",
+        "generateName",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+    ]
 )
 """What the server sets itself, or nobody may change."""
 

@@ -5,7 +5,7 @@ The server's key touches the disk only inside a private temporary directory, bec
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 import os
 import ssl
@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-LIFETIME = datetime.timedelta(days=30)
+LIFETIME = dt.timedelta(days=30)
 """Longer than any demo runs."""
 
-CLOCK_SKEW = datetime.timedelta(hours=1)
+CLOCK_SKEW = dt.timedelta(hours=1)
 
 
 def make_server_context(names: list[str]) -> tuple[ssl.SSLContext, str]:
@@ -48,7 +48,7 @@ def _certificate(
     issuer_key: ec.EllipticCurvePrivateKey,
     names: list[str],
 ) -> x509.Certificate:
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     builder = (
         x509.CertificateBuilder()
@@ -58,11 +58,11 @@ def _certificate(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - CLOCK_SKEW)
         .not_valid_after(now + LIFETIME)
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=0 if issuer is None else None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
+            x509.BasicConstraints(ca=issuer is None, path_length=0 if issuer is None else None), critical=True
         )
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )
     if issuer is None:
         usage = x509.KeyUsage(

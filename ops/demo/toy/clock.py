@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 
 _FORM = "%Y-%m-%dT%H:%M:%SZ"
 
 
-def now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
+def now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
 
 
-def text(moment: datetime.datetime) -> str:
+def text(moment: dt.datetime) -> str:
     return moment.strftime(_FORM)
 
 
@@ -19,8 +19,8 @@ def now_text() -> str:
     return text(now())
 
 
-def parse(stamp: str) -> datetime.datetime:
-    return datetime.datetime.strptime(stamp, _FORM).replace(tzinfo=datetime.UTC)
+def parse(stamp: str) -> dt.datetime:
+    return dt.datetime.strptime(stamp, _FORM).replace(tzinfo=dt.UTC)
 
 
 def age(stamp: str | None) -> str:

@@ -34,14 +34,14 @@ JSON = "application/json"
 Headers = list[tuple[str, str]]
 
 
-class ClientGone(Exception):  # noqa: N818 - a fact about the peer, not an error of ours
+class ClientGone(Exception):
     """The client closed or lost the connection before the exchange was over."""
 
 
 class Connection:
     """A TLS connection, and h11's view of it."""
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
+    def __init__(self, stream: trio.SSLStream[trio.SocketStream]) -> None:
         self.stream = stream
         self.http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES_MAX)
 
@@ -61,9 +61,30 @@ class Connection:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return b""  # h11 tells an early end from a clean one
 
+    async def hand_over(self) -> bytes:
+        """What was read beyond a head that asks for another protocol; h11 reads no more of this connection."""
+        while True:
+            event = self.http.next_event()
+            if event is h11.PAUSED or event is h11.NEED_DATA:
+                return bytes(self.http.trailing_data[0])
+            if isinstance(event, h11.ConnectionClosed):
+                return b""
+
+    async def read_to_end(self) -> None:
+        """Read what is left of a small request body that nobody wanted, so that the connection can be kept."""
+        size = 0
+        while self.http.their_state is h11.SEND_BODY and size <= BODY_BYTES_MAX:
+            if self.http.they_are_waiting_for_100_continue:
+                return  # it never came, and never will
+            event = await self.next_event()
+            if isinstance(event, h11.Data):
+                size += len(event.data)
+            elif not isinstance(event, h11.EndOfMessage):
+                return
+
     async def cut(self) -> None:
         """Close the connection without a word: no last chunk, no close_notify."""
-        await trio.aclose_forcefully(self.stream)
+        await trio.aclose_forcefully(self.stream.transport_stream)
 
     async def send(self, *events: Any) -> None:
         data = b"".join(self.http.send(event) or b"" for event in events)
@@ -82,7 +103,7 @@ class Exchange:
         self.method = request.method.decode()
         self.target = bytes(request.target)
         self.headers = tuple(request.headers.raw_items())
-        self._lowered = {name: value.decode("latin-1") for name, value in request.headers}
+        self._lowered = {name.decode(): value.decode("latin-1") for name, value in request.headers}
         path, _, query = self.target.partition(b"?")
         self.path = unquote(path.decode("latin-1"))
         self.query: dict[str, list[str]] = parse_qs(query.decode("latin-1"), keep_blank_values=True)
@@ -155,9 +176,7 @@ class Exchange:
         """Send the head of a streamed answer; without a length it is chunked."""
         self.record.status = status
         framing = ("transfer-encoding", "chunked") if length is None else ("content-length", str(length))
-        head = h11.Response(
-            status_code=status, headers=[*self._common(content_type), framing, *(headers or ())]
-        )
+        head = h11.Response(status_code=status, headers=[*self._common(content_type), framing, *(headers or ())])
         await self.connection.send(head)
 
     async def send(self, data: bytes) -> None:

@@ -6,7 +6,7 @@ thousand lines a second, others one. Nothing is kept; only the newest lines are 
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Iterator
 
 import trio
@@ -82,15 +82,19 @@ def _container(exchange: Exchange, pod: Object) -> str:
 
 def _first_line(exchange: Exchange, log: _Log) -> int:
     written = log.written()
-    tail, seconds, moment = exchange.number("tailLines"), exchange.number("sinceSeconds"), exchange.parameter("sinceTime")
+    tail, seconds, moment = (
+        exchange.number("tailLines"),
+        exchange.number("sinceSeconds"),
+        exchange.parameter("sinceTime"),
+    )
     first = max(0, written - LINES_KEPT)
     if tail is not None:
         first = max(first, written - tail)
     if seconds is not None:
-        first = max(first, log.line_at(clock.now() - datetime.timedelta(seconds=seconds)))
+        first = max(first, log.line_at(clock.now() - dt.timedelta(seconds=seconds)))
     if moment:
         try:
-            since = datetime.datetime.fromisoformat(moment)
+            since = dt.datetime.fromisoformat(moment)
         except ValueError as bad:
             raise ApiError(400, "BadRequest", f"sinceTime is not a time: {moment}") from bad
         first = max(first, log.line_at(since))
@@ -109,7 +113,7 @@ class _Log:
     def written(self) -> int:
         return max(0, self.line_at(clock.now()))
 
-    def line_at(self, moment: datetime.datetime) -> int:
+    def line_at(self, moment: dt.datetime) -> int:
         """The number of the first line written after `moment`."""
         return int((moment - self._start).total_seconds() / self.period) + 1
 
@@ -117,6 +121,6 @@ class _Log:
         for number in range(first, last):
             text = f"line {number}: {self._container} {_WORDS[number % len(_WORDS)]}\n"
             if self._timestamps:
-                moment = self._start + datetime.timedelta(seconds=number * self.period)
+                moment = self._start + dt.timedelta(seconds=number * self.period)
                 text = f"{moment:%Y-%m-%dT%H:%M:%S.%f}000Z {text}"
             yield text.encode()

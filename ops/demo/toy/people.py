@@ -112,7 +112,7 @@ def demand(caller: Caller, action: Action) -> None:
         return
     if action.path:
         why = f'User "{caller.user}" cannot {action.verb} path "{action.path}"'
-        raise ApiError(403, "Forbidden", f'forbidden: {why}', {})
+        raise ApiError(403, "Forbidden", f"forbidden: {why}", {})
     resource = action.resource + (f"/{action.subresource}" if action.subresource else "")
     where = f' in the namespace "{action.namespace}"' if action.namespace else " at the cluster scope"
     what = f'"{resource}" in API group "{action.group}"'

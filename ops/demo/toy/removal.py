@@ -5,7 +5,7 @@ Dependents are taken along later, by the controllers; orphans are cut loose here
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 
 from ops.demo.toy import clock
 from ops.demo.toy.resources import NAMESPACES, PODS, STORED, Resource
@@ -28,7 +28,7 @@ def remove_object(storage: Storage, resource: Resource, obj: Object, grace: int 
     if already and not (resource is PODS and (grace or 0) < metadata.get("deletionGracePeriodSeconds", 0)):
         return obj, False
     seconds = grace if resource is PODS and grace else 0
-    ends = clock.text(clock.now() + datetime.timedelta(seconds=seconds))
+    ends = clock.text(clock.now() + dt.timedelta(seconds=seconds))
     marked = {**obj, "metadata": {**metadata, "deletionTimestamp": ends, "deletionGracePeriodSeconds": seconds}}
     if resource is NAMESPACES:
         del marked["metadata"]["deletionGracePeriodSeconds"]

@@ -29,9 +29,9 @@ def _subject(spec: Object) -> Caller:
 
 def _access(caller: Caller, spec: Object) -> Object:
     resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
-    if (resource is None) == (path is None):
+    if not (bool(resource) ^ bool(path)):
         raise bad_request("exactly one of nonResourceAttributes or resourceAttributes must be specified")
-    if resource is not None:
+    if resource:
         action = Action(
             verb=resource.get("verb", ""),
             group=resource.get("group", ""),
@@ -41,7 +41,8 @@ def _access(caller: Caller, spec: Object) -> Object:
             name=resource.get("name", ""),
         )
     else:
-        action = Action(verb=path.get("verb", ""), path=path.get("path") or "/")
+        asked: Object = path or {}
+        action = Action(verb=asked.get("verb", ""), path=asked.get("path") or "/")
     allowed = may(caller, action)
     return {"allowed": allowed, "reason": "the toy cluster's rules allow it"} if allowed else {"allowed": False}
 

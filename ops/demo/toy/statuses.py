@@ -99,9 +99,8 @@ def unauthorized() -> ApiError:
 
 
 def unsupported_media_type(got: str, accepted: tuple[str, ...]) -> ApiError:
-    message = (
-        f"the body of the request was in an unknown format ({got}) - accepted media types include: "
-        + ", ".join(accepted)
+    message = f"the body of the request was in an unknown format ({got}) - accepted media types include: " + ", ".join(
+        accepted
     )
     return ApiError(415, "UnsupportedMediaType", message)
 

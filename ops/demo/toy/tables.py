@@ -162,9 +162,7 @@ def _info(key: str) -> Cell:
 
 _NAME = Column("Name", "string", lambda obj: obj["metadata"]["name"])
 _AGE = Column("Age", "string", lambda obj: clock.age(obj["metadata"].get("creationTimestamp")))
-_DATA = Column(
-    "Data", "string", lambda obj: str(len(obj.get("data") or {}) + len(obj.get("binaryData") or {}))
-)
+_DATA = Column("Data", "string", lambda obj: str(len(obj.get("data") or {}) + len(obj.get("binaryData") or {})))
 _TEMPLATE = (
     Column("Containers", "string", _of_template("name"), wide=True),
     Column("Images", "string", _of_template("image"), wide=True),

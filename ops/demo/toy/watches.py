@@ -32,10 +32,10 @@ async def serve(
 ) -> None:
     """Answer one watch."""
     seconds = exchange.number("timeoutSeconds") or TIMEOUT_SECONDS_MIN * (1 + random.random())  # noqa: S311 - spread
-    since, initial = _start(exchange, storage, resource)
+    since, initial = _start(exchange, storage)
     watch = _Watch(exchange, resource, namespace, wanted, form)
     async with exchange.until_client_leaves():
-        await exchange.start(200, form.content_type.replace(";as=", ";stream=watch;as=", 1) if form.what else "application/json")
+        await exchange.start(200, "application/json")
         with trio.move_on_after(seconds):
             if initial:
                 await watch.send_present(storage)
@@ -43,7 +43,7 @@ async def serve(
         await exchange.finish()
 
 
-def _start(exchange: Exchange, storage: Storage, resource: Resource) -> tuple[int, bool]:
+def _start(exchange: Exchange, storage: Storage) -> tuple[int, bool]:
     """The version after which changes are sent, and whether the present state is sent first."""
     text = exchange.parameter("resourceVersion")
     initial = exchange.parameter("sendInitialEvents")
@@ -118,7 +118,13 @@ class _Watch:
         bare = {"kind": self._resource.kind, "apiVersion": self._resource.api_version, "metadata": metadata}
         if self._form.what == "Table":
             api_version = f"meta.k8s.io/{self._form.version}"
-            bare = {"kind": "Table", "apiVersion": api_version, "metadata": metadata, "columnDefinitions": [], "rows": []}
+            bare = {
+                "kind": "Table",
+                "apiVersion": api_version,
+                "metadata": metadata,
+                "columnDefinitions": [],
+                "rows": [],
+            }
         elif self._form.what:
             bare = show_object(self._form, self._resource, bare, self._include)
         await self._exchange.send(dump({"type": "BOOKMARK", "object": bare}))

@@ -1,0 +1,36 @@
+"""The parts of one toy cluster, put together."""
+
+from __future__ import annotations
+
+import secrets
+
+import trio
+
+from ops.demo.toy.deployments import Controllers
+from ops.demo.toy.kubelet import Kubelet
+from ops.demo.toy.requests import Requests
+from ops.demo.toy.seed import plant
+from ops.demo.toy.storage import Storage
+from ops.demo.toy.streams import Containers
+
+
+class Cluster:
+    """Storage, the controllers that act on it, and what requests leave behind."""
+
+    def __init__(self, token: str = "") -> None:
+        self.token = token or secrets.token_urlsafe(32)
+        self.storage = Storage()
+        self.requests = Requests(self.token)
+        self.containers = Containers()
+        self._kubelet = Kubelet(self.storage)
+        self._controllers = Controllers(self.storage)
+        plant(self.storage)
+
+    async def run(self) -> None:
+        """Act on what is stored, until cancelled; the containers' files go with it."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._kubelet.run)
+                nursery.start_soon(self._controllers.run)
+        finally:
+            self.containers.close()
