@@ -6,6 +6,8 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import trio
 import trio.testing
@@ -18,7 +20,7 @@ from ops.demo.toy.streams.process import Process, run_process
 from ops.demo.toy.streams.spdy_connection import SpdyConnection, SpdyStream
 from ops.demo.toy.upgrade_seam import UpgradeRequest
 
-POD = {
+POD: dict[str, Any] = {
     "metadata": {"name": "web", "namespace": "default", "uid": "u1"},
     "spec": {"containers": [{"name": "main"}]},
     "status": {"phase": "Running"},
@@ -60,34 +62,34 @@ async def run(container: Container, *argv: str, stdin: bytes = b"", environment:
     return Ran(code, out.data.decode(), err.data.decode())
 
 
+def hosts_passwords() -> bytes:
+    """A file of the host that many a path in these tests tries to reach."""
+    return Path("/etc/passwd").read_bytes()
+
+
 async def sh(container: Container, script: str, stdin: bytes = b"") -> Ran:
     return await run(container, "sh", "-c", script, stdin=stdin)
 
 
 def request(
-    subresource: str,
-    *headers: tuple[str, str],
-    method: str = "POST",
-    already_read: bytes = b"",
-    pod: dict[str, object] | None = None,
-    **query: str | list[str],
+    subresource: str, *headers: tuple[str, str], spoken: str = "POST", **query: str | list[str]
 ) -> UpgradeRequest:
     return UpgradeRequest(
-        method=method,
+        method=spoken,
         target=f"/api/v1/namespaces/default/pods/web/{subresource}".encode(),
         headers=tuple((name.encode(), value.encode()) for name, value in headers),
         query={name: value if isinstance(value, list) else [value] for name, value in query.items()},
         namespace="default",
         name="web",
         subresource=subresource,
-        pod=pod or POD,
-        already_read=already_read,
+        pod=POD,
+        already_read=b"",
     )
 
 
 def spdy_request(subresource: str, protocol: str | None, **query: str | list[str]) -> UpgradeRequest:
     versions = [("X-Stream-Protocol-Version", protocol)] if protocol else []
-    return request(subresource, ("Connection", "Upgrade"), ("Upgrade", "SPDY/3.1"), *versions, **query)
+    return request(subresource, ("Connection", "Upgrade"), ("Upgrade", "SPDY/3.1"), *versions, spoken="POST", **query)
 
 
 async def read_head(stream: trio.abc.ReceiveStream) -> tuple[bytes, bytes]:
@@ -133,6 +135,6 @@ async def read_all(stream: SpdyStream) -> bytes:
     return data
 
 
-async def status_of(stream: SpdyStream) -> dict[str, object]:
-    answer: dict[str, object] = json.loads(await read_all(stream))
+async def status_of(stream: SpdyStream) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(await read_all(stream))
     return answer

@@ -20,7 +20,7 @@ def connect(client: SpdyConnection, port: int | str, number: int = 0) -> tuple[S
     return client.open_stream((("streamtype", "data"), *common)), error
 
 
-async def test_http_with_keep_alive(containers: Containers):
+async def test_http_with_keep_alive(containers: Containers) -> None:
     async with spdy_session(containers, ASKED) as client:
         data, error = connect(client, 80)
         await error.send_eof()
@@ -46,7 +46,7 @@ async def test_http_with_keep_alive(containers: Containers):
         (b"not http at all\r\n\r\n", b"HTTP/1.1 400 "),
     ],
 )
-async def test_other_requests(containers: Containers, sent: bytes, first: bytes):
+async def test_other_requests(containers: Containers, sent: bytes, first: bytes) -> None:
     async with spdy_session(containers, ASKED) as client:
         data, _ = connect(client, 80)
         await data.send_all(sent)
@@ -56,7 +56,7 @@ async def test_other_requests(containers: Containers, sent: bytes, first: bytes)
 @pytest.mark.parametrize("port", [81, "", "x", "65536"])
 async def test_a_port_nobody_listens_on_is_told_on_the_error_stream_and_disturbs_no_other(
     containers: Containers, port: object
-):
+) -> None:
     async with spdy_session(containers, ASKED) as client:
         good, _ = connect(client, 7, 1)
         data, error = connect(client, str(port), 2)
@@ -68,7 +68,7 @@ async def test_a_port_nobody_listens_on_is_told_on_the_error_stream_and_disturbs
         assert await good.receive_some() == b"still here"
 
 
-async def test_fifty_connections_at_once(containers: Containers):
+async def test_fifty_connections_at_once(containers: Containers) -> None:
     async with spdy_session(containers, ASKED) as client, trio.open_nursery() as nursery:
 
         async def talk(number: int) -> None:
@@ -87,7 +87,7 @@ async def test_fifty_connections_at_once(containers: Containers):
             nursery.start_soon(talk, number)
 
 
-async def test_discard_takes_everything_and_says_nothing(containers: Containers):
+async def test_discard_takes_everything_and_says_nothing(containers: Containers) -> None:
     async with spdy_session(containers, ASKED, counts_credit=True) as client:
         data, _ = connect(client, 9)
         await data.send_all(bytes(1_000_000))
@@ -95,7 +95,7 @@ async def test_discard_takes_everything_and_says_nothing(containers: Containers)
         assert await read_all(data) == b""
 
 
-async def test_a_stream_without_its_partner_is_let_go(containers: Containers):
+async def test_a_stream_without_its_partner_is_let_go(containers: Containers) -> None:
     async with spdy_session(containers, ASKED) as client:
         lonely = client.open_stream((("streamtype", "data"), ("port", "80"), ("requestid", "1")))
         with pytest.raises(trio.BrokenResourceError):
@@ -103,7 +103,9 @@ async def test_a_stream_without_its_partner_is_let_go(containers: Containers):
 
 
 @pytest.mark.parametrize("headers", [(), (("streamtype", "data"),), (("streamtype", "x"), ("requestid", "1"))])
-async def test_a_stream_that_says_too_little_is_reset(containers: Containers, headers: tuple[tuple[str, str], ...]):
+async def test_a_stream_that_says_too_little_is_reset(
+    containers: Containers, headers: tuple[tuple[str, str], ...]
+) -> None:
     async with spdy_session(containers, ASKED) as client:
         stream = client.open_stream(headers)
         await trio.testing.wait_all_tasks_blocked()

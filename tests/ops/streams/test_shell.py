@@ -56,7 +56,7 @@ SCRIPTS = [
 
 
 @pytest.mark.parametrize(("script", "out", "code"), SCRIPTS)
-async def test_a_script(container: Container, script: str, out: str, code: int):
+async def test_a_script(container: Container, script: str, out: str, code: int) -> None:
     ran = await sh(container, script)
     assert ran.out == out, ran.err
     assert ran.code == code
@@ -79,30 +79,30 @@ async def test_a_script(container: Container, script: str, out: str, code: int):
         ("| cat", '"|"'),
     ],
 )
-async def test_what_the_shell_has_not_is_refused_by_name(container: Container, script: str, named: str):
+async def test_what_the_shell_has_not_is_refused_by_name(container: Container, script: str, named: str) -> None:
     ran = await sh(container, script)
     assert (ran.code, ran.out) == (2, "")
     assert named in ran.err
 
 
-async def test_a_missing_command_is_told_as_a_shell_tells_it(container: Container):
+async def test_a_missing_command_is_told_as_a_shell_tells_it(container: Container) -> None:
     ran = await sh(container, "nosuch arg")
     assert (ran.code, ran.err) == (127, "sh: nosuch: not found\n")
 
 
-async def test_a_script_on_standard_input_shares_it_with_its_commands(container: Container):
+async def test_a_script_on_standard_input_shares_it_with_its_commands(container: Container) -> None:
     ran = await run(
         container, "sh", stdin=b"echo first\nhead -n 1\nfor the command\necho 'two\nlines'\nexit 4\necho no\n"
     )
     assert (ran.out, ran.code) == ("first\nfor the command\ntwo\nlines\n", 4)
 
 
-async def test_stages_run_side_by_side_and_an_endless_one_ends_with_its_reader(container: Container):
+async def test_stages_run_side_by_side_and_an_endless_one_ends_with_its_reader(container: Container) -> None:
     with trio.fail_after(60):
         assert (await sh(container, "sleep 30 | sleep 30 | sleep 30; yes | yes | head -c 4")).out == "y\ny\n"
 
 
-async def test_the_wrong_arguments_are_a_usage_error(container: Container):
+async def test_the_wrong_arguments_are_a_usage_error(container: Container) -> None:
     for script in ("sleep soon", "seq x", "head -n x", "tar", "tar zcf - a", "ls -Z", "rm", "stty raw", "test a b c d"):
         ran = await sh(container, script)
         assert ran.code in {1, 2}, script
@@ -110,7 +110,7 @@ async def test_the_wrong_arguments_are_a_usage_error(container: Container):
 
 
 @pytest.mark.parametrize("script", ["'", '"', "a &&", "a |", "\\"])
-def test_text_that_may_go_on_is_told_from_text_that_is_wrong(script: str):
+def test_text_that_may_go_on_is_told_from_text_that_is_wrong(script: str) -> None:
     with pytest.raises(ShellSyntaxError) as caught:
         parse(script)
     assert type(caught.value).__name__ == "UnfinishedError"

@@ -44,7 +44,7 @@ async def both_ends(*, counts_credit: bool = False) -> AsyncIterator[tuple[SpdyC
 
 
 @pytest.mark.parametrize("counts_credit", [False, True])
-async def test_many_streams_at_once_each_in_order_with_half_close(counts_credit: bool):
+async def test_many_streams_at_once_each_in_order_with_half_close(counts_credit: bool) -> None:
     async with both_ends(counts_credit=counts_credit) as (client, server), trio.open_nursery() as nursery:
 
         async def echo() -> None:
@@ -75,7 +75,7 @@ async def test_many_streams_at_once_each_in_order_with_half_close(counts_credit:
 
 
 @pytest.mark.parametrize("counts_credit", [False, True])
-async def test_a_peer_that_does_not_read_stops_the_sender_in_bounded_memory(counts_credit: bool):
+async def test_a_peer_that_does_not_read_stops_the_sender_in_bounded_memory(counts_credit: bool) -> None:
     async with both_ends(counts_credit=counts_credit) as (client, server), trio.open_nursery() as nursery:
         theirs = client.open_stream(())
         ours = await server.accept()
@@ -99,7 +99,7 @@ async def test_a_peer_that_does_not_read_stops_the_sender_in_bounded_memory(coun
         nursery.cancel_scope.cancel()
 
 
-async def test_with_credit_a_stalled_stream_does_not_hold_up_its_neighbour():
+async def test_with_credit_a_stalled_stream_does_not_hold_up_its_neighbour() -> None:
     async with both_ends(counts_credit=True) as (client, server), trio.open_nursery() as nursery:
         stalled, lively = client.open_stream(()), client.open_stream(())
         first, second = await server.accept(), await server.accept()
@@ -115,7 +115,7 @@ async def test_with_credit_a_stalled_stream_does_not_hold_up_its_neighbour():
         nursery.cancel_scope.cancel()
 
 
-async def test_a_reset_breaks_both_directions_of_one_stream_only():
+async def test_a_reset_breaks_both_directions_of_one_stream_only() -> None:
     async with both_ends() as (client, server):
         one, two = client.open_stream(()), client.open_stream(())
         theirs, other = await server.accept(), await server.accept()
@@ -128,7 +128,7 @@ async def test_a_reset_breaks_both_directions_of_one_stream_only():
         assert await two.receive_some() == b"still here"
 
 
-async def test_when_the_connection_goes_every_waiter_learns_it():
+async def test_when_the_connection_goes_every_waiter_learns_it() -> None:
     left, right = trio.testing.memory_stream_pair()
     server = SpdyConnection(right)
     async with trio.open_nursery() as nursery:
@@ -149,7 +149,7 @@ async def test_when_the_connection_goes_every_waiter_learns_it():
 
 
 @asynccontextmanager
-async def raw_client() -> AsyncIterator[tuple[trio.StapledStream, SpdyConnection, Encoder, Decoder]]:
+async def raw_client() -> AsyncIterator[tuple[trio.abc.Stream, SpdyConnection, Encoder, Decoder]]:
     """A server whose client is written by hand."""
     left, right = trio.testing.memory_stream_pair()
     server = SpdyConnection(right)
@@ -159,19 +159,19 @@ async def raw_client() -> AsyncIterator[tuple[trio.StapledStream, SpdyConnection
         nursery.cancel_scope.cancel()
 
 
-async def test_a_ping_comes_back_and_a_stream_is_answered():
+async def test_a_ping_comes_back_and_a_stream_is_answered() -> None:
     async with raw_client() as (wire, _, encoder, decoder):
         await wire.send_all(encoder.encode(Ping(1)) + encoder.encode(SynStream(1, (("port", "80"),))))
         await trio.testing.wait_all_tasks_blocked()
         assert decoder.receive(bytes(await wire.receive_some())) == [Ping(1), SynReply(1)]
 
 
-async def test_the_server_pings_a_quiet_client():
+async def test_the_server_pings_a_quiet_client() -> None:
     async with raw_client() as (wire, _, _, decoder):
         assert decoder.receive(bytes(await wire.receive_some())) == [Ping(2)]
 
 
-async def test_credit_is_heeded_once_a_peer_counts_it():
+async def test_credit_is_heeded_once_a_peer_counts_it() -> None:
     async with raw_client() as (wire, server, encoder, decoder), trio.open_nursery() as nursery:
         await wire.send_all(encoder.encode(Settings({7: 1000})) + encoder.encode(SynStream(1, ())))
         stream = await server.accept()
@@ -184,7 +184,7 @@ async def test_credit_is_heeded_once_a_peer_counts_it():
         nursery.cancel_scope.cancel()
 
 
-async def test_a_peer_that_overruns_its_credit_loses_the_stream():
+async def test_a_peer_that_overruns_its_credit_loses_the_stream() -> None:
     async with raw_client() as (wire, _, encoder, decoder):
         await wire.send_all(encoder.encode(Settings({7: 65536})) + encoder.encode(SynStream(1, ())))
         for _ in range(9):
@@ -193,7 +193,7 @@ async def test_a_peer_that_overruns_its_credit_loses_the_stream():
         assert RstStream(1, 7) in decoder.receive(bytes(await wire.receive_some()))
 
 
-async def test_more_streams_than_allowed_are_refused_one_by_one():
+async def test_more_streams_than_allowed_are_refused_one_by_one() -> None:
     async with raw_client() as (wire, _, encoder, decoder):
         for number in range(MAX_STREAMS + 1):
             await wire.send_all(encoder.encode(SynStream(2 * number + 1, ())))
@@ -202,13 +202,13 @@ async def test_more_streams_than_allowed_are_refused_one_by_one():
 
 
 @pytest.mark.parametrize("number", [2, 1])
-async def test_a_stream_number_that_is_not_new_or_not_the_clients_ends_the_connection(number: int):
+async def test_a_stream_number_that_is_not_new_or_not_the_clients_ends_the_connection(number: int) -> None:
     async with raw_client() as (wire, server, encoder, _):
         await wire.send_all(encoder.encode(SynStream(1, ())) + encoder.encode(SynStream(number, ())))
         await server.closed.wait()
 
 
-async def test_garbage_ends_the_connection():
+async def test_garbage_ends_the_connection() -> None:
     async with raw_client() as (wire, server, _, _):
         await wire.send_all(b"\xff" * 100)
         await server.closed.wait()

@@ -40,19 +40,19 @@ GOLDEN: list[tuple[Frame, str]] = [
 ]
 
 
-def test_the_dictionary_is_the_one_of_the_protocol():
+def test_the_dictionary_is_the_one_of_the_protocol() -> None:
     assert len(SPDY_DICTIONARY) == 1423
     assert zlib.adler32(SPDY_DICTIONARY) == 0xE3C6A7C2
 
 
 @pytest.mark.parametrize(("frame", "golden"), GOLDEN)
-def test_golden_bytes_both_ways(frame: Frame, golden: str):
+def test_golden_bytes_both_ways(frame: Frame, golden: str) -> None:
     raw = bytes.fromhex(golden)
     assert Encoder().encode(frame) == raw
     assert Decoder().receive(raw) == [frame]
 
 
-def test_a_header_block_is_length_prefixed_text_under_zlib_with_the_dictionary():
+def test_a_header_block_is_length_prefixed_text_under_zlib_with_the_dictionary() -> None:
     raw = Encoder().encode(SynStream(1, (("streamtype", "error"), ("port", "80"))))
     assert raw[:4] == bytes.fromhex("80030001")
     assert raw[8:18] == bytes.fromhex("00000001 00000000 0000")
@@ -62,7 +62,7 @@ def test_a_header_block_is_length_prefixed_text_under_zlib_with_the_dictionary()
     assert plain == (b"\0\0\0\x02" + b"\0\0\0\x0astreamtype" + b"\0\0\0\x05error" + b"\0\0\0\x04port" + b"\0\0\0\x0280")
 
 
-def test_names_become_lower_case_and_repeated_names_keep_their_values_in_order():
+def test_names_become_lower_case_and_repeated_names_keep_their_values_in_order() -> None:
     raw = Encoder().encode(SynReply(1, (("X-A", "1"), ("x-b", "2"), ("x-a", "3"))))
     assert Decoder().receive(raw) == [SynReply(1, (("x-a", "1"), ("x-a", "3"), ("x-b", "2")))]
 
@@ -97,7 +97,7 @@ def joined(pieces: list[Frame]) -> list[Frame]:
 
 
 @given(sent=st.lists(frames, max_size=8), cuts=st.lists(st.integers(1, 40), max_size=30))
-def test_any_frames_survive_any_cut(sent: list[Frame], cuts: list[int]):
+def test_any_frames_survive_any_cut(sent: list[Frame], cuts: list[int]) -> None:
     encoder, decoder = Encoder(), Decoder()
     raw = b"".join(encoder.encode(frame) for frame in sent)
     received: list[Frame] = []
@@ -109,14 +109,14 @@ def test_any_frames_survive_any_cut(sent: list[Frame], cuts: list[int]):
 
 
 @given(st.lists(frames, max_size=4), st.binary(max_size=200))
-def test_garbage_ends_in_spdy_error_and_nothing_else(sent: list[Frame], junk: bytes):
+def test_garbage_ends_in_spdy_error_and_nothing_else(sent: list[Frame], junk: bytes) -> None:
     encoder, decoder = Encoder(), Decoder()
     decoder.receive(b"".join(encoder.encode(frame) for frame in sent))
     with contextlib.suppress(SpdyError):
         decoder.receive(junk)
 
 
-def test_a_frame_of_unknown_type_is_skipped():
+def test_a_frame_of_unknown_type_is_skipped() -> None:
     assert Decoder().receive(bytes.fromhex("80030063 00000002 ffff 80030006 00000004 00000001")) == [Ping(1)]
 
 
@@ -130,7 +130,7 @@ def test_a_frame_of_unknown_type_is_skipped():
         bytes.fromhex("80030002 00000008 00000001 78bb0000"),  # another dictionary
     ],
 )
-def test_what_is_not_spdy_is_refused(raw: bytes):
+def test_what_is_not_spdy_is_refused(raw: bytes) -> None:
     with pytest.raises(SpdyError):
         Decoder().receive(raw)
 
@@ -146,7 +146,7 @@ def test_what_is_not_spdy_is_refused(raw: bytes):
         b"\0\0\0\x01\0\0\0\x01a" + struct.pack(">I", MAX_HEADER_BYTES * 4) + bytes(MAX_HEADER_BYTES * 4),
     ],
 )
-def test_a_header_block_that_lies_about_its_size_is_refused(plain: bytes):
+def test_a_header_block_that_lies_about_its_size_is_refused(plain: bytes) -> None:
     packer = zlib.compressobj(zdict=SPDY_DICTIONARY)
     block = packer.compress(plain) + packer.flush(zlib.Z_SYNC_FLUSH)
     raw = struct.pack(">III", 0x80030002, 4 + len(block), 1) + block

@@ -51,7 +51,7 @@ async def tar(process: Process) -> int:
         sink, closable = (process.stdout, None) if order.archive == "-" else open_sink(process, order.archive)
         try:
             work = functools.partial(_create, process, order, cast("IO[bytes]", _ThreadWriter(sink)))
-            return await _report(process, await trio.to_thread.run_sync(work, limiter=threads))
+            return await trio.to_thread.run_sync(work, limiter=threads)
         finally:
             if closable is not None:
                 closable.close()
@@ -59,7 +59,7 @@ async def tar(process: Process) -> int:
     try:
         reader = process.stdin if order.archive == "-" else Reader(source)
         work = functools.partial(_extract, process, order, cast("IO[bytes]", _ThreadReader(reader)))
-        status = await _report(process, await trio.to_thread.run_sync(work, limiter=threads))
+        status = await trio.to_thread.run_sync(work, limiter=threads)
         while await reader.read():  # the padding after the end of the archive
             pass
         return status
@@ -67,14 +67,20 @@ async def tar(process: Process) -> int:
         source.close()
 
 
-async def _report(process: Process, complaints: list[str]) -> int:
-    for complaint in complaints:
-        await process.complain(complaint)
-    return 2 if complaints else 0
+class _Complaints:
+    """Lines on standard error, written from the thread as they come up; any of them makes the exit code 2."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self.exit_code = 0
+
+    def add(self, sentence: str) -> None:
+        self.exit_code = 2
+        trio.from_thread.run(self._process.complain, sentence)
 
 
-def _create(process: Process, order: _Order, out: IO[bytes]) -> list[str]:
-    complaints: list[str] = []
+def _create(process: Process, order: _Order, out: IO[bytes]) -> int:
+    complaints = _Complaints(process)
     base = process.container.locate(order.directory, process.directory)
     inside = process.container.shown(base)
     with tarfile.open(mode="w|", fileobj=out, bufsize=BLOCK_BYTES) as archive:
@@ -83,12 +89,12 @@ def _create(process: Process, order: _Order, out: IO[bytes]) -> list[str]:
             try:
                 host = process.container.locate(member, inside)
                 if not host.exists():
-                    complaints.append(f"{member}: Cannot stat: No such file or directory")
+                    complaints.add(f"{member}: Cannot stat: No such file or directory")
                     continue
                 archive.add(host, arcname=member, filter=_as_root)
             except OSError as error:
-                complaints.append(f"{member}: {error.strerror}")
-    return complaints
+                complaints.add(f"{member}: {error.strerror}")
+    return complaints.exit_code
 
 
 def _copy_in_blocks(archive: tarfile.TarFile) -> None:
@@ -102,11 +108,12 @@ def _as_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     return entry
 
 
-def _extract(process: Process, order: _Order, source: IO[bytes]) -> list[str]:
-    complaints: list[str] = []
+def _extract(process: Process, order: _Order, source: IO[bytes]) -> int:
+    complaints = _Complaints(process)
     target = process.container.locate(order.directory, process.directory)
     if not target.is_dir():
-        return [f"{order.directory}: Cannot open: No such file or directory"]
+        complaints.add(f"{order.directory}: Cannot open: No such file or directory")
+        return complaints.exit_code
     try:
         with tarfile.open(mode="r|", fileobj=source, bufsize=BLOCK_BYTES) as archive:
             _copy_in_blocks(archive)
@@ -115,12 +122,13 @@ def _extract(process: Process, order: _Order, source: IO[bytes]) -> list[str]:
                 if not _wanted(entry.name, order.members):
                     continue
                 if order.mode == "x":
-                    complaints += _place(archive, entry, target, keep_times=order.keep_times)
+                    for complaint in _place(archive, entry, target, keep_times=order.keep_times):
+                        complaints.add(complaint)
                 if order.mode == "t" or order.verbose:
                     trio.from_thread.run(process.write, f"{entry.name}\n")
     except tarfile.TarError as error:
-        complaints.append(f"This does not look like a tar archive ({error})")
-    return complaints[:20]
+        complaints.add(f"This does not look like a tar archive ({error})")
+    return complaints.exit_code
 
 
 def _place(archive: tarfile.TarFile, entry: tarfile.TarInfo, target: Path, *, keep_times: bool) -> Iterator[str]:
