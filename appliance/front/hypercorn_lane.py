@@ -61,16 +61,16 @@ class HypercornLane:
         self._state: dict[str, Any] = {}
 
     @asynccontextmanager
-    async def open(self, nursery: trio.Nursery) -> AsyncIterator[None]:
-        """Run the application's lifespan around what is inside."""
+    async def open(self) -> AsyncIterator[None]:
+        """Run the application's lifespan around what is inside. Cancelled, the application is cancelled too."""
         lifespan = Lifespan(ASGIWrapper(self._parts.app), self._config, self._state)
-        await nursery.start(lifespan.handle_lifespan)
-        await lifespan.wait_for_startup()
-        try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(lifespan.handle_lifespan)
+            await lifespan.wait_for_startup()
             yield
-        finally:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + APPLICATION_SECONDS):
+            with trio.move_on_after(APPLICATION_SECONDS):
                 await lifespan.wait_for_shutdown()
+            nursery.cancel_scope.cancel()
 
     async def serve(self, client: Client, asked: Asked) -> None:
         """Have the application answer one request."""

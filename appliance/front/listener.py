@@ -48,6 +48,9 @@ KEEPALIVE_PROBES: Final = 3
 EXHAUSTED_SECONDS: Final = 0.1
 """Between two tries while the process or the host is out of descriptors or buffers."""
 
+LEAVING_SECONDS: Final = 2.0
+"""After the drain: for last words, and for handshakes that never ended."""
+
 COMPLAINT_SECONDS: Final = 10.0
 """The least time between two log lines about that."""
 
@@ -90,20 +93,25 @@ class Front:
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serve until `stop` or cancellation. Owns the listeners."""
-        async with trio.open_nursery() as background, self._lane.open(background):
-            background.start_soon(self.watcher.watch)
-            background.start_soon(self.running.watch)
-            async with trio.open_nursery() as nursery:
-                async with trio.open_nursery() as accepting:
+        try:
+            async with self._lane.open(), trio.open_nursery() as background:
+                background.start_soon(self.watcher.watch)
+                background.start_soon(self.running.watch)
+                async with trio.open_nursery() as nursery:
+                    async with trio.open_nursery() as accepting:
+                        for listener in listeners:
+                            accepting.start_soon(self._accept_forever, listener, context, nursery)
+                        task_status.started()
+                        await self._stop.wait()
+                        accepting.cancel_scope.cancel()
                     for listener in listeners:
-                        accepting.start_soon(self._accept_forever, listener, context, nursery)
-                    task_status.started()
-                    await self._stop.wait()
-                    accepting.cancel_scope.cancel()
-                for listener in listeners:
-                    await listener.aclose()
-                await self._drain()
-            background.cancel_scope.cancel()
+                        listener.socket.close()
+                    await self._drain()
+                    nursery.cancel_scope.deadline = trio.current_time() + LEAVING_SECONDS
+                background.cancel_scope.cancel()
+        finally:
+            for listener in listeners:
+                listener.socket.close()
 
     async def _drain(self) -> None:
         """Connections at rest go at once, the others as they finish, all at the deadline."""

@@ -136,16 +136,9 @@ async def test_a_truncated_answer_looks_truncated(tmp_path: Path, lane: Lane, pr
     async with fronted(tmp_path, agent, lane=lane) as rig:
         talk = await rig.dial()
         await talk.say(rig.get("/api/v1/pods"))
-        await talk.until(sent)
+        await talk.until(sent if promised else sent + b"\r\n")
         cut.set()
-        talk.buffer = talk.buffer.removeprefix(b"\r\n")
-        if promised is None and not talk.buffer:
-            with trio.move_on_after(0.05):
-                talk.buffer = (await talk.stream.receive_some()).removeprefix(b"\r\n")
-        try:
-            assert await talk.ended() == "cut"
-        except trio.BrokenResourceError:
-            pass
+        assert await talk.ended() == "cut"
         closed = await rig.event(EventType.PROXY_CLOSED)
         assert (closed.status, closed.code) == (200, "UPSTREAM_LOST")
 
@@ -284,12 +277,7 @@ async def test_a_client_that_leaves_ends_its_request_at_the_agent(tmp_path: Path
     async def agent(tunnel: Exchange) -> None:
         asked.set()
         try:
-            await tunnel.receive_some()
-            await trio.sleep_forever() if False else None
-            while True:
-                await tunnel.send_head(ResponseHead(200)) if not ended.is_set() else None
-                await tunnel.send_all(b"x" * 1000)
-                await trio.sleep(0.01)
+            await tunnel.head()
         except trio.BrokenResourceError:
             ended.set()
 
