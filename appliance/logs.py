@@ -55,7 +55,8 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
     )
     # Libraries, and those of our packages that must not know structlog, use the standard logging module.
     gate = logging.StreamHandler(out)
-    gate.setFormatter(structlog.stdlib.ProcessorFormatter(processor=last, foreign_pre_chain=shared))
+    foreign = [structlog.stdlib.ExtraAdder(), *shared]
+    gate.setFormatter(structlog.stdlib.ProcessorFormatter(processor=last, foreign_pre_chain=foreign))
     root = logging.getLogger()
     root.handlers[:] = [gate]
     root.setLevel(max(threshold, logging.INFO))

@@ -1,1 +1,1 @@
-"""The admin HTTP API: parse, ask core or store, render. No rules here."""
+"""The admin HTTP API: parse, ask the core or the store, render. No rules of its own."""

@@ -12,6 +12,7 @@ import json
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -29,7 +30,6 @@ from appliance.core.events import AuditEvent, EventType
 from appliance.core.problems import Code, Problem, ProblemError, problem
 
 BODY_SECONDS: Final = 20  # for at most MAX_BODY_BYTES; slower is stuck or hostile
-TYPE_PREFIX: Final = "urn:fairlead:problem:"  # names the kind of problem; RFC 9457 does not ask that it can be opened
 _CORRELATION: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")  # what may come back in a header and stand in a log line
 
 
@@ -48,10 +48,12 @@ def make_app(parts: Parts, routes: Sequence[Route]) -> QuartTrio:
             view_func=_view(parts, route, failures),
             methods=[route.method],
         )
-    app.before_request(_begin)
+    app.before_request(partial(_begin, parts.help_url))
     app.after_request(_finish)
     app.register_error_handler(ProblemError, lambda error: _reply(error.problem))
     app.register_error_handler(BodyError, _refuse_body)
+    for fault, code in parts.faults.items():
+        app.register_error_handler(fault, partial(_refuse_fault, code))
     app.register_error_handler(HTTPException, _refuse_http)
     app.register_error_handler(Exception, _refuse_unexpected)
     return app
@@ -71,6 +73,8 @@ def _view(parts: Parts, route: Route, failures: FailedLogins) -> Callable[..., A
             await _record_refusal(parts, route, caller, address, now)
             action = f"call {route.method} {PREFIX}/{route.path}, which needs {', '.join(missing)},"
             return _reply(Problem(Code.FORBIDDEN, f"You may not {action} with this machine token."))
+        if route.method != "GET":
+            await parts.audit_ready()
         call = Call(
             parts=parts,
             caller=caller.machine,
@@ -96,7 +100,9 @@ async def _body(route: Route) -> dict[str, Any]:
         return {}
     if request.mimetype != "application/json":
         raise ProblemError(problem(Code.UNSUPPORTED_MEDIA_TYPE, expected="application/json"))
-    return bodies.parse(await request.get_data(), route.body)
+    raw = await request.get_data()
+    assert isinstance(raw, bytes)
+    return bodies.parse(raw, route.body)
 
 
 def _query(route: Route) -> dict[str, str]:
@@ -126,7 +132,8 @@ async def _record_refusal(parts: Parts, route: Route, caller: Caller, address: s
     )
 
 
-async def _begin() -> None:
+async def _begin(help_url: str) -> None:
+    g.help_url = help_url
     given = request.headers.get("X-Correlation-Id", "")
     g.correlation_id = given if _CORRELATION.fullmatch(given) else secrets.token_hex(16)
 
@@ -146,8 +153,9 @@ def _render(answer: Answer) -> Response:
 
 def _reply(found: Problem, field: str | None = None) -> Response:
     """A problem as RFC 9457 has it. `code` is for programs, `detail` for people."""
+    help_url = f"{g.help_url}{found.code}"
     document: dict[str, Any] = {
-        "type": TYPE_PREFIX + found.code.lower().replace("_", "-"),
+        "type": help_url,
         "title": found.code.replace("_", " ").capitalize(),
         "status": found.status,
         "detail": found.message,
@@ -159,6 +167,7 @@ def _reply(found: Problem, field: str | None = None) -> Response:
     document.update({name: value for name, value in found.meta if name not in document})
     response = Response(json.dumps(document), status=found.status, content_type="application/problem+json")
     response.headers["X-Fairlead-Error-Code"] = found.code
+    response.headers["Link"] = f'<{help_url}>; rel="help"'
     if found.retry_after is not None:
         response.headers["Retry-After"] = str(found.retry_after)
     if found.status == 401:
@@ -169,6 +178,10 @@ def _reply(found: Problem, field: str | None = None) -> Response:
 async def _refuse_body(error: BodyError) -> Response:
     detail = str(error).rstrip(".")
     return _reply(problem(Code.VALIDATION_ERROR, field=error.field or "body", detail=detail), error.field)
+
+
+async def _refuse_fault(code: Code, _error: Exception) -> Response:
+    return _reply(problem(code))
 
 
 async def _refuse_http(error: HTTPException) -> Response:

@@ -61,11 +61,13 @@ def machine_token(config: Path | None, name: str, days: int) -> None:
 
     Example: fairlead machine-token --config /etc/fairlead/fairlead.toml --name ci > ci.token
     """
+    import trio
+
     from appliance.config import ConfigError, load
     from appliance.machine_token import MachineTokenError, mint
 
     try:
-        token = mint(load(config, os.environ), name, days * 86400)
+        token = trio.run(mint, load(config, os.environ), name, days * 86400)
     except (ConfigError, MachineTokenError) as error:
         _stop(error)
     click.echo(token)
@@ -78,9 +80,12 @@ def agent(config: Path | None) -> None:
 
     Example: fairlead agent --config /etc/fairlead/agent.toml
     """
-    from ops.cli.agent import run
+    from ops.cli.agent import AgentStartError, run
 
-    run(config, _stop)
+    try:
+        run(config)
+    except AgentStartError as error:
+        _stop(error)
 
 
 @main.command("toy-cluster")

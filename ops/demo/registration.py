@@ -57,8 +57,8 @@ async def credential(appliance: Appliance, registered: Registered) -> dict[str, 
         "POST",
         "credentials",
         {
-            "cluster_id": registered.cluster_id,
-            "person_id": registered.person_id,
+            "cluster": registered.cluster_id,
+            "person": registered.person_id,
             "ttl_seconds": CREDENTIAL_SECONDS,
         },
     )

@@ -44,7 +44,7 @@ def _asked(fields: dict[str, Any]) -> str:
     """A request in kubectl's words: `get pods/web -n default`."""
     verb = fields.get("verb", "")
     if not fields.get("resource"):
-        count = f" ({fields['count']} times)" if fields.get("count") else ""
+        count = f" ({fields['counted']} times)" if fields.get("counted") else ""
         return f"{verb} {fields.get('path', '')}{count}"
     what = str(fields["resource"])
     if fields.get("subresource"):

@@ -37,10 +37,10 @@ def test_one_json_object_a_line(out: io.StringIO) -> None:
 
 
 def test_the_standard_logging_module_ends_in_the_same_form(out: io.StringIO) -> None:
-    logging.getLogger("agent.dialling").warning("lost %s", "session")
+    logging.getLogger("agent.dialling").warning("lost %s", "session", extra={"address": "192.0.2.1"})
 
     (line,) = lines(out)
-    assert (line["event"], line["level"]) == ("lost session", "warning")
+    assert (line["event"], line["level"], line["address"]) == ("lost session", "warning", "192.0.2.1")
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def shown(**fields: object) -> str | None:
         ),
         ({"event": "proxy.request", "actor": "a", "verb": "get", "path": "/version", "status": 200},
          "a get /version -> 200"),
-        ({"event": "proxy.discovery", "actor": "a", "verb": "get", "path": "/apis", "count": 24},
+        ({"event": "proxy.discovery", "actor": "a", "verb": "get", "path": "/apis", "counted": 24},
          "a get /apis (24 times)"),
         ({"event": "cluster.registered", "actor": "demo", "details": {"name": "toy"}},
          "demo cluster.registered: name toy"),

@@ -1,0 +1,97 @@
+"""Clusters: register, list with their live state, make a new bundle, remove."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from appliance.api import bodies, render
+from appliance.api.bodies import BodyError, Field
+from appliance.api.journal import note
+from appliance.api.routes import Answer, Call, Route
+from appliance.core.clusters import Cluster, Labels, cluster_name_fault, labels_fault
+from appliance.core.events import EventType
+from appliance.core.problems import Code, ProblemError, problem
+from appliance.core.roles import Permission
+from appliance.store import ids, units
+from appliance.store.unit import Unit
+
+
+def _name(where: str, value: Any) -> str:
+    name = bodies.text(where, value)
+    fault = cluster_name_fault(name)
+    if fault is not None:
+        raise BodyError(where, f"{fault}.")
+    return name
+
+
+def _labels(where: str, value: Any) -> Labels:
+    labels = tuple(sorted(bodies.labels(where, value).items()))
+    fault = labels_fault(labels)
+    if fault is not None:
+        raise BodyError(where, f"{fault}.")
+    return labels
+
+
+def find(call: Call, name_or_id: str) -> Cluster:
+    """The cluster a path or a body names."""
+    found = call.parts.snapshot().cluster(name_or_id)
+    if found is None:
+        raise ProblemError(problem(Code.CLUSTER_NOT_FOUND, cluster=name_or_id[:64]))
+    return found
+
+
+async def listed(call: Call) -> Answer:
+    states = call.parts.states()
+    clusters = sorted(call.parts.snapshot().clusters.values(), key=lambda it: it.name)
+    return Answer(200, {"items": [render.cluster(it, states.get(it.id)) for it in clusters]})
+
+
+async def register(call: Call) -> Answer:
+    """A new cluster, and the bundle its agent starts from. The bundle is shown this once."""
+    labels: Labels = call.body["labels"]
+    if labels and Permission.ROLES_ESCALATE not in call.permissions:
+        # Bindings choose clusters by label, so a label can give rights.
+        raise ProblemError(problem(Code.ESCALATION_FORBIDDEN, detail="labels decide which bindings hold on a cluster"))
+    made = Cluster(ids.new_id("cluster"), call.body["name"], labels, created_at=call.now)
+    bundle = call.parts.make_bundle(made.id, call.now)
+
+    def unit() -> Unit[None]:
+        yield from units.add_cluster(made, call.now)
+        yield from units.add_bootstrap_token(bundle.token_sha256, made.id, bundle.expires_at)
+
+    await call.parts.write(unit())
+    await note(call, EventType.CLUSTER_REGISTERED, cluster=made, name=made.name)
+    answer = render.cluster(made, None)
+    return Answer(
+        201, {**answer, "bundle": dict(bundle.document), "bundle_expires_at": render.moment(bundle.expires_at)}
+    )
+
+
+async def new_bundle(call: Call) -> Answer:
+    """Another bundle for a cluster whose first one was lost, spent or expired. Agents that run are not touched."""
+    cluster = find(call, call.path["cluster"])
+    bundle = call.parts.make_bundle(cluster.id, call.now)
+    await call.parts.write(units.add_bootstrap_token(bundle.token_sha256, cluster.id, bundle.expires_at))
+    await note(call, EventType.CLUSTER_UPDATED, cluster=cluster, made="bundle")
+    return Answer(201, {"bundle": dict(bundle.document), "bundle_expires_at": render.moment(bundle.expires_at)})
+
+
+async def remove(call: Call) -> Answer:
+    cluster = find(call, call.path["cluster"])
+    await call.parts.write(units.remove_cluster(cluster.id, call.now))
+    await note(call, EventType.CLUSTER_DELETED, cluster=cluster, name=cluster.name)
+    return Answer(204)
+
+
+ROUTES = (
+    Route("GET", "clusters", (Permission.CLUSTERS_READ,), listed),
+    Route(
+        "POST",
+        "clusters",
+        (Permission.CLUSTERS_WRITE,),
+        register,
+        body=(Field("name", _name), Field("labels", _labels, required=False, default=())),
+    ),
+    Route("POST", "clusters/<cluster>/bundles", (Permission.CLUSTERS_WRITE,), new_bundle, body=()),
+    Route("DELETE", "clusters/<cluster>", (Permission.CLUSTERS_WRITE,), remove),
+)

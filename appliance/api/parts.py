@@ -1,0 +1,66 @@
+"""What the admin API is given: the seams to store, registry and ledger, as types. Nothing here does anything."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from appliance.core.credentials import Credential
+from appliance.core.events import AuditEvent
+from appliance.core.problems import Code
+from appliance.core.snapshot import Snapshot
+from appliance.store.unit import Unit
+
+T = TypeVar("T")
+
+
+class Write(Protocol):
+    """Do a unit of work in one transaction; returns once the local snapshot shows it."""
+
+    async def __call__(self, unit: Unit[T], /) -> T: ...
+
+
+class ClusterState(Protocol):
+    """Whether a cluster is connected now, since when (microseconds UTC), with how many sessions."""
+
+    @property
+    def connected(self) -> bool: ...
+    @property
+    def since(self) -> int: ...
+    @property
+    def sessions(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bootstrap bundle as the agent reads it, and the digest under which the store knows its token."""
+
+    document: Mapping[str, Any]
+    token_sha256: str
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything the API needs. `clock` gives microseconds UTC; `ca_pem` only when our own CA signs for users.
+
+    `audit_ready` raises when a record could not be kept now, and is asked before anything is changed; `help_url` is
+    what a problem's code is appended to; `faults` are the exceptions of store and ledger, with what a caller is told.
+    """
+
+    snapshot: Callable[[], Snapshot]
+    write: Write
+    states: Callable[[], Mapping[str, ClusterState]]
+    audit_ready: Callable[[], Awaitable[None]]
+    record: Callable[[AuditEvent], Awaitable[None]]
+    recent: Callable[[int], Awaitable[Sequence[Mapping[str, Any]]]]
+    make_bundle: Callable[[str, int], Bundle]
+    sign: Callable[[Credential], str]
+    clock: Callable[[], int]
+    public_url: str
+    help_url: str
+    ca_pem: str | None
+    faults: Mapping[type[Exception], Code]

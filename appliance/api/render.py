@@ -1,0 +1,107 @@
+"""How the entities look in JSON: names as in the store, times as RFC 3339, no secret anywhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from appliance.api.bodies import BodyError
+from appliance.api.parts import ClusterState
+from appliance.core.clusters import Cluster
+from appliance.core.people import Person
+from appliance.core.roles import Binding, Role, Rule
+
+_SECOND = 1_000_000
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
+
+
+def moment(microseconds: int | None) -> str | None:
+    """A time for people and programs; None stays None."""
+    if microseconds is None:
+        return None
+    return datetime.fromtimestamp(microseconds / _SECOND, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def read_moment(where: str, value: Any) -> int:
+    """The other way: microseconds UTC."""
+    if isinstance(value, str) and _RFC_3339.fullmatch(value):
+        try:
+            return int(datetime.fromisoformat(value).timestamp() * _SECOND)
+        except (ValueError, OverflowError):
+            pass
+    raise BodyError(where, f'{where} must be a time such as "2030-01-31T12:00:00Z".')
+
+
+def cluster(it: Cluster, state: ClusterState | None) -> dict[str, Any]:
+    """A cluster with its live state: the session, not the store, says whether it is connected."""
+    connected = state is not None and state.connected
+    return {
+        "id": it.id,
+        "name": it.name,
+        "labels": dict(it.labels),
+        "created_at": moment(it.created_at),
+        "connected": connected,
+        "sessions": state.sessions if state is not None else 0,
+        "since": moment(state.since) if state is not None else None,
+        "reason": "" if connected else (state.reason if state is not None else "not connected since the start"),
+    }
+
+
+def person(it: Person) -> dict[str, Any]:
+    return {
+        "id": it.id,
+        "issuer": it.issuer,
+        "subject": it.subject,
+        "name": it.name,
+        "email": it.email,
+        "groups": list(it.groups),
+        "enabled": it.enabled,
+        "created_at": moment(it.created_at),
+    }
+
+
+def role(it: Role) -> dict[str, Any]:
+    return {
+        "id": it.id,
+        "name": it.name,
+        "description": it.description,
+        "groups": list(it.groups),
+        "rules": [rule(entry) for entry in it.rules],
+        "permissions": [str(permission) for permission in it.permissions],
+        "created_at": moment(it.created_at),
+    }
+
+
+def rule(it: Rule) -> dict[str, Any]:
+    """A rule in the spelling of a Kubernetes PolicyRule."""
+    fields: Mapping[str, tuple[str, ...]] = {
+        "verbs": it.verbs,
+        "apiGroups": it.api_groups,
+        "resources": it.resources,
+        "resourceNames": it.resource_names,
+        "nonResourceURLs": it.non_resource_urls,
+    }
+    return {name: list(values) for name, values in fields.items() if values}
+
+
+def binding(it: Binding) -> dict[str, Any]:
+    scope: dict[str, Any] = {"kind": str(it.scope.kind)}
+    if it.scope.cluster_id:
+        scope["cluster_id"] = it.scope.cluster_id
+    if it.scope.labels:
+        scope["labels"] = dict(it.scope.labels)
+    if it.scope.namespaces:
+        scope["namespaces"] = list(it.scope.namespaces)
+    subject = {"kind": str(it.subject.kind), "id": it.subject.id}
+    if it.subject.issuer:
+        subject["issuer"] = it.subject.issuer
+    return {
+        "id": it.id,
+        "subject": subject,
+        "role_id": it.role_id,
+        "scope": scope,
+        "until": moment(it.until),
+        "created_at": moment(it.created_at),
+    }

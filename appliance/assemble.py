@@ -1,0 +1,316 @@
+"""The composition root: reads as the start-up story, and is the only place that names every part.
+
+Claim the data directory, open the store, take up or make the keys, open the audit ledger, bind, serve, say so. What
+always holds: nothing listens for users or agents before store, keys and ledger work; every reason not to start is one
+sentence (`StartError`); what was opened is closed in the reverse order. On SIGTERM or SIGINT: accept no more, let
+running requests finish for `limits.drain_seconds`, end; a second signal ends at once.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import resource
+import signal
+import sqlite3
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from typing import Final
+from urllib.parse import urlsplit
+
+import structlog
+import trio
+
+from appliance import bridges, health, logs
+from appliance.api.app import make_app
+from appliance.api.parts import Parts
+from appliance.api.routes import UndeclaredRouteError
+from appliance.api.table import ROUTES
+from appliance.audit.ledger import AuditUnavailable, Ledger
+from appliance.certificates import (
+    CertificateError,
+    GivenFiles,
+    OwnAuthority,
+    Source,
+    first_context,
+    keep_current,
+)
+from appliance.config import Address, Config
+from appliance.core.buckets import Admission, FailedLogins
+from appliance.core.credentials import Credential, TokenVerifier, mint
+from appliance.core.problems import Code
+from appliance.front import listener as front
+from appliance.front.parts import FrontParts
+from appliance.front.replies import HELP_PREFIX
+from appliance.health import Health
+from appliance.keys import Keys, open_keys
+from appliance.layout import InUseError, Layout, replace_file
+from appliance.store.faults import StoreRefused, StoreUnavailable
+from appliance.store.sealing import SealError
+from appliance.store.store import Store, utc_micros
+from appliance.tunnel import listener as tunnel
+from appliance.tunnel.enrolment import Enrolment
+from appliance.tunnel.registry import Registry
+from wire.session import Session
+from wire.tls import server_context
+
+BACKLOG: Final = 4096  # a thousand agents reconnecting at once must not be refused by the kernel
+MAX_DESCRIPTORS: Final = 1_048_576  # more than any connection limit needs; some systems allow a billion
+GC_THRESHOLDS: Final = (50_000, 20, 50)
+"""Young collections per allocations, and older ones per younger: the hot path makes few cycles, and a full collection
+of a warm heap costs tens of milliseconds that every request would feel."""
+LINGER_SECONDS: Final = 5.0  # beyond the drain: the last answers leave, then whatever hangs is cut
+
+
+class StartError(Exception):
+    """The appliance cannot start; the text is one sentence for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What is listened on, and under which URLs that is known."""
+
+    users: list[trio.SocketListener]
+    agents: list[trio.SocketListener]
+    health: list[trio.SocketListener]
+    public_url: str
+    agents_url: str
+
+    def ports(self) -> dict[str, int]:
+        return {name: _port(getattr(self, name)) for name in ("users", "agents", "health")}
+
+
+def run(config: Config) -> None:
+    """Run the appliance until a signal."""
+    logs.configure(config.log.level, config.log.format)
+    try:
+        _raise_descriptor_limit()
+        trio.run(_main, config, strict_exception_groups=True)
+    except (StoreRefused, StoreUnavailable, SealError, InUseError, CertificateError, UndeclaredRouteError) as error:
+        raise StartError(str(error)) from None
+    except AuditUnavailable as error:
+        raise StartError(f"The audit file cannot be written: {error}.") from None
+    except sqlite3.Error as error:
+        raise StartError(f"A database in {config.data_dir} cannot be used: {error}.") from None
+    except OSError as error:
+        raise StartError(f"{error.filename or config.data_dir}: {error.strerror or error}.") from None
+
+
+async def _main(config: Config) -> None:
+    layout = Layout(config.data_dir)
+    layout.make()
+    with layout.claimed():
+        layout.ports.unlink(missing_ok=True)
+        async with _open_store(layout) as store:
+            keys = await open_keys(store, utc_micros)
+            async with _open_ledger(layout, keys, config) as ledger:
+                await _serve(config, layout, store, keys, ledger)
+
+
+@asynccontextmanager
+async def _open_store(layout: Layout) -> AsyncIterator[Store]:
+    store = await Store.open(layout.store, master_key=layout.master_key)
+    try:
+        yield store
+    finally:
+        with trio.CancelScope(shield=True):  # bounded by the store itself
+            await store.aclose()
+
+
+@asynccontextmanager
+async def _open_ledger(layout: Layout, keys: Keys, config: Config) -> AsyncIterator[Ledger]:
+    ledger = Ledger(layout.audit, keys.audit, utc_micros)
+    await ledger.start()
+    ledger.subscribe(partial(logs.audit_line, refused_only=config.log.audit == "refused"))
+    try:
+        yield ledger
+    finally:
+        await ledger.aclose()
+
+
+async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledger: Ledger) -> None:
+    """Everything that runs, in one nursery; the listeners in one inside it, so that they end first."""
+    log = structlog.get_logger()
+    async with AsyncExitStack() as opened:
+        bound = await _bind(config, opened)
+        registry: Registry[Session] = Registry()
+        users_source = _users_source(config, keys, bound)
+        users_context = first_context(users_source, partial(server_context, alpn=["http/1.1"]))
+        agents_source = OwnAuthority(keys.authority, [_host(bound.agents_url)], utc_micros)
+        agents_context = first_context(
+            agents_source,
+            partial(server_context, alpn=["h2"], client_ca_pem=keys.authority.certificate_pem, tls13_only=True),
+        )
+        users = front.Front(_front_parts(config, store, keys, ledger, registry, bound))
+        agents = _agents_parts(config, store, keys, ledger, registry, agents_context)
+        state = Health({"store": store.fresh, "audit": lambda: ledger.available, "listeners": layout.ports.exists})
+        stop = trio.Event()
+        async with trio.open_nursery() as background:
+            background.start_soon(_await_signals, stop, background.cancel_scope)
+            background.start_soon(store.run)
+            background.start_soon(ledger.run)
+            background.start_soon(keep_current, users_source, users_context)
+            background.start_soon(keep_current, agents_source, agents_context)
+            background.start_soon(health.serve, state, bound.health)
+            async with trio.open_nursery() as serving:
+                await serving.start(partial(front.serve, users, bound.users, users_context))
+                await serving.start(partial(tunnel.serve, agents, bound.agents, stop=stop))
+                replace_file(layout.ca, keys.authority.certificate_pem)
+                replace_file(layout.ports, json.dumps(bound.ports()))
+                _settle_memory()
+                log.info("ready", public_url=bound.public_url, agents_url=bound.agents_url, **bound.ports())
+                await stop.wait()
+                log.info("stopping", drain_seconds=config.limits.drain_seconds)
+                state.draining = True
+                layout.ports.unlink(missing_ok=True)
+                users.stop(config.limits.drain_seconds)
+                serving.cancel_scope.deadline = trio.current_time() + config.limits.drain_seconds + LINGER_SECONDS
+            background.cancel_scope.cancel()
+    log.info("stopped")
+
+
+async def _await_signals(stop: trio.Event, everything: trio.CancelScope) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            if stop.is_set():
+                everything.cancel()
+            stop.set()
+
+
+# Parts
+
+
+def _front_parts(
+    config: Config, store: Store, keys: Keys, ledger: Ledger, registry: Registry[Session], bound: Bound
+) -> FrontParts:
+    return FrontParts(
+        public_url=bound.public_url,
+        verifier=TokenVerifier([keys.credentials.public_key()]),
+        store=store,
+        admission=Admission(),
+        failed_logins=FailedLogins(),
+        ledger=ledger,
+        registry=registry,
+        clock=utc_micros,
+        app=make_app(_api_parts(config, store, keys, ledger, registry, bound), ROUTES),
+        lane="hypercorn" if config.users.lane == "hypercorn" else "express",
+        max_connections=config.limits.connections,
+    )
+
+
+def _api_parts(
+    config: Config, store: Store, keys: Keys, ledger: Ledger, registry: Registry[Session], bound: Bound
+) -> Parts:
+    async def audit_ready() -> None:
+        await ledger.reserve()
+        ledger.release()
+
+    return Parts(
+        snapshot=lambda: store.snapshot,
+        write=store.write,
+        states=registry.states,
+        audit_ready=audit_ready,
+        record=ledger.record,
+        recent=bridges.recent_records(ledger.path),
+        make_bundle=bridges.bundle_maker(bound.agents_url, keys.authority.certificate_pem),
+        sign=partial(_sign, keys),
+        clock=utc_micros,
+        public_url=bound.public_url,
+        help_url=bound.public_url + HELP_PREFIX.decode(),
+        ca_pem=keys.authority.certificate_pem if config.users.certificate is None else None,
+        faults={AuditUnavailable: Code.AUDIT_UNAVAILABLE, StoreUnavailable: Code.STORE_STALE},
+    )
+
+
+def _sign(keys: Keys, credential: Credential) -> str:
+    return mint(credential, keys.credentials)
+
+
+def _agents_parts(
+    config: Config,
+    store: Store,
+    keys: Keys,
+    ledger: Ledger,
+    registry: Registry[Session],
+    context: ssl.SSLContext,
+) -> tunnel.AgentsListener:
+    enrolments = bridges.Enrolments(store)
+    return tunnel.AgentsListener(
+        context=context,
+        store=enrolments,
+        enrolment=Enrolment(keys.authority, enrolments, ledger.record, utc_micros),
+        registry=registry,
+        record=ledger.record,
+        clock=utc_micros,
+        name=f"fairlead/{version('fairlead')}",
+        drain_seconds=float(config.limits.drain_seconds),
+    )
+
+
+def _users_source(config: Config, keys: Keys, bound: Bound) -> Source:
+    if config.users.certificate is not None and config.users.key is not None:
+        return GivenFiles(config.users.certificate, config.users.key)
+    return OwnAuthority(keys.authority, [_host(bound.public_url)], utc_micros)
+
+
+# Sockets
+
+
+async def _bind(config: Config, opened: AsyncExitStack) -> Bound:
+    users = await _listen("users.listen", config.users.listen, opened)
+    agents = await _listen("agents.listen", config.agents.listen, opened)
+    probes = await _listen("health.listen", config.health.listen, opened)
+    public_url = _with_port(config.public_url, _port(users))
+    host = urlsplit(public_url).hostname or ""
+    bracketed = f"[{host}]" if ":" in host else host
+    agents_url = _with_port(config.agents.url or f"https://{bracketed}:0", _port(agents))
+    return Bound(users, agents, probes, public_url, agents_url)
+
+
+async def _listen(key: str, address: Address, opened: AsyncExitStack) -> list[trio.SocketListener]:
+    try:
+        listeners = await trio.open_tcp_listeners(address.port, host=address.host, backlog=BACKLOG)
+    except OSError as error:
+        raise StartError(f"{key}: cannot listen on {address}: {error.strerror or error}.") from None
+    for listener in listeners:
+        opened.push_async_callback(listener.aclose)
+    return listeners
+
+
+def _port(listeners: list[trio.SocketListener]) -> int:
+    return int(listeners[0].socket.getsockname()[1])
+
+
+def _with_port(url: str, port: int) -> str:
+    """Port 0 in a URL stands for the bound one."""
+    return url.removesuffix(":0") + f":{port}" if urlsplit(url).port == 0 else url
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
+
+
+# The process
+
+
+def _raise_descriptor_limit() -> None:
+    """As many descriptors as the system lets this process have: every connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (OSError, ValueError) as error:  # some systems name a limit that they do not grant
+        structlog.get_logger().warning("the descriptor limit stays", soft=soft, wanted=wanted, why=str(error))
+
+
+def _settle_memory() -> None:
+    """What was made at the start lives as long as the process: the collector need not look at it again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)

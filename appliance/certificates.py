@@ -1,0 +1,130 @@
+"""Certificates of our own listeners: a given one, read again when its file changes, or one that our CA signs.
+
+A live SSLContext takes a new certificate in place; handshakes begun before keep the old one. What always holds: a
+certificate that cannot be read is an error in the log and the one in use stays; a private key of our CA's making is
+never in a file that anyone could open.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+import trio
+
+from appliance.tunnel.authority import SERVER_DAYS, Authority, KeyPair
+
+LOOK_SECONDS = 10.0  # how soon a renewed certificate file is taken up
+RENEW_SECONDS = SERVER_DAYS * 86_400 * 2 / 3  # of our own CA's certificates, counted from the start
+
+
+class CertificateError(Exception):
+    """A given certificate or key cannot be used; the text is one sentence."""
+
+
+class Source(Protocol):
+    """Where a listener's certificate comes from."""
+
+    @contextmanager
+    def files(self) -> Iterator[tuple[Path, Path]]:
+        """Paths of chain and key, valid inside the block."""
+
+    async def changed(self) -> None:
+        """Return when there is another certificate to take up."""
+
+
+class GivenFiles:
+    """A certificate that someone else renews."""
+
+    def __init__(self, chain: Path, key: Path) -> None:
+        self._chain, self._key = chain, key
+        self._seen = self._marks()
+
+    @contextmanager
+    def files(self) -> Iterator[tuple[Path, Path]]:
+        self._seen = self._marks()
+        yield self._chain, self._key
+
+    async def changed(self) -> None:
+        while self._marks() == self._seen:  # noqa: ASYNC110 -- a file has no event to wait for
+            await trio.sleep(LOOK_SECONDS)
+
+    def _marks(self) -> tuple[object, ...]:
+        """What differs once a file was replaced or rewritten; Kubernetes swaps a symbolic link."""
+        try:
+            found = (self._chain.stat(), self._key.stat())
+        except OSError:
+            return ()
+        return tuple((it.st_ino, it.st_mtime_ns, it.st_size) for it in found)
+
+
+class OwnAuthority:
+    """A certificate that our CA signs at each start and at two thirds of its life."""
+
+    def __init__(self, authority: Authority, names: Sequence[str], clock: Callable[[], int]) -> None:
+        self._authority, self._names, self._clock = authority, names, clock
+
+    @contextmanager
+    def files(self) -> Iterator[tuple[Path, Path]]:
+        with in_memory(self._authority.server_certificate(self._names, self._clock())) as paths:
+            yield paths
+
+    async def changed(self) -> None:
+        await trio.sleep(RENEW_SECONDS)
+
+
+@contextmanager
+def in_memory(pair: KeyPair) -> Iterator[tuple[Path, Path]]:
+    """Paths under which OpenSSL can read a pair; memory of this process where the system has that."""
+    if hasattr(os, "memfd_create"):
+        chain, key = os.memfd_create("chain"), os.memfd_create("key")
+        try:
+            os.write(chain, pair.chain_pem)
+            os.write(key, pair.key_pem)
+            yield Path(f"/proc/self/fd/{chain}"), Path(f"/proc/self/fd/{key}")
+        finally:
+            os.close(chain)
+            os.close(key)
+    else:
+        with tempfile.TemporaryDirectory() as directory:  # mode 0700
+            chain_path, key_path = Path(directory, "chain"), Path(directory, "key")
+            chain_path.write_bytes(pair.chain_pem)
+            key_path.write_bytes(pair.key_pem)
+            yield chain_path, key_path
+
+
+def first_context(source: Source, make: Callable[[Path, Path], ssl.SSLContext]) -> ssl.SSLContext:
+    """The listener's context with its first certificate."""
+    with source.files() as (chain, key):
+        try:
+            return make(chain, key)
+        except (OSError, ssl.SSLError) as error:
+            raise CertificateError(
+                f"The certificate {chain} with the key {key} cannot be used: {_why(error)}."
+            ) from None
+
+
+async def keep_current(source: Source, context: ssl.SSLContext) -> None:
+    """Take up each new certificate, until cancelled."""
+    while True:
+        await source.changed()
+        try:
+            with source.files() as (chain, key):
+                # A mismatched pair must not half replace the one in use: try it on a context nobody uses.
+                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key)
+                context.load_cert_chain(chain, key)
+        except (OSError, ssl.SSLError) as error:
+            structlog.get_logger().error("a new certificate cannot be used; the old one stays", why=_why(error))
+            await trio.sleep(LOOK_SECONDS)
+        else:
+            structlog.get_logger().info("took up a new certificate")
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or str(error)

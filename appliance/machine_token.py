@@ -1,0 +1,115 @@
+"""Tokens for the admin API, made on the appliance's own host by whoever may read its data directory.
+
+This is how the first caller gets in: nothing in the API makes a machine. What always holds: the token is returned
+once and kept as its SHA-256 only; it expires; that it was made is in the audit trail. While an appliance runs, the
+ledger is its own: it sees the new machine within a second and records it (`record_new`); else the record is written
+here, before the machine exists.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable
+
+import structlog
+import trio
+
+from appliance.audit.book import AuditRefused, Book
+from appliance.audit.ledger import Ledger
+from appliance.config import Config
+from appliance.core.events import AuditEvent, EventType
+from appliance.core.people import Machine, name_fault
+from appliance.core.problems import ProblemError
+from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Subject, SubjectKind
+from appliance.core.snapshot import Entity
+from appliance.keys import open_keys
+from appliance.layout import InUseError, Layout
+from appliance.store import ids, units
+from appliance.store.faults import StoreRefused, StoreUnavailable
+from appliance.store.sealing import SealError
+from appliance.store.store import Applied, Store, utc_micros
+from appliance.store.unit import Unit
+
+ROLE_NAME = "fairlead-administrator"
+
+
+class MachineTokenError(Exception):
+    """No token was made; the text is one sentence."""
+
+
+async def mint(config: Config, name: str, seconds: int, clock: Callable[[], int] = utc_micros) -> str:
+    """Make a machine of that name that may do everything the admin API offers, and return its token."""
+    fault = name_fault(name)
+    if fault is not None:
+        raise MachineTokenError(f"--name {name!r}: {fault}.")
+    layout = Layout(config.data_dir)
+    layout.make()
+    now = clock()
+    token = ids.new_token("flm")
+    machine = Machine(ids.new_id("machine"), name, ids.token_hash(token), now + seconds * 1_000_000, now)
+    try:
+        store = await Store.open(layout.store, master_key=layout.master_key, clock=clock)
+        try:
+            with contextlib.suppress(InUseError), layout.claimed():
+                await _record(layout, store, machine, now)
+            await store.write(_unit(store.snapshot.role_by_name.get(ROLE_NAME), machine, now))
+        finally:
+            await store.aclose()
+    except ProblemError as error:
+        raise MachineTokenError(error.problem.message) from None
+    except (StoreRefused, StoreUnavailable, SealError, AuditRefused) as error:
+        raise MachineTokenError(str(error)) from None
+    except (OSError, sqlite3.Error) as error:
+        raise MachineTokenError(f"The audit record cannot be kept: {error}.") from None
+    return token
+
+
+def record_new(store: Store, ledger: Ledger, clock: Callable[[], int]) -> Callable[[Applied], None]:
+    """What a running appliance does about machines that appear: record them. For `store.on_change`."""
+
+    def look(applied: Applied) -> None:
+        for entity, identity in applied:
+            machine = store.snapshot.machines.get(identity) if entity is Entity.MACHINE else None
+            if machine is None:
+                continue
+            if ledger.try_reserve():
+                ledger.close(_event(machine, clock()))
+            else:
+                structlog.get_logger().error("a new machine could not be recorded", machine_id=machine.id)
+
+    return look
+
+
+def _unit(known: Role | None, machine: Machine, now: int) -> Unit[None]:
+    role = known or Role(
+        ids.new_id("role"),
+        ROLE_NAME,
+        "Everything the admin API offers.",
+        permissions=tuple(Permission),
+        created_at=now,
+    )
+    if known is None:
+        yield from units.add_role(role, now)
+    yield from units.add_machine(machine, now)
+    subject = Subject(SubjectKind.MACHINE, machine.id)
+    binding = Binding(ids.new_id("binding"), subject, role.id, EVERYWHERE, until=machine.expires_at, created_at=now)
+    yield from units.add_binding(binding, now)
+
+
+async def _record(layout: Layout, store: Store, machine: Machine, now: int) -> None:
+    key = (await open_keys(store, lambda: now)).audit
+
+    def write() -> None:
+        book = Book(layout.audit, key, now)
+        try:
+            book.append([_event(machine, now)])
+        finally:
+            book.close()
+
+    await trio.to_thread.run_sync(write)
+
+
+def _event(machine: Machine, now: int) -> AuditEvent:
+    details = (("machine", machine.name), ("machine_id", machine.id))
+    return AuditEvent(now, EventType.MACHINE_CREATED, actor="host", details=details)

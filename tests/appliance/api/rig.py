@@ -1,0 +1,135 @@
+"""An admin API over a real store in a directory of its own, and a client for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import trio
+from cryptography.hazmat.primitives.asymmetric import ec
+from quart.typing import TestClientProtocol
+from quart_trio import QuartTrio
+from werkzeug.datastructures import Headers
+
+from appliance.api.app import make_app
+from appliance.api.parts import Bundle, Parts
+from appliance.api.table import ROUTES
+from appliance.core.credentials import TokenVerifier, mint
+from appliance.core.events import AuditEvent
+from appliance.core.people import Machine
+from appliance.core.problems import Code
+from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Subject, SubjectKind
+from appliance.store import ids, units
+from appliance.store.store import Store
+from appliance.tunnel.registry import ClusterState
+
+NOW = 1_800_000_000_000_000  # 2027-01-15T08:00:00Z
+HOUR = 3_600_000_000
+
+
+class DiskFullError(Exception):
+    """What a ledger that cannot write raises."""
+
+
+@dataclass
+class Reply:
+    status: int
+    headers: Headers
+    body: Any
+
+    @property
+    def code(self) -> str:
+        return str(self.body["code"])
+
+
+@dataclass
+class Rig:
+    """`token` is a machine's that may do everything, until a test makes another."""
+
+    store: Store
+    client: TestClientProtocol
+    verifier: TokenVerifier
+    app: QuartTrio
+    recorded: list[AuditEvent]
+    token: str = ""
+    now: int = NOW
+    states: dict[str, ClusterState] = field(default_factory=dict)
+    audit_broken: bool = False
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        token: str | None = None,
+        raw: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        sent = {"Authorization": f"Bearer {self.token if token is None else token}", **(headers or {})}
+        data = raw if raw is not None else (None if body is None else json.dumps(body).encode())
+        if data is not None:
+            sent.setdefault("Content-Type", "application/json")
+        full = path if path.startswith("/") else f"/fairlead/v1/{path}"
+        response = await self.client.open(full, method=method, headers=sent, data=data)  # type: ignore[call-arg]  # json has a default
+        text = await response.get_data(as_text=True)
+        return Reply(response.status_code, response.headers, json.loads(text) if text else None)
+
+    async def machine(self, *permissions: Permission, expires_at: int | None = None) -> str:
+        """A machine that may do just this; its token."""
+        token = ids.new_token("flm")
+        machine = Machine(ids.new_id("machine"), f"machine-{token[-8:]}", ids.token_hash(token), expires_at)
+        role = Role(ids.new_id("role"), f"role-{machine.id[-8:]}", permissions=permissions)
+        subject = Subject(SubjectKind.MACHINE, machine.id)
+        await self.store.write(units.add_machine(machine, NOW))
+        await self.store.write(units.add_role(role, NOW))
+        await self.store.write(units.add_binding(Binding(ids.new_id("binding"), subject, role.id, EVERYWHERE), NOW))
+        return token
+
+
+@asynccontextmanager
+async def rig(directory: Path) -> AsyncIterator[Rig]:
+    store = await Store.open(directory / "data" / "fairlead.db")
+    key = ec.generate_private_key(ec.SECP256R1())
+    recorded: list[AuditEvent] = []
+    made: Rig
+
+    async def record(event: AuditEvent) -> None:
+        recorded.append(event)
+        await trio.lowlevel.checkpoint()
+
+    async def audit_ready() -> None:
+        await trio.lowlevel.checkpoint()
+        if made.audit_broken:
+            raise DiskFullError
+
+    async def recent(limit: int) -> list[dict[str, Any]]:
+        await trio.lowlevel.checkpoint()
+        return [{"type": str(event.type)} for event in reversed(recorded)][:limit]
+
+    parts = Parts(
+        snapshot=lambda: store.snapshot,
+        write=store.write,
+        states=lambda: made.states,
+        audit_ready=audit_ready,
+        record=record,
+        recent=recent,
+        make_bundle=lambda cluster, now: Bundle({"cluster": cluster, "token": "flb_x"}, ids.new_id("t"), now + HOUR),
+        sign=lambda credential: mint(credential, key),
+        clock=lambda: made.now,
+        public_url="https://fairlead.example.com",
+        help_url="https://fairlead.example.com/help/errors/",
+        ca_pem="CA",
+        faults={DiskFullError: Code.AUDIT_UNAVAILABLE},
+    )
+    app = make_app(parts, ROUTES)
+    made = Rig(store, app.test_client(), TokenVerifier([key.public_key()]), app, recorded)
+    try:
+        made.token = await made.machine(*Permission)
+        yield made
+    finally:
+        await store.aclose()

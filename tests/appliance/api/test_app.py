@@ -1,0 +1,122 @@
+"""The edge of the admin API: who gets in, and how every refusal looks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from appliance.api.bodies import MAX_BODY_BYTES
+from appliance.core.buckets import FAILURES_BURST
+from appliance.core.events import EventType
+from appliance.core.roles import Permission
+from tests.appliance.api.rig import NOW, rig
+
+pytestmark = pytest.mark.real_clock  # the store has a thread
+
+
+async def test_a_problem_says_what_is_wrong_in_the_form_of_rfc_9457(tmp_path: Path) -> None:
+    async with rig(tmp_path) as api:
+        reply = await api.call("GET", "clusters", headers={"Authorization": "", "X-Correlation-Id": "abc-1"})
+
+    assert reply.status == 401
+    assert reply.headers["Content-Type"] == "application/problem+json"
+    assert reply.headers["WWW-Authenticate"] == 'Bearer realm="fairlead"'
+    assert reply.headers["X-Correlation-Id"] == "abc-1"
+    assert reply.headers["X-Fairlead-Error-Code"] == "AUTHENTICATION_REQUIRED"
+    assert reply.body == {
+        "type": "https://fairlead.example.com/help/errors/AUTHENTICATION_REQUIRED",
+        "title": "Authentication required",
+        "status": 401,
+        "detail": reply.body["detail"],
+        "code": "AUTHENTICATION_REQUIRED",
+        "correlation_id": "abc-1",
+    }
+
+
+@pytest.mark.parametrize("token", ["flm_wrong", "eyJhbGciOiJFUzI1NiJ9.e30.x", "", "flm_" + "x" * 300])
+async def test_only_a_known_machine_token_gets_in(tmp_path: Path, token: str) -> None:
+    async with rig(tmp_path) as api:
+        reply = await api.call("GET", "clusters", token=token)
+
+    assert (reply.status, reply.code) == (401, "INVALID_TOKEN")
+
+
+async def test_a_token_works_until_it_expires(tmp_path: Path) -> None:
+    async with rig(tmp_path) as api:
+        token = await api.machine(Permission.CLUSTERS_READ, expires_at=NOW + 1)
+
+        assert (await api.call("GET", "clusters", token=token)).status == 200
+        api.now = NOW + 1
+        assert (await api.call("GET", "clusters", token=token)).status == 401
+
+
+async def test_failed_tries_are_limited_by_address(tmp_path: Path) -> None:
+    async with rig(tmp_path) as api:
+        for _ in range(FAILURES_BURST):
+            assert (await api.call("GET", "clusters", token="flm_wrong")).status == 401
+        reply = await api.call("GET", "clusters")
+
+    assert (reply.status, reply.code) == (429, "RATE_LIMITED")
+    assert int(reply.headers["Retry-After"]) >= 1
+
+
+async def test_a_missing_permission_is_named_and_recorded(tmp_path: Path) -> None:
+    async with rig(tmp_path) as api:
+        token = await api.machine(Permission.CLUSTERS_READ)
+        reply = await api.call("POST", "roles", {"name": "x"}, token=token)
+
+        assert (reply.status, reply.code) == (403, "FORBIDDEN")
+        assert "roles:write, roles:escalate" in reply.body["detail"]
+        assert [(it.type, it.status) for it in api.recorded] == [(EventType.API_DENIED, 403)]
+
+
+async def test_paths_and_methods_that_do_not_exist(tmp_path: Path) -> None:
+    async with rig(tmp_path) as api:
+        assert (await api.call("GET", "nothing")).code == "ROUTE_NOT_FOUND"
+        assert (await api.call("GET", "/")).code == "ROUTE_NOT_FOUND"
+        assert (await api.call("GET", "/fairlead/v1//clusters")).code == "ROUTE_NOT_FOUND"
+        assert (await api.call("GET", "clusters/")).code == "ROUTE_NOT_FOUND"
+        reply = await api.call("PUT", "clusters", {})
+
+    assert (reply.status, reply.code) == (405, "METHOD_NOT_ALLOWED")
+    assert reply.headers["Allow"] == "GET, HEAD, POST"
+
+
+async def test_bodies_of_the_wrong_kind_and_size(tmp_path: Path) -> None:
+    async with rig(tmp_path) as api:
+        form = await api.call("POST", "clusters", raw=b"name=x", headers={"Content-Type": "text/plain"})
+        zipped = await api.call("POST", "clusters", raw=b"{}", headers={"Content-Encoding": "gzip"})
+        large = await api.call("POST", "clusters", raw=b" " * (MAX_BODY_BYTES + 1))
+        unwanted = await api.call("DELETE", "clusters/x", {"name": "x"})
+        unknown = await api.call("POST", "clusters", {"name": "x", "colour": "red"})
+        query = await api.call("GET", "clusters?page=2")
+
+    assert (form.status, form.code) == (415, "UNSUPPORTED_MEDIA_TYPE")
+    assert (zipped.status, zipped.code) == (415, "UNSUPPORTED_MEDIA_TYPE")
+    assert (large.status, large.code) == (413, "PAYLOAD_TOO_LARGE")
+    assert (unwanted.status, unwanted.code) == (422, "VALIDATION_ERROR")
+    assert (unknown.status, unknown.body["field"]) == (422, "colour")
+    assert (query.status, query.body["field"]) == (422, "?page")
+
+
+async def test_nothing_is_changed_when_it_could_not_be_recorded(tmp_path: Path) -> None:
+    async with rig(tmp_path) as api:
+        api.audit_broken = True
+        reply = await api.call("POST", "clusters", {"name": "x"})
+
+        assert (reply.status, reply.code) == (503, "AUDIT_UNAVAILABLE")
+        assert api.store.snapshot.clusters == {}
+
+
+async def test_a_defect_of_ours_shows_a_correlation_id_and_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with rig(tmp_path) as api:
+        await api.call("POST", "clusters", {"name": "x"})
+        api.states = None  # type: ignore[assignment]  # the defect
+        reply = await api.call("GET", "clusters")
+
+    assert (reply.status, reply.code) == (500, "INTERNAL_ERROR")
+    assert "NoneType" not in str(reply.body)
+    assert reply.headers["X-Correlation-Id"] in capsys.readouterr().out
