@@ -14,7 +14,7 @@ from typing import Any
 
 from ops.demo.toy import clock
 from ops.demo.toy.resources import DEPLOYMENTS, NAMESPACES, PODS, REPLICA_SETS, SECRETS, SERVICES, Resource
-from ops.demo.toy.schema import Shape, shape_of
+from ops.demo.toy.schema import TYPES, Shape, shape_of
 from ops.demo.toy.selectors import matches_selector
 from ops.demo.toy.statuses import ApiError, Object, bad_request, invalid
 
@@ -58,7 +58,7 @@ def admit_new(resource: Resource, obj: Object, namespace: str) -> Object:
     metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": clock.now_text()}
     for given_by_server in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"):
         metadata.pop(given_by_server, None)
-    if "spec" in obj and resource not in {NAMESPACES}:
+    if "spec" in obj and resource is not NAMESPACES:
         metadata["generation"] = 1
     obj |= {"apiVersion": resource.api_version, "kind": resource.kind}
     if resource.subresource("status") is not None:
@@ -77,8 +77,7 @@ def admit_change(resource: Resource, before: Object, after: Object, subresource:
         raise ApiError(409, "Conflict", message)
     if subresource == "status":
         record = {"managedFields": metadata["managedFields"]} if "managedFields" in metadata else {}
-        after = {**before, "status": after.get("status") or {}, "metadata": {**old, **record}}
-        return after
+        return {**before, "status": after.get("status") or {}, "metadata": {**old, **record}}
     if resource.subresource("status") is not None:
         after["status"] = before.get("status") or {}
     kept = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "namespace")
@@ -89,7 +88,7 @@ def admit_change(resource: Resource, before: Object, after: Object, subresource:
     if old.get("deletionTimestamp"):
         added = set(metadata.get("finalizers") or []) - set(old.get("finalizers") or [])
         if added:
-            why = f"Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers {added}"
+            why = f"Forbidden: no new finalizers can be added if the object is being deleted: {sorted(added)}"
             raise invalid(resource.kind, resource.group, old["name"], "metadata.finalizers", why)
     after |= {"apiVersion": resource.api_version, "kind": resource.kind}
     set_defaults(resource, after)
@@ -163,8 +162,6 @@ def unknown_fields(resource: Resource, obj: Object) -> list[str]:
 
 
 def _find_unknown(value: Any, shape: Shape, path: str, found: list[str]) -> None:
-    from ops.demo.toy.schema import TYPES
-
     if isinstance(value, dict):
         known = TYPES[shape.of].fields if shape.form == "object" and shape.of in TYPES else None
         for key, item in value.items():

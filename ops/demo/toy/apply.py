@@ -19,7 +19,7 @@ Owner = tuple[str, str, str]
 """Manager, operation and sub-resource: one entry of `managedFields`."""
 
 _METADATA_NOT_OWNED = frozenset(
-    [
+    {
         "name",
         "namespace",
         "uid",
@@ -31,7 +31,7 @@ _METADATA_NOT_OWNED = frozenset(
         "generateName",
         "deletionTimestamp",
         "deletionGracePeriodSeconds",
-    ]
+    }
 )
 """What the server sets itself, or nobody may change."""
 

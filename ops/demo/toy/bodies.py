@@ -7,12 +7,13 @@ from typing import Any
 
 import yaml
 
+from ops.demo.toy import protobuf
 from ops.demo.toy.admission import unknown_fields
 from ops.demo.toy.exchange import Exchange, Headers
 from ops.demo.toy.resources import Resource
 from ops.demo.toy.statuses import Object, bad_request, unsupported_media_type
 
-_OBJECT_TYPES = ("application/json", "application/yaml")
+_OBJECT_TYPES = ("application/json", "application/yaml", protobuf.MEDIA_TYPE)
 
 
 def media_type(exchange: Exchange) -> str:
@@ -24,7 +25,8 @@ async def read_object(exchange: Exchange, kind: str, api_version: str) -> Object
     got = media_type(exchange) or "application/json"
     if got not in _OBJECT_TYPES:
         raise unsupported_media_type(got, _OBJECT_TYPES)
-    obj = decode(await exchange.body(), yaml_too=got == "application/yaml")
+    body = await exchange.body()
+    obj = protobuf.decode(body) if got == protobuf.MEDIA_TYPE else decode(body, yaml_too=got == "application/yaml")
     if not isinstance(obj, dict):
         raise bad_request("the object provided is not an object")
     for key, expected in (("kind", kind), ("apiVersion", api_version)):
@@ -37,7 +39,10 @@ async def read_object(exchange: Exchange, kind: str, api_version: str) -> Object
 async def read_options(exchange: Exchange) -> Object:
     """DeleteOptions from the body, if it has one, and from the query."""
     body = await exchange.body()
-    options = decode(body) if body.strip() else {}
+    if media_type(exchange) == protobuf.MEDIA_TYPE and body:
+        options = protobuf.decode(body)
+    else:
+        options = decode(body) if body.strip() else {}
     if not isinstance(options, dict):
         raise bad_request("DeleteOptions is not an object")
     grace = exchange.number("gracePeriodSeconds")

@@ -160,7 +160,7 @@ class Controllers:
     def _keep_replica_set(self, replica_set: Object) -> None:
         if replica_set["metadata"].get("deletionTimestamp"):
             return
-        spec, name = replica_set["spec"], replica_set["metadata"]["name"]
+        spec = replica_set["spec"]
         pods = [one for one in self._owned(PODS, replica_set) if not one["metadata"].get("deletionTimestamp")]
         for _ in range(spec["replicas"] - len(pods)):
             pod = self._storage.create(PODS, _pod(replica_set))

@@ -190,26 +190,29 @@ class Exchange:
     async def until_client_leaves(self) -> AsyncIterator[None]:
         """Cancel the block, and raise `ClientGone`, once the client has closed its end."""
         gone = False
+        failure: Exception | None = None
 
         async def lookout(scope: trio.CancelScope) -> None:
             nonlocal gone
             data = await self.connection.receive()
-            if data:  # pipelined; nothing is read before this exchange is over
+            if data:  # pipelined; nothing more is read before this exchange is over
                 self.connection.http.receive_data(data)
                 return
             gone = True
             scope.cancel()
 
-        try:
-            async with trio.open_nursery(strict_exception_groups=False) as nursery:
-                nursery.start_soon(lookout, nursery.cancel_scope)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lookout, nursery.cancel_scope)
+            try:
                 yield
-                nursery.cancel_scope.cancel()
-        finally:
-            if gone:
-                self.record.client_left()
+            except Exception as failed:  # noqa: BLE001 - raised again below, without the nursery's group around it
+                failure = failed
+            nursery.cancel_scope.cancel()
         if gone:
+            self.record.client_left()
             raise ClientGone
+        if failure is not None:
+            raise failure
 
     def _common(self, content_type: str) -> Headers:
         common = [("content-type", content_type), ("cache-control", "no-cache, private")]
