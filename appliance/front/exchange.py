@@ -12,6 +12,7 @@ The caller (express lane or ASGI) only carries bytes; it decides nothing.
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,6 +31,7 @@ from appliance.front.running import Running
 from wire.kube import Ask, BadTarget, understand
 
 PREFIX: Final = b"/api/proxy/"
+_ROUTE: Final = re.compile(rb"/api/proxy/([^/?]*)(.*)")
 
 _log = logging.getLogger("fairlead.front")
 
@@ -53,10 +55,10 @@ class Route:
 
     @classmethod
     def of(cls, target: bytes) -> Route:
-        rest = target[len(PREFIX) :]
-        cut = next((at for at, byte in enumerate(rest) if byte in b"/?"), len(rest))
-        cluster, tail = rest[:cut].decode("ascii"), rest[cut:]
-        return cls(cluster, tail if tail.startswith(b"/") else b"/" + tail)
+        match = _ROUTE.fullmatch(target)
+        assert match is not None, "only targets below PREFIX come here"
+        tail = match[2]
+        return cls(match[1].decode("ascii"), tail if tail.startswith(b"/") else b"/" + tail)
 
 
 async def exchange(caller: Caller, asked: Asked, parts: FrontParts, running: Running) -> None:
