@@ -1,4 +1,4 @@
-"""The audit file: SQLite, appended to by one process, each append on the disk before it is acknowledged.
+"""The audit file, written and read: SQLite, one writing process, each append on the disk before it is acknowledged.
 
 What always holds: `append` writes the whole batch with its hashes or nothing; `head` moves only after the commit; a
 file that was replaced or truncated under us is noticed before anything more is written to it. Used from one thread at a
@@ -11,14 +11,15 @@ import fcntl
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.audit import statements
 from appliance.audit.chain import Checkpoint, Head, fingerprint, genesis, key_id, link, sign
-from appliance.audit.records import columns, render
+from appliance.audit.records import columns, parse, render
 from appliance.core.events import AuditEvent
 from appliance.store.faults import StoreRefused
 from appliance.store.files import own_file
@@ -26,11 +27,18 @@ from appliance.store.files import own_file
 log = logging.getLogger("fairlead.audit")
 
 BUSY_SECONDS = 1.0  # readers never hold us up in WAL mode; only a foreign writer could
+FILTERS = ("type", "actor_id", "cluster_id", "correlation_id")
+MAX_PAGE = 10_000  # records at once, about 10 MB
+FOREVER = (1 << 63) - 1
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # an acknowledged record survives a power cut
     "PRAGMA trusted_schema = OFF",
 )
+
+
+class AuditRefused(StoreRefused):
+    """The audit file cannot be used as it is; the text is one sentence for the operator."""
 
 
 class Book:
@@ -144,6 +152,40 @@ class Book:
             raise OSError(f"the audit file {self._path} was replaced")
 
 
+class Reader:
+    """Reads a book on a connection of its own, and never writes to it."""
+
+    def __init__(self, path: Path) -> None:
+        # mode=rw: reading a WAL needs its shared memory, which a dead writer may have left to be made anew.
+        uri = f"{path.absolute().as_uri()}?mode=rw"
+        self.connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+        try:
+            self.connection.execute("PRAGMA query_only = ON")
+            self.connection.execute("PRAGMA trusted_schema = OFF")
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def recent(
+        self, filters: Mapping[str, str], *, since: int = 0, until: int = FOREVER, limit: int = MAX_PAGE
+    ) -> list[AuditEvent]:
+        """The newest records first. `filters`: exact values of FILTERS; times are microseconds UTC, inclusive."""
+        if not set(filters) <= set(FILTERS):
+            raise ValueError(f"records can be filtered by {', '.join(FILTERS)}")
+        wanted = (since, until, *(filters.get(name, "") for name in FILTERS), max(1, min(limit, MAX_PAGE)))
+        values = {str(number): value for number, value in enumerate(wanted, 1)}
+        return [parse(body) for (body,) in self.connection.execute(statements.SEARCH, values)]
+
+
 _NINE = tuple("123456789")
 
 
@@ -193,5 +235,5 @@ def _take_lock(path: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
-        raise StoreRefused(f"Another appliance is writing to {path}. Stop it, or use another data_dir.") from None
+        raise AuditRefused(f"Another appliance is writing to {path}. Stop it, or use another data_dir.") from None
     return lock

@@ -17,7 +17,6 @@ import trio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.audit.book import Book
-from appliance.audit.queries import Entry, Filter, search
 from appliance.audit.retries import Retries
 from appliance.audit.scribe import Awaited, Scribe
 from appliance.core.events import AuditEvent, EventType
@@ -27,7 +26,6 @@ MAX_DENIAL_SLOTS = MAX_SLOTS // 2
 WAIT_SECONDS = 2.0  # for a slot, and for a commit
 COUNT_SECONDS = 60.0  # how long allowed discovery is added up before it is recorded
 MAX_COUNTED = 1_000  # (actor, cluster) pairs added up at once
-LISTENER_EVENTS = 1_024  # a listener that is further behind misses events; the ledger itself does not
 CLOSE_SECONDS = 10.0
 
 log = logging.getLogger("fairlead.audit")
@@ -38,29 +36,33 @@ class AuditUnavailable(Exception):
 
 
 class Ledger:
-    """Open one with `await Ledger.open(...)`, keep `run` running, close it with `aclose`."""
+    """The audit of one start of the appliance: `start` it, keep `run` running, close it with `aclose`."""
 
-    def __init__(self, path: Path, book: Book, clock: Callable[[], int]) -> None:
-        self._path = path
+    def __init__(self, path: Path, key: Ed25519PrivateKey, clock: Callable[[], int]) -> None:
+        self.path = path
+        self._key = key
         self._clock = clock
-        self._token = trio.lowlevel.current_trio_token()
         self._taken = 0  # slots ever taken; those settled are the scribe's count
         self._waiting = 0
         self._moved = trio.Event()
-        self._listeners: list[trio.MemorySendChannel[AuditEvent]] = []
-        self._counted: dict[tuple[str, str], tuple[AuditEvent, int]] = {}
+        self._listeners: list[Callable[[AuditEvent], None]] = []
+        self._counted: dict[tuple[str, str, str, str], int] = {}
         self._retries = Retries()
-        self._scribe = Scribe(book, clock, self._settled)
+        self._token: trio.lowlevel.TrioToken
+        self._scribe: Scribe
 
-    @classmethod
-    async def open(cls, path: Path, key: Ed25519PrivateKey, clock: Callable[[], int]) -> Ledger:
+    async def start(self) -> None:
         """Opens or makes the file and begins a new chain, signing the end of the one before.
 
         Raises:
-            StoreRefused: it is not ours alone, or another appliance is writing to it.
+            AuditRefused: the file is not ours alone, or another appliance is writing to it.
+            AuditUnavailable: the first record cannot be written.
 
         """
-        return cls(path, await trio.to_thread.run_sync(Book, path, key, clock()), clock)
+        self._token = trio.lowlevel.current_trio_token()
+        book = await trio.to_thread.run_sync(Book, self.path, self._key, self._clock())
+        self._scribe = Scribe(book, self._clock, self._settled)
+        await self.record(AuditEvent(self._clock(), EventType.APPLIANCE_STARTED))
 
     async def run(self) -> None:
         """Records what was counted, every minute, until cancelled."""
@@ -107,33 +109,32 @@ class Ledger:
         if not item.done.is_set():
             raise AuditUnavailable(self.fault() or "the record was not committed in time")
 
-    async def deny(self, event: AuditEvent) -> None:
-        """Keeps the record of a denial, which may wait for room; the second of two equal tries says so in `retry_of`.
+    def deny(self, event: AuditEvent) -> None:
+        """Keeps the record of a denial; the second of two equal tries says so in `retry_of`. Never waits.
 
-        Raises:
-            AuditUnavailable: there was no room for it within two seconds.
-
+        Without room it is only logged: nothing was allowed, and waiting would let refusals hold up work.
         """
-        await self._slot(MAX_DENIAL_SLOTS)
-        self._scribe.put(self._retries.mark(event))
+        marked = self._retries.mark(event)
+        if self._take(MAX_DENIAL_SLOTS):
+            self._scribe.put(marked)
+        else:
+            log.warning("a denial could not be recorded: %s for %s", event.code, event.actor or event.client_address)
 
-    def count(self, event: AuditEvent) -> None:
-        """Adds an allowed discovery request to its actor's count on the cluster. Never waits."""
-        key = (event.actor_id, event.cluster_id)
-        first, number = self._counted.get(key, (event, 0))
-        self._counted[key] = (first, number + 1)
+    def count(self, person_id: str, person: str, cluster_id: str, cluster: str) -> None:
+        """Adds one allowed discovery request to the person's count on the cluster. Never waits."""
+        key = (person_id, person, cluster_id, cluster)
+        self._counted[key] = self._counted.get(key, 0) + 1
         if len(self._counted) >= MAX_COUNTED:
             self._record_counts()
 
-    def subscribe(self) -> trio.MemoryReceiveChannel[AuditEvent]:
-        """Every event from now on, once it is on the disk. Closing the channel ends it; a slow reader misses some."""
-        send, receive = trio.open_memory_channel[AuditEvent](LISTENER_EVENTS)
-        self._listeners.append(send)
-        return receive
+    def subscribe(self, listener: Callable[[AuditEvent], None]) -> None:
+        """Has `listener` called in the Trio thread for each record once it is on the disk. It must not block."""
+        self._listeners.append(listener)
 
-    async def query(self, wanted: Filter) -> list[Entry]:
-        """What the ledger holds that fits, newest first."""
-        return await trio.to_thread.run_sync(search, self._path, wanted)
+    @property
+    def available(self) -> bool:
+        """Whether a record could be kept at this moment."""
+        return not self.fault() and self._taken - self._scribe.settled < MAX_SLOTS
 
     def fault(self) -> str:
         """Why records cannot be kept at this moment; empty when they can."""
@@ -146,11 +147,14 @@ class Ledger:
 
     async def aclose(self) -> None:
         """Writes what waits, signs it, and closes the file. Whoever still has a slot loses it: end exchanges first."""
+        if not hasattr(self, "_scribe"):
+            return
         self._record_counts()
-        if not await trio.to_thread.run_sync(self._scribe.stop, CLOSE_SECONDS):
-            log.error("the audit ledger did not close within %.0f s", CLOSE_SECONDS)
-        for listener in self._listeners:
-            listener.close()
+        self._taken += 1
+        self._scribe.put(AuditEvent(self._clock(), EventType.APPLIANCE_STOPPED))
+        with trio.CancelScope(shield=True):  # bounded by the scribe itself
+            if not await trio.to_thread.run_sync(self._scribe.stop, CLOSE_SECONDS):
+                log.error("the audit ledger did not close within %.0f s", CLOSE_SECONDS)
 
     def _take(self, most: int) -> bool:
         scribe = self._scribe
@@ -189,31 +193,26 @@ class Ledger:
             item.done.set()
         self._moved.set()
         self._moved = trio.Event()
-        for listener in tuple(self._listeners):
-            try:
-                for event in events:
-                    listener.send_nowait(event)
-            except trio.WouldBlock:
-                continue
-            except trio.BrokenResourceError:
-                self._listeners.remove(listener)
-                listener.close()
+        for listener in self._listeners:
+            for event in events:
+                try:
+                    listener(event)
+                except Exception:  # an exception here would end Trio itself; the record is kept all the same
+                    log.exception("a listener for audit records failed")
 
     def _record_counts(self) -> None:
         counted, self._counted = self._counted, {}
         now = self._clock()
-        for first, number in counted.values():
+        for (person_id, person, cluster_id, cluster), number in counted.items():
             self._taken += 1
             self._scribe.put(
                 AuditEvent(
                     now,
                     EventType.PROXY_DISCOVERY,
-                    actor_id=first.actor_id,
-                    actor=first.actor,
-                    client_address=first.client_address,
-                    cluster_id=first.cluster_id,
-                    cluster=first.cluster,
-                    credential_id=first.credential_id,
+                    actor_id=person_id,
+                    actor=person,
+                    cluster_id=cluster_id,
+                    cluster=cluster,
                     counted=number,
                 )
             )

@@ -15,12 +15,12 @@ class Retries:
         self._tries: dict[tuple[str, ...], tuple[int, str]] = {}
 
     def mark(self, event: AuditEvent) -> AuditEvent:
-        """The event, with `retry_of` if it is the second of two equal tries of one kubectl session and person."""
-        if not event.kubectl_session or not event.correlation_id:
+        """The event, with `retry_of` if it is the second of two equal tries of one session and person."""
+        if not event.correlation_id:
             return event
         key = (
             event.kubectl_session,
-            event.actor_id,
+            event.actor_id or event.client_address,
             event.cluster_id,
             event.verb,
             event.api_group,

@@ -29,12 +29,10 @@ RECORDS = (
     "SELECT chain, number, recorded_at, type, actor_id, cluster_id, correlation_id, body, hash FROM records "
     "ORDER BY chain, number"
 )
-RECORD = "SELECT chain, number, body, hash FROM records WHERE chain = $1 AND number = $2"
 SEARCH = (
-    "SELECT chain, number, body, hash FROM records "
-    "WHERE recorded_at >= $1 AND recorded_at <= $2 AND (recorded_at, chain, number) < ($3, $4, $5) "
-    "AND ($6 = '' OR type = $6) AND ($7 = '' OR actor_id = $7) AND ($8 = '' OR cluster_id = $8) "
-    "AND ($9 = '' OR correlation_id = $9) ORDER BY recorded_at DESC, chain DESC, number DESC LIMIT $10"
+    "SELECT body FROM records WHERE recorded_at >= $1 AND recorded_at <= $2 "
+    "AND ($3 = '' OR type = $3) AND ($4 = '' OR actor_id = $4) AND ($5 = '' OR cluster_id = $5) "
+    "AND ($6 = '' OR correlation_id = $6) ORDER BY recorded_at DESC, chain DESC, number DESC LIMIT $7"
 )
 
 CHECKPOINT_ADD = "INSERT INTO checkpoints (number, body, signature) VALUES ($1, $2, $3)"

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from appliance.audit import statements
+from appliance.audit.book import Reader
 from appliance.audit.chain import Checkpoint, Head, fingerprint, genesis, keyring, link, signed_by
-from appliance.audit.queries import connect_readonly
 from appliance.audit.records import columns, parse
 
 MAX_FAULTS = 100  # after so many the rest is no news
@@ -41,7 +40,8 @@ class Verdict:
 def verify_chain(path: Path, keys: Iterable[Ed25519PublicKey], *, at_least: int = 0) -> Verdict:
     """Checks the whole file; `at_least` is the number of a checkpoint known to exist."""
     faults: list[str] = []
-    with closing(connect_readonly(path)) as connection:
+    with Reader(path) as reader:
+        connection = reader.connection
         connection.execute("BEGIN")
         try:
             checkpoints = _checkpoints(connection, dict(keyring(keys)), faults)
