@@ -59,7 +59,7 @@ async def run(container: Container, *argv: str, stdin: bytes = b"", environment:
         environment=environment if environment is not None else dict(container.environment),
     )
     code = await run_process(process, COMMANDS)
-    return Ran(code, out.data.decode(), err.data.decode())
+    return Ran(code, out.data.decode(errors="replace"), err.data.decode(errors="replace"))
 
 
 def hosts_passwords() -> bytes:

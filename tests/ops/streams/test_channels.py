@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from ops.demo.toy.streams.channels import SizeParser
 from ops.demo.toy.streams.spdy_connection import MAX_UNREAD_BYTES, SpdyConnection
 from ops.demo.toy.upgrade_seam import UpgradeRequest
 from tests.ops.streams.rig_local import (
+    POD,
     open_channels,
     read_all,
     read_head,
@@ -145,6 +147,18 @@ async def test_attach_prints_lines_and_gives_back_what_is_typed(containers: Cont
         await channels["stdin"].send_all(b"hello\n")
         assert await channels["stdout"].receive_some() == b"hello\n"
         assert await channels["stdout"].receive_some() == b"web line 2\n"
+
+
+@pytest.mark.parametrize("command", [[], ["sh"], ["/app/unknown"]])
+async def test_attach_to_a_container_made_for_typing_finds_a_shell(containers: Containers, command: list[str]) -> None:
+    debugger = {"name": "debugger", "stdin": True, "tty": True, "command": command}
+    pod = POD | {"spec": POD["spec"] | {"ephemeralContainers": [debugger]}}
+    asked = spdy_request("attach", "v4.channel.k8s.io", stdin="true", stdout="true", container="debugger")
+    async with spdy_session(containers, replace(asked, pod=pod)) as client:
+        channels = open_channels(client, "error", "stdin", "stdout")
+        await channels["stdin"].send_all(b"echo typed; exit 3\n")
+        assert await read_all(channels["stdout"]) == b"typed\n"
+        assert (await status_of(channels["error"]))["reason"] == "NonZeroExitCode"
 
 
 def test_sizes_are_read_however_they_are_cut() -> None:

@@ -34,7 +34,7 @@ class Container:
         self.name = name
         self.programs = programs
         metadata = pod["metadata"]
-        self.hostname = str(pod.get("spec", {}).get("hostname") or metadata["name"])
+        self.hostname = str((pod.get("spec") or {}).get("hostname") or metadata["name"])
         self.pod_name = str(metadata["name"])
         self.environment = {
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -43,8 +43,14 @@ class Container:
             "KUBERNETES_SERVICE_HOST": "10.96.0.1",
             "KUBERNETES_SERVICE_PORT": "443",
         }
-        containers: list[dict[str, Any]] = pod.get("spec", {}).get("containers") or []
-        spec = next((one for one in containers if one.get("name") == name), {})
+        everything: dict[str, Any] = pod.get("spec") or {}
+        listed: list[dict[str, Any]] = [
+            *(everything.get("containers") or ()),
+            *(everything.get("ephemeralContainers") or ()),
+        ]
+        spec = next((one for one in listed if one.get("name") == name), {})
+        self._interactive = bool(spec.get("stdin"))
+        self._command = tuple(str(word) for word in (*(spec.get("command") or ()), *(spec.get("args") or ())))
         self.environment |= {str(one["name"]): str(one["value"]) for one in spec.get("env") or () if "value" in one}
         self.working_directory = posixpath.normpath(posixpath.join("/", str(spec.get("workingDir") or "/")))
         self.lines_printed = 0
@@ -66,6 +72,15 @@ class Container:
             return "/" + Path(host).relative_to(self.root).as_posix().removeprefix(".")
         except ValueError:
             return os.fspath(host)
+
+    def main_program(self) -> tuple[str, ...]:
+        """What an attach finds, () for the printer of lines that most containers run.
+
+        A container made for typing (`kubectl run -i`, `kubectl debug -i`) runs its own command, or a shell.
+        """
+        if not self._interactive:
+            return ()
+        return self._command if self._command and self.is_program(self._command[0]) else ("sh",)
 
     def is_program(self, word: str) -> bool:
         """Whether an argv[0] names a builtin: by itself, or as a path whose file is there."""

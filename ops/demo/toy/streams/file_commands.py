@@ -6,6 +6,7 @@ Small answers, made at once; what reads or writes the contents of files is in te
 from __future__ import annotations
 
 import errno
+import math
 import os
 import shutil
 import stat
@@ -161,6 +162,8 @@ async def sleep(process: Process) -> int:
     try:
         (word,) = process.arguments
         seconds = float(word.rstrip("smh")) * scale.get(word[-1:], 1)
+        if not 0 <= seconds < math.inf:
+            raise ValueError
     except ValueError:
         raise UsageError("one number of seconds is needed") from None
     await trio.sleep(seconds)

@@ -68,7 +68,9 @@ async def _session(
     except (trio.BrokenResourceError, trio.TooSlowError):
         return None
     job: _Job = _print_lines
-    if request.subresource == "exec":
+    if request.subresource == "attach":
+        argv = container.main_program()
+    if argv:
         if not container.is_program(argv[0]):
             return _cannot_start(argv[0])
         job = _run_command
@@ -156,9 +158,10 @@ def _container_name(request: UpgradeRequest) -> str:
     phase = (pod.get("status") or {}).get("phase", "Running")
     if phase != "Running":
         raise RefusalError(400, f"pod {request.name} is not running: its phase is {phase}")
-    names = [str(one["name"]) for one in pod.get("spec", {}).get("containers", ())]
+    names = [str(one["name"]) for one in pod.get("spec", {}).get("containers") or ()]
+    extra = [str(one["name"]) for one in pod.get("spec", {}).get("ephemeralContainers") or ()]
     asked = request.query.get("container", [""])[0]
-    if asked and asked not in names:
+    if asked and asked not in (*names, *extra):
         raise RefusalError(400, f"container {asked} is not valid for pod {request.name}")
     if not asked and len(names) > 1:
         raise RefusalError(

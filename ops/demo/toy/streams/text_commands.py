@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
+from itertools import islice
 from typing import Final
 
 from ops.demo.toy.streams.files import FILE_PIECE_BYTES, open_source
@@ -61,41 +62,35 @@ async def printf(process: Process) -> int:
 
 
 async def cat(process: Process) -> int:
-    status = 0
-    async for _, reader in _inputs(process, process.arguments):
-        if reader is None:
-            status = 1
-            continue
+    async def copy(_: str, reader: Reader) -> None:
         while data := await reader.read(FILE_PIECE_BYTES):
             await process.stdout.send_all(data)
-    return status
+
+    return await _each(process, process.arguments, copy)
 
 
 async def head(process: Process) -> int:
     unit, count, _, files = _amount(process)
-    status = 0
-    async for _, reader in _inputs(process, files):
-        if reader is None:
-            status = 1
-            continue
+
+    async def start(_: str, reader: Reader) -> None:
         left = count
-        while left > 0 and (
-            data := await (reader.read(min(left, FILE_PIECE_BYTES)) if unit == "c" else reader.read_line())
-        ):
+        while left > 0:
+            data = await (reader.read(min(left, FILE_PIECE_BYTES)) if unit == "c" else reader.read_line())
+            if not data:
+                return
             left -= len(data) if unit == "c" else data.endswith(b"\n")
             await process.stdout.send_all(data)
-    return status
+
+    return await _each(process, files, start)
 
 
 async def tail(process: Process) -> int:
     unit, count, from_start, files = _amount(process)
     if unit == "n" and not from_start and count > MAX_KEPT_LINES:
         raise UsageError(f"at most {MAX_KEPT_LINES} lines")
-    status = 0
-    async for _, reader in _inputs(process, files):
-        if reader is None:
-            status = 1
-        elif from_start:
+
+    async def end(_: str, reader: Reader) -> None:
+        if from_start:
             await _skip(reader, unit, count - 1)
             while data := await reader.read(FILE_PIECE_BYTES):
                 await process.stdout.send_all(data)
@@ -105,22 +100,20 @@ async def tail(process: Process) -> int:
                 kept.append(line)
             await process.stdout.send_all(b"".join(kept))
         else:
-            end = b""
+            last = b""
             while data := await reader.read(FILE_PIECE_BYTES):
-                end = (end + data)[-min(count, FILE_PIECE_BYTES) :] if count else b""
-            await process.stdout.send_all(end)
-    return status
+                last = (last + data)[-min(count, FILE_PIECE_BYTES) :] if count else b""
+            await process.stdout.send_all(last)
+
+    return await _each(process, files, end)
 
 
 async def wc(process: Process) -> int:
     wanted = [letter for word in process.arguments if word.startswith("-") for letter in word[1:]] or ["l", "w", "c"]
     if not set(wanted) <= {"l", "w", "c"}:
         raise UsageError("only -l, -w and -c are known")
-    status = 0
-    async for name, reader in _inputs(process, tuple(word for word in process.arguments if not word.startswith("-"))):
-        if reader is None:
-            status = 1
-            continue
+
+    async def count(name: str, reader: Reader) -> None:
         counts = {"l": 0, "w": 0, "c": 0}
         inside = False
         while data := await reader.read(FILE_PIECE_BYTES):
@@ -130,7 +123,8 @@ async def wc(process: Process) -> int:
             inside = not data[-1:].isspace()
         shown = " ".join(str(counts[letter]) for letter in "lwc" if letter in wanted)
         await process.write(f"{shown} {name}".rstrip(" -") + "\n")
-    return status
+
+    return await _each(process, tuple(word for word in process.arguments if not word.startswith("-")), count)
 
 
 async def seq(process: Process) -> int:
@@ -147,9 +141,9 @@ async def seq(process: Process) -> int:
             pass
         case _:
             raise UsageError("seq [first [step]] last")
-    everything = range(first, last + (1 if step > 0 else -1), step)
-    for at in range(0, len(everything), 4096):
-        await process.write("".join(f"{number}\n" for number in everything[at : at + 4096]))
+    everything = iter(range(first, last + (1 if step > 0 else -1), step))
+    while numbers := list(islice(everything, 4096)):
+        await process.write("".join(f"{number}\n" for number in numbers))
     return 0
 
 
@@ -162,31 +156,29 @@ async def yes(process: Process) -> int:
 
 
 async def sha256sum(process: Process) -> int:
-    status = 0
-    async for name, reader in _inputs(process, process.arguments):
-        if reader is None:
-            status = 1
-            continue
+    async def sum_up(name: str, reader: Reader) -> None:
         digest = hashlib.sha256()
         while data := await reader.read(FILE_PIECE_BYTES):
             digest.update(data)
         await process.write(f"{digest.hexdigest()}  {name}\n")
-    return status
+
+    return await _each(process, process.arguments, sum_up)
 
 
-async def _inputs(process: Process, files: tuple[str, ...]) -> AsyncIterator[tuple[str, Reader | None]]:
-    """Each named file, or standard input; None (and a line on standard error) for one that cannot be read."""
+async def _each(process: Process, files: tuple[str, ...], work: Callable[[str, Reader], Awaitable[None]]) -> int:
+    """Do the work for each named file, or for standard input; 1, and a line for each that cannot be read."""
+    status = 0
     for name in files or ("-",):
         try:
             source = open_source(process, name)
+            try:
+                await work(name, process.stdin if name == "-" else Reader(source))
+            finally:
+                source.close()
         except OSError as error:
             await process.complain(f"{name}: {error.strerror}")
-            yield name, None
-            continue
-        try:
-            yield name, process.stdin if name == "-" else Reader(source)
-        finally:
-            source.close()
+            status = 1
+    return status
 
 
 def _amount(process: Process) -> tuple[str, int, bool, tuple[str, ...]]:
