@@ -21,7 +21,7 @@ from agent.answer import AnswerBody, AnswerError, read_head
 from agent.guard import RefusedError
 from agent.outgoing import Outbox, Outgoing
 from agent.pool import Connection, Pool
-from agent.upload import GATHER_BYTES, Upload, gather
+from agent.upload import Upload, gather
 from agent.upstream import Upstream
 from wire.exchange import Exchange, ExchangeReset, PeerStopped, SessionLost
 from wire.frames import ResetCode
@@ -49,8 +49,8 @@ class Relay:
         self._outbox = outbox
         self._upstream = upstream
         self._pool = Pool(upstream.dial)
-        self._unread: dict[Exchange, Connection] = {}
-        """Exchanges that no task of ours reads, and the connection that ends with each."""
+        self._at_work: dict[Exchange, Connection] = {}
+        """Exchanges at work, and the connection that ends with each: no task may be reading when one is reset."""
 
     @property
     def idle(self) -> int:
@@ -105,7 +105,7 @@ class Relay:
             connection.abort()
             raise
         finally:
-            self._unread.pop(exchange, None)
+            self._at_work.pop(exchange, None)
         if reusable:
             self._pool.give(connection)
         else:
@@ -113,7 +113,7 @@ class Relay:
 
     async def _ask(self, exchange: Exchange, connection: Connection, outgoing: Outgoing, request: bytes) -> Response:
         """Write a whole request and read the head of its answer. On any error the connection is closed."""
-        self._unread[exchange] = connection
+        self._at_work[exchange] = connection
         try:
             if _unwanted(exchange):
                 raise _GoneError
@@ -122,7 +122,7 @@ class Relay:
             return await read_head(connection, outgoing.method)
         except BaseException as error:
             connection.abort()
-            self._unread.pop(exchange, None)
+            self._at_work.pop(exchange, None)
             if isinstance(error, trio.ClosedResourceError):
                 raise _GoneError from None
             raise
@@ -160,6 +160,7 @@ class Relay:
         connection = self._pool.take() or await self._pool.connect()
         upload = Upload(exchange, connection, outgoing)
         reusable = False
+        self._at_work[exchange] = connection
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(upload.run, first)
@@ -173,6 +174,7 @@ class Relay:
         except* (_GoneError, AnswerError, RefusedError, trio.BrokenResourceError) as group:
             raise _only(group) from None
         finally:
+            del self._at_work[exchange]
             if reusable and upload.whole:
                 self._pool.give(connection)
             else:
@@ -191,13 +193,12 @@ class Relay:
             headers = response_end_to_end(response.headers, upgrade=True)
             if find(headers, b"upgrade") is None:
                 raise AnswerError(ResetCode.UPSTREAM_LOST, "The API server changed protocols without naming one.")
-            self._unread.pop(exchange, None)  # from here on a task of ours reads it
             await exchange.send_head(ResponseHead(101, headers))
             await self._join(exchange, connection)
         except trio.ClosedResourceError:
             raise _GoneError from None
         finally:
-            self._unread.pop(exchange, None)
+            self._at_work.pop(exchange, None)
             connection.abort()
 
     async def _join(self, exchange: Exchange, connection: Connection) -> None:
@@ -219,7 +220,6 @@ class Relay:
             except trio.BrokenResourceError:
                 exchange.stop()  # the server reads no more; what it still says goes down all the same
                 return
-        self._unread[exchange] = connection  # nothing more to read: the sweep notices a RESET from here on
         try:
             await connection.stream.send_eof()
         except trio.BrokenResourceError:
@@ -249,7 +249,7 @@ class Relay:
         turns = 0
         while True:
             await trio.sleep(SWEEP_SECONDS)
-            for exchange, connection in list(self._unread.items()):
+            for exchange, connection in list(self._at_work.items()):
                 if _unwanted(exchange):
                     connection.abort()
             turns += 1
@@ -263,12 +263,8 @@ class Relay:
 
 
 def _unwanted(exchange: Exchange) -> bool:
-    """Tell whether an exchange that has nothing more to read was reset, closed or lost."""
-    try:
-        exchange.receive_nowait(GATHER_BYTES)
-    except (trio.BrokenResourceError, trio.ClosedResourceError):
-        return True
-    return False
+    """Tell whether an exchange was reset or lost while nobody read it."""
+    return exchange._fault is not None  # noqa: SLF001 # there is no public way to ask without reading
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:

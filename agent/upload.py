@@ -80,7 +80,6 @@ class Upload:
         _check_end(outgoing, size)
         if not outgoing.chunked or await self._write(LAST_CHUNK):
             self.whole = True
-        await self._watch_for_reset()
 
     async def _write(self, data: bytes) -> bool:
         """False: the API server reads no more. It may have answered first, so its answer is still awaited."""
@@ -89,15 +88,6 @@ class Upload:
         except trio.BrokenResourceError:
             return False
         return True
-
-    async def _watch_for_reset(self) -> None:
-        """Stay until cancelled, or until the exchange is over before its answer: nobody else reads it now."""
-        while True:
-            await trio.sleep(WATCH_SECONDS)
-            self._exchange.receive_nowait(GATHER_BYTES)
-
-
-WATCH_SECONDS: Final = 0.25  # how late a cancelled request's connection may close
 
 
 def _check_growth(outgoing: Outgoing, size: int) -> None:
