@@ -49,6 +49,7 @@ from appliance.front.replies import HELP_PREFIX
 from appliance.health import Health
 from appliance.keys import Keys, open_keys
 from appliance.layout import InUseError, Layout, replace_file
+from appliance.machine_token import record_new
 from appliance.store.faults import StoreRefused, StoreUnavailable
 from appliance.store.sealing import SealError
 from appliance.store.store import Store, utc_micros
@@ -135,6 +136,7 @@ async def _open_ledger(layout: Layout, keys: Keys, config: Config) -> AsyncItera
 async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledger: Ledger) -> None:
     """Everything that runs, in one nursery; the listeners in one inside it, so that they end first."""
     log = structlog.get_logger()
+    store.on_change.append(record_new(store, ledger, utc_micros))
     async with AsyncExitStack() as opened:
         bound = await _bind(config, opened)
         registry: Registry[Session] = Registry()

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import structlog
 import trio
 
-from appliance.audit.book import AuditRefused, Book
+from appliance.audit.book import Book
 from appliance.audit.ledger import Ledger
 from appliance.config import Config
 from appliance.core.events import AuditEvent, EventType
@@ -58,7 +58,7 @@ async def mint(config: Config, name: str, seconds: int, clock: Callable[[], int]
             await store.aclose()
     except ProblemError as error:
         raise MachineTokenError(error.problem.message) from None
-    except (StoreRefused, StoreUnavailable, SealError, AuditRefused) as error:
+    except (StoreRefused, StoreUnavailable, SealError) as error:
         raise MachineTokenError(str(error)) from None
     except (OSError, sqlite3.Error) as error:
         raise MachineTokenError(f"The audit record cannot be kept: {error}.") from None

@@ -7,7 +7,7 @@ from appliance.api.routes import Answer, Call, Route
 from appliance.core.roles import Permission
 
 DEFAULT_RECORDS = 100
-MAX_RECORDS = 1000  # about 1 MB of JSON; more is an export
+MAX_RECORDS = 500  # about half a MB of JSON; more is an export
 
 
 async def recent(call: Call) -> Answer:

@@ -96,7 +96,7 @@ def toy_cluster(listen: str, directory: Path) -> None:
 
     Example: fairlead toy-cluster --dir /tmp/toy
     """
-    from ops.demo.toy.server import run
+    from ops.cli.toy import run
 
     run(listen, directory)
 
