@@ -46,6 +46,7 @@ def parse(body: str) -> AuditEvent:
     try:
         found = json.loads(body)
         found["type"] = EventType(found["type"])
+        found.setdefault("time", 0)  # left out like every empty field
         for name in ("binding_ids", "groups", "command"):
             found[name] = tuple(found.get(name, ()))
         found["details"] = tuple((str(key), str(value)) for key, value in found.get("details", ()))

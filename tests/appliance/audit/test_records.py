@@ -1,0 +1,70 @@
+"""The final form of a record: reads back as written, is always kept, never grows without bound."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.audit.records import MAX_BODY_CHARS, columns, parse, render
+from appliance.core.events import NAMES, AuditEvent, EventType
+
+ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=300)
+
+
+def test_a_record_reads_back_as_it_was_written() -> None:
+    full = AuditEvent(
+        5,
+        EventType.PROXY_OPENED,
+        actor="alice@example.com",
+        binding_ids=("b1", "b2"),
+        groups=("viewers",),
+        command=("sh", "-c", "é"),
+        details=(("name", "x"),),
+        status=200,
+    )
+    assert parse(render(full)) == full
+    assert render(full).isascii()
+
+
+@given(ANY_TEXT, ANY_TEXT, st.lists(ANY_TEXT, max_size=4))
+def test_whatever_a_client_sends_can_be_kept(actor: str, path: str, command: list[str]) -> None:
+    """NUL, lone surrogates and control characters included: a record that cannot be kept stops the work."""
+    event = AuditEvent(5, EventType.PROXY_OPENED, actor_id=actor, path=path, command=tuple(command))
+    assert parse(render(event)) == event
+    assert columns(parse(render(event))) == columns(event)
+    for column in columns(event)[1:]:
+        assert isinstance(column, str)
+        assert column.isascii()
+        assert "\0" not in column
+
+
+def test_a_record_that_is_too_long_is_cut_where_it_shows() -> None:
+    event = AuditEvent(
+        5,
+        EventType.PROXY_OPENED,
+        actor_id="p" * 300,
+        path="/" + "x" * 60_000,
+        command=("y" * 60_000,) * 100,
+        details=(("k", "v" * 60_000),) * 100,
+    )
+    body = render(event)
+    assert len(body) <= MAX_BODY_CHARS
+    cut = parse(body)
+    assert cut.path.endswith("...")
+    assert cut.command[-1] == "..."
+    assert columns(cut) == columns(event)
+
+
+@pytest.mark.parametrize(
+    "body", ["", "{}", "[]", "7", '{"time":1}', '{"time":1,"type":"NOPE"}', '{"time":1,"type":"CPR001I","x":1}']
+)
+def test_anything_else_is_not_a_record(body: str) -> None:
+    with pytest.raises(ValueError):
+        parse(body)
+
+
+def test_every_event_type_has_a_name_of_its_own() -> None:
+    assert set(NAMES) == set(EventType)
+    assert len(set(NAMES.values())) == len(EventType)
+    assert all(kind[-1] in "IW" for kind in EventType)
