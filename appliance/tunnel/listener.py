@@ -81,7 +81,7 @@ async def serve(
             accepting = trio.CancelScope()
             connections.start_soon(_accept_all, parts, listeners, accepting, connections)
             task_status.started()
-            await (stop or trio.Event()).wait()
+            await (trio.Event() if stop is None else stop).wait()
             accepting.cancel()
             for _, session in parts.registry.sessions():
                 session.drain(parts.drain_seconds)
@@ -147,7 +147,7 @@ class _Connection:
                 await self._converse(stream)
         except (trio.BrokenResourceError, trio.ClosedResourceError, SessionEnded, CarrierError) as error:
             _log.info("agent connection ended early", extra={"address": self._address, "reason": str(error)})
-        except Exception:
+        except Exception:  # noqa: BLE001 # the barrier: one connection's defect costs no other
             _log.exception("an agent's connection failed by a defect of ours", extra={"address": self._address})
         finally:
             if stream is not None:
@@ -193,7 +193,7 @@ class _Connection:
             session = await accept_session(stream, carrier, request.stream_id, self._parts.name, early)
         if deadline.cancelled_caught or session is None or name is None:
             raise trio.BrokenResourceError(f"no whole request within {REQUEST_SECONDS:.0f} s")
-        await self._run_session(stream, session, name)
+        await self._run_session(session, name)
 
     async def _first_request(self, stream: TLSStream, carrier: Carrier) -> tuple[CallReceived | TunnelRequested, bytes]:
         """Read until there is a whole call or the wish for a tunnel, and what came behind the latter."""
@@ -267,7 +267,7 @@ class _Connection:
         sentence = f"The agent's certificate is refused: {fault}. Make a new bundle for the cluster and install it."
         return Problem(Code.CREDENTIAL_REVOKED, sentence)
 
-    async def _run_session(self, stream: TLSStream, session: Session, name: AgentName) -> None:
+    async def _run_session(self, session: Session, name: AgentName) -> None:
         parts = self._parts
         self._proven()
         fault = fault_of(name, parts.store.snapshot)  # it may have been revoked while the HELLOs crossed
