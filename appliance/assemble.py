@@ -109,7 +109,10 @@ async def _main(config: Config) -> None:
         async with _open_store(layout) as store:
             keys = await open_keys(store, utc_micros)
             async with _open_ledger(layout, keys, config) as ledger:
-                await _serve(config, layout, store, keys, ledger)
+                try:
+                    await _serve(config, layout, store, keys, ledger)
+                finally:
+                    layout.ports.unlink(missing_ok=True)
 
 
 @asynccontextmanager

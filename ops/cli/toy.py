@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 
@@ -18,7 +19,8 @@ def run(listen: str, directory: Path) -> None:
 async def _until_told(listen: str, directory: Path) -> None:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
-            print(await nursery.start(serve, listen, directory), flush=True)
+            url = await nursery.start(serve, listen, directory)
+            print(json.dumps({"event": "ready", "level": "info", "url": url}), flush=True)
             async for _ in signals:
                 nursery.cancel_scope.cancel()
                 return

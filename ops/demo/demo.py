@@ -57,10 +57,11 @@ class Demo:
     watching: trio.Nursery  # the tasks that listen to the children; ends last
     working: trio.Nursery  # everything else
     running: list[children.Child] = field(default_factory=list)
+    ready: bool = False  # until then the demo's own calls are not worth a line
 
     async def start(self, name: str, *arguments: str) -> None:
         def show(line: str) -> None:
-            shown = line_for_people(name, line)
+            shown = line_for_people(name, line, audit=self.ready)
             if shown is not None:
                 _say(shown)
 
@@ -126,6 +127,7 @@ async def _story(demo: Demo) -> None:
     await _until_kubectl_works(appliance, str(issued["server"]), str(issued["token"]))
     _hand_out(demo, cluster, issued)
     _tell(demo, upstream, group)
+    demo.ready = True
     demo.working.start_soon(_renew, demo, appliance, registered, cluster)
 
 

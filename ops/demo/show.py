@@ -13,8 +13,8 @@ SHOWN_LEVELS = {"warning", "error", "critical"}
 MAX_TEXT_CHARS = 160  # two lines of a terminal
 
 
-def line_for_people(child: str, line: str) -> str | None:
-    """The line as a person wants it, or None for what only a program needs."""
+def line_for_people(child: str, line: str, *, audit: bool = True) -> str | None:
+    """The line as a person wants it, or None for what only a program needs. `audit`: whether to show audit events."""
     try:
         fields = json.loads(line)
     except ValueError:
@@ -22,7 +22,7 @@ def line_for_people(child: str, line: str) -> str | None:
     if not isinstance(fields, dict):
         return None
     if fields.get("kind") == "audit":
-        return audit_line(fields)
+        return audit_line(fields) if audit or fields.get("level") in SHOWN_LEVELS else None
     if fields.get("level") not in SHOWN_LEVELS:
         return None
     more = " ".join(f"{k}={v}" for k, v in fields.items() if k not in {"event", "level", "timestamp", "kind"})
