@@ -306,7 +306,7 @@ class Client:
 
     async def settle(self) -> bool:
         """After the answer: True when the next request may come on this connection."""
-        self.serving = False
+        self.serving = self.started = False
         if self.keep and self._left == 0 and not self.upgraded:
             return True
         if self.upgraded:

@@ -52,8 +52,8 @@ async def relay(caller: Caller, asked: Asked, permit: Permit, target: bytes, par
     tried: Session | None = None
     refusal: Problem | None = None
     while True:
-        session = parts.registry.session_for(permit.cluster_id)
-        if session is None or (tried is not None and session is tried and not session.alive):
+        session = _session(parts, permit.cluster_id, tried)
+        if session is None:
             refusal = refusal or problem(
                 Code.AGENT_NOT_CONNECTED, cluster=permit.cluster_name, meta=(("clusterId", permit.cluster_id),)
             )
@@ -77,6 +77,18 @@ async def relay(caller: Caller, asked: Asked, permit: Permit, target: bytes, par
         await caller.answer(reply.status, reply.headers, reply.body)
     except _GONE:
         caller.abort()
+
+
+def _session(parts: FrontParts, cluster_id: str, tried: Session | None) -> Session | None:
+    """The session to use; the second time, another one than the first."""
+    if tried is None:
+        return parts.registry.session_for(cluster_id)
+    others = [
+        session
+        for cluster, session in parts.registry.sessions()
+        if cluster == cluster_id and session is not tried and session.alive and not session.draining
+    ]
+    return min(others, key=lambda session: session.in_flight, default=None)
 
 
 async def _attempt(
