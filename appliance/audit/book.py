@@ -11,6 +11,7 @@ import fcntl
 import logging
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -22,7 +23,6 @@ from appliance.audit.chain import Checkpoint, Head, fingerprint, genesis, key_id
 from appliance.audit.records import columns, parse, render
 from appliance.core.events import AuditEvent
 from appliance.store.faults import StoreRefused
-from appliance.store.files import own_file
 
 log = logging.getLogger("fairlead.audit")
 
@@ -208,7 +208,7 @@ class _Transaction:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    own_file(path)
+    _own_file(path)
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         for pragma in PRAGMAS:
@@ -220,6 +220,16 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _own_file(path: Path) -> None:
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        # Looked at without opening it: closing any descriptor of a file drops the locks SQLite holds on it.
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            raise AuditRefused(f"The file {path} must be ours alone. Run: chmod 600 {path}") from None
 
 
 def _head(connection: sqlite3.Connection, chain: int) -> Head | None:
