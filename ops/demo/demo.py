@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import trio
 
@@ -58,11 +59,12 @@ class Demo:
     working: trio.Nursery  # everything else
     running: list[children.Child] = field(default_factory=list)
     ready: bool = False  # until then the demo's own calls are not worth a line
+    ending: bool = False  # from then on what parts say of each other's end is not news
 
     async def start(self, name: str, *arguments: str) -> None:
         def show(line: str) -> None:
             shown = line_for_people(name, line, audit=self.ready)
-            if shown is not None:
+            if shown is not None and not self.ending:
                 _say(shown)
 
         child = await children.start(name, list(arguments), show)
@@ -70,6 +72,7 @@ class Demo:
         self.watching.start_soon(child.watch)
 
     async def stop(self) -> None:
+        self.ending = True
         for child in reversed(self.running):
             await child.stop()
 
@@ -115,7 +118,7 @@ async def _story(demo: Demo) -> None:
     cluster = "toy" if options.kubeconfig is None else "demo"
     _say(f"Registering cluster {cluster}, and {registration.PERSON} with group {group}")
     registered = await registration.register(appliance, cluster, group)
-    write_private(home.bundle, _json(registered.bundle))
+    await _provide_bundle(home, appliance, registered)
 
     _say("Starting the agent")
     agent_settings = settings.write_agent(home, upstream)
@@ -137,21 +140,34 @@ async def _start_appliance(demo: Demo) -> Appliance:
     from appliance.machine_token import mint
 
     home = demo.home
-    chosen = ports.choose(home.appliance)
-    (home.appliance / ports.FILE).unlink(missing_ok=True)
+    chosen = ports.choose(home.last_ports)
+    home.bound_ports.unlink(missing_ok=True)
     config_file = settings.write_appliance(home, chosen)
     _say("Making the appliance's store, keys and a machine token")
     token = await mint(load(config_file, {}), f"demo-{time.time_ns():x}", TOKEN_SECONDS)
     _say("Starting the appliance")
     await demo.start("appliance", "serve", "--config", str(config_file))
-    await _until("the appliance", lambda: ports.read(home.appliance) is not None)
-    bound = ports.read(home.appliance)
+    await _until("the appliance", lambda: ports.read(home.bound_ports) is not None)
+    bound = ports.read(home.bound_ports)
     assert bound is not None
+    ports.write(home.last_ports, bound)
     for usual, got, what in ((ports.USUAL.users, bound.users, "kubectl"), (ports.USUAL.agents, bound.agents, "agents")):
         if usual != got:
             _say(f"  port {usual} is taken; {what} use {got}")
     ca = (home.appliance / "ca.pem").read_text()
     return Appliance(f"https://{ports.LOOPBACK}:{bound.users}", ca, token)
+
+
+async def _provide_bundle(home: Home, appliance: Appliance, registered: registration.Registered) -> None:
+    """The bundle of an earlier run is kept while it leads here: a new one would make the agent enrol again."""
+    bound = ports.read(home.last_ports)
+    assert bound is not None
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        kept = json.loads(home.bundle.read_bytes())
+        if (kept["cluster"], urlsplit(kept["url"]).port) == (registered.cluster_id, bound.agents):
+            return
+    bundle = registered.bundle or await registration.new_bundle(appliance, registered.cluster_id)
+    write_private(home.bundle, json.dumps(bundle, indent=2).encode())
 
 
 async def _toy_upstream(home: Home) -> Upstream:
@@ -255,10 +271,6 @@ def _one_error() -> Iterator[None]:
         while isinstance(first, BaseExceptionGroup):
             first = first.exceptions[0]
         raise DemoError(str(first)) from None
-
-
-def _json(document: object) -> bytes:
-    return json.dumps(document, indent=2).encode()
 
 
 def _say(text: str) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ops.demo.files import write_private
+
 LOOPBACK = "127.0.0.1"
-FILE = "ports.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +24,24 @@ class Ports:
 USUAL = Ports(users=8443, agents=5443, health=9090)
 
 
-def choose(data_dir: Path) -> Ports:
-    """Those of the last run with the same data, so that a printed kubeconfig stays true; else the usual ones."""
-    wanted = read(data_dir) or USUAL
+def choose(last: Path) -> Ports:
+    """Those of the last run with the same data, so that a kubeconfig stays true; else the usual ones."""
+    wanted = read(last) or USUAL
     return Ports(*(port if _free(port) else 0 for port in (wanted.users, wanted.agents, wanted.health)))
 
 
-def read(data_dir: Path) -> Ports | None:
-    """The ports an appliance says it has bound, or None when it has not said so."""
+def read(path: Path) -> Ports | None:
+    """The ports in a file (an appliance writes one once it has bound them), or None without a whole one."""
     try:
-        known = json.loads((data_dir / FILE).read_bytes())
+        known = json.loads(path.read_bytes())
         return Ports(users=int(known["users"]), agents=int(known["agents"]), health=int(known["health"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def write(path: Path, ports: Ports) -> None:
+    """Keep the ports for the next run."""
+    write_private(path, json.dumps(asdict(ports)).encode())
 
 
 def _free(port: int) -> bool:

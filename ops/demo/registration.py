@@ -17,11 +17,11 @@ CREDENTIAL_SECONDS = 8 * 3600  # the most the appliance allows
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """The ids of what now exists, and a fresh bundle for the agent."""
+    """The ids of what now exists, and the bundle for the agent if the cluster is new."""
 
     cluster_id: str
     person_id: str
-    bundle: dict[str, Any]
+    bundle: dict[str, Any] | None
 
 
 async def register(appliance: Appliance, cluster: str, group: str) -> Registered:
@@ -31,8 +31,7 @@ async def register(appliance: Appliance, cluster: str, group: str) -> Registered
         made = await appliance.call("POST", "clusters", {"name": cluster})
         cluster_id, bundle = made["id"], made["bundle"]
     else:
-        cluster_id = known["id"]
-        bundle = (await appliance.call("POST", f"clusters/{cluster_id}/bundles", {}))["bundle"]
+        cluster_id, bundle = known["id"], None
     role_name = "demo-" + re.sub(r"[^a-z0-9]+", "-", group.lower()).strip("-")
     role = await _ensure(appliance, "roles", {"name": role_name, "groups": [group]})
     person = await _ensure(
@@ -49,6 +48,13 @@ async def register(appliance: Appliance, cluster: str, group: str) -> Registered
     if not any(all(_covers(entry.get(key), value) for key, value in wanted.items()) for entry in bound):
         await appliance.call("POST", "bindings", wanted)
     return Registered(cluster_id, person["id"], bundle)
+
+
+async def new_bundle(appliance: Appliance, cluster_id: str) -> dict[str, Any]:
+    """Another bundle for a cluster that is known."""
+    made = await appliance.call("POST", f"clusters/{cluster_id}/bundles", {})
+    bundle: dict[str, Any] = made["bundle"]
+    return bundle
 
 
 async def credential(appliance: Appliance, registered: Registered) -> dict[str, Any]:

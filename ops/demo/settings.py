@@ -44,6 +44,15 @@ class Home:
         return self.root / "kubeconfig"
 
     @property
+    def bound_ports(self) -> Path:
+        """Where the appliance says which ports it has bound; gone when it stops."""
+        return self.appliance / "ports.json"
+
+    @property
+    def last_ports(self) -> Path:
+        return self.root / "ports.json"
+
+    @property
     def upstream_token(self) -> Path:
         return self.upstream / "token"
 

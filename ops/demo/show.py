@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 SHOWN_LEVELS = {"warning", "error", "critical"}
+LASTING = {"exec", "attach", "portforward", "proxy"}  # their beginning is worth a line: the end may be hours away
 MAX_TEXT_CHARS = 160  # two lines of a terminal
 
 
@@ -32,8 +33,8 @@ def line_for_people(child: str, line: str, *, audit: bool = True) -> str | None:
 def audit_line(fields: dict[str, Any]) -> str | None:
     """One audit event: when, who, what, and how it ended."""
     event = str(fields.get("event", ""))
-    if event == "proxy.request" and not fields.get("verb"):
-        return None
+    if event == "proxy.opened" and fields.get("subresource") not in LASTING:
+        return None  # what changes something is over in a moment, and its end is shown
     when = time.strftime("%H:%M:%S", time.localtime(int(fields.get("time_us", 0)) / 1_000_000))
     who = fields.get("actor") or fields.get("cluster") or "-"
     what = _asked(fields) if event.startswith("proxy.") else _done(event, fields)
@@ -41,11 +42,12 @@ def audit_line(fields: dict[str, Any]) -> str | None:
 
 
 def _asked(fields: dict[str, Any]) -> str:
-    """A request in kubectl's words: `get pods/web -n default`."""
+    """A request in kubectl's words: `get pods web -n default`."""
+    if fields.get("counted"):
+        return f"looked around (discovery, {fields['counted']} requests)"
     verb = fields.get("verb", "")
     if not fields.get("resource"):
-        count = f" ({fields['counted']} times)" if fields.get("counted") else ""
-        return f"{verb} {fields.get('path', '')}{count}"
+        return f"{verb} {fields.get('path', '')}"
     what = str(fields["resource"])
     if fields.get("subresource"):
         what += f"/{fields['subresource']}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import stat
 import tomllib
 from pathlib import Path
@@ -54,16 +55,14 @@ def test_a_token_becomes_a_file_and_a_token_file_stays_where_it_is(tmp_path: Pat
 
 
 def test_ports_of_the_last_run_are_taken_again_when_they_are_free(tmp_path: Path) -> None:
-    import socket
-
+    last = tmp_path / "ports.json"
     with socket.socket() as taken:
         taken.bind((ports.LOOPBACK, 0))
         taken.listen()
         number = taken.getsockname()[1]
-        (tmp_path / ports.FILE).write_text(f'{{"users": {number}, "agents": 1, "health": 0}}')
+        ports.write(last, Ports(users=number, agents=0, health=0))
 
-        assert ports.choose(tmp_path).users == 0
-    (tmp_path / ports.FILE).write_text(f'{{"users": {number}, "agents": 0, "health": 0}}')
-    assert ports.choose(tmp_path).users == number
-    (tmp_path / ports.FILE).write_text("{}")
-    assert ports.read(tmp_path) is None
+        assert ports.choose(last).users == 0
+    assert ports.choose(last).users == number
+    last.write_text("{}")
+    assert ports.read(last) is None
