@@ -115,7 +115,7 @@ class Relay:
         """Write a whole request and read the head of its answer. On any error the connection is closed."""
         self._at_work[exchange] = connection
         try:
-            if _unwanted(exchange):
+            if exchange.unwanted:
                 raise _GoneError
             with contextlib.suppress(trio.BrokenResourceError):  # an early 4xx before the close is worth reading
                 await connection.stream.write(request)
@@ -250,7 +250,7 @@ class Relay:
         while True:
             await trio.sleep(SWEEP_SECONDS)
             for exchange, connection in list(self._at_work.items()):
-                if _unwanted(exchange):
+                if exchange.unwanted:
                     connection.abort()
             turns += 1
             if turns % REFRESH_SWEEPS == 0:
@@ -260,11 +260,6 @@ class Relay:
     def close(self) -> None:
         """Close what is idle; for the end of the process."""
         self._pool.close()
-
-
-def _unwanted(exchange: Exchange) -> bool:
-    """Tell whether an exchange was reset or lost while nobody read it."""
-    return exchange._fault is not None  # noqa: SLF001 # there is no public way to ask without reading
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:

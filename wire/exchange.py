@@ -241,6 +241,11 @@ class Exchange(trio.abc.HalfCloseableStream):
         if self._flow.outgoing is State.ENDED:
             raise trio.ClosedResourceError("this direction has ended")
 
+    @property
+    def unwanted(self) -> bool:
+        """Tell whether it was reset or its session lost: whatever is still done for it is in vain."""
+        return self._fault is not None
+
     # Receiving
 
     @property

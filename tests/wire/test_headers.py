@@ -16,8 +16,17 @@ from wire.headers import (
     trailers_end_to_end,
 )
 
-    for spelling in (name, name.lower(), name.upper(), name.replace(b"-", b"_"), name.lower().replace(b"-", b"_")):
-            b"X-Remote-Group", b"X-Remote-Extra-a", b"X-Fairlead-Identity", b"Audit-ID"]  # fmt: skip
+RESERVED = [
+    b"Impersonate-User",
+    b"Impersonate-Group",
+    b"Impersonate-Uid",
+    b"Impersonate-Extra-scopes",
+    b"X-Remote-User",
+    b"X-Remote-Group",
+    b"X-Remote-Extra-a",
+    b"X-Fairlead-Identity",
+    b"Audit-ID",
+]
 
 
 @pytest.mark.parametrize("name", RESERVED)
