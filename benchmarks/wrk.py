@@ -28,7 +28,6 @@ wrk.headers["User-Agent"] = "kubectl/v1.33.0 (linux/amd64) kubernetes/0000000"
 local tokens = {{{tokens}}}
 local requests, turn = {{}}, 0
 init = function(arguments)
-  wrk.init(arguments)
   for i = 1, math.max(1, #tokens) do
     if #tokens > 0 then wrk.headers["Authorization"] = "Bearer " .. tokens[i] end
     requests[i] = wrk.format()
