@@ -1,0 +1,80 @@
+"""The configuration in memory keeps its indexes true whatever changes in whatever order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from appliance.core.clusters import AgentCertificate, Cluster
+from appliance.core.people import Machine, Person
+from appliance.core.roles import EVERYWHERE, Binding, Scope, ScopeKind, Subject, SubjectKind
+from appliance.core.snapshot import Entity, Revocation, Snapshot
+
+
+def test_names_follow_their_entities() -> None:
+    snapshot = Snapshot()
+    one, two = Cluster("cluster_1", "prod"), Cluster("cluster_2", "dev")
+    snapshot.put(Entity.CLUSTER, one.id, one)
+    snapshot.put(Entity.CLUSTER, two.id, two)
+    assert snapshot.cluster("prod") is one
+    assert snapshot.cluster("cluster_1") is one
+    assert snapshot.cluster("nowhere") is None
+    snapshot.put(Entity.CLUSTER, one.id, replace(one, name="dev"))  # two swap names within a batch
+    snapshot.put(Entity.CLUSTER, two.id, replace(two, name="prod"))
+    assert {name: it.id for name, it in snapshot.cluster_by_name.items()} == {"dev": "cluster_1", "prod": "cluster_2"}
+    snapshot.put(Entity.CLUSTER, one.id, None)
+    assert snapshot.cluster("dev") is None
+    snapshot.put(Entity.CLUSTER, "cluster_9", None)
+
+
+def test_people_and_machines_have_their_look_ups() -> None:
+    snapshot = Snapshot()
+    alice = Person("p", "iss", "sub", "alice")
+    snapshot.put(Entity.PERSON, "p", alice)
+    assert snapshot.person_by_name["alice"] is snapshot.person_by_subject["iss", "sub"] is alice
+    machine = Machine("m", "ci", "ab" * 32)
+    snapshot.put(Entity.MACHINE, "m", machine)
+    assert snapshot.machines_by_token_hash["ab" * 32] is machine
+    snapshot.put(Entity.MACHINE, "m", replace(machine, token_sha256="cd" * 32))
+    assert list(snapshot.machines_by_token_hash) == ["cd" * 32]
+
+
+def test_bindings_are_found_by_subject_group_and_cluster() -> None:
+    snapshot = Snapshot()
+    snapshot.put(Entity.CLUSTER, "c", Cluster("c", "prod"))
+    snapshot.put(Entity.PERSON, "p", Person("p", "iss", "sub", "alice", groups=("dev", "dev", "")))
+    own = Binding("b1", Subject(SubjectKind.PERSON, "p"), "r", EVERYWHERE)
+    group = Binding("b2", Subject(SubjectKind.GROUP, "dev", "iss"), "r", Scope(ScopeKind.CLUSTER, "c"))
+    away = Binding("b3", Subject(SubjectKind.PERSON, "p"), "r", Scope(ScopeKind.CLUSTER, "elsewhere"))
+    for binding in (own, group, away):
+        snapshot.put(Entity.BINDING, binding.id, binding)
+    assert snapshot.bindings_for("p", "c") == (own, group)
+    assert snapshot.bindings_for("p", "nowhere") == ()
+    assert snapshot.bindings_for("nobody", "c") == ()
+    snapshot.put(Entity.BINDING, "b1", replace(own, subject=Subject(SubjectKind.PERSON, "q")))
+    assert snapshot.bindings_for("p", "c") == (group,)
+    snapshot.put(Entity.BINDING, "b2", None)
+    assert snapshot.bindings_for("p", "c") == ()
+
+
+def test_what_has_expired_is_forgotten() -> None:
+    snapshot = Snapshot()
+    snapshot.put(Entity.REVOCATION, "old", Revocation("old", 10, 1))
+    snapshot.put(Entity.REVOCATION, "new", Revocation("new", 20, 1))
+    snapshot.put(Entity.AGENT_CERTIFICATE, "0a", AgentCertificate("0a", "c", 1, 10))
+    snapshot.forget_expired(10)
+    assert not snapshot.revoked("old")
+    assert snapshot.revoked("new")
+    assert snapshot.serials == {}
+
+
+def test_every_change_makes_a_new_version_and_forgets_what_was_worked_out() -> None:
+    snapshot = Snapshot()
+    snapshot.memory["x"] = 1
+    before = snapshot.version
+    snapshot.put(Entity.CLUSTER, "c", Cluster("c", "prod"))
+    assert snapshot.version > before
+    assert not snapshot.memory
+    snapshot.clear()
+    assert snapshot.version > before + 1
+    assert not snapshot.clusters
+    assert not snapshot.cluster_by_name
