@@ -196,7 +196,11 @@ def _front_parts(
         public_url=bound.public_url,
         verifier=TokenVerifier([keys.credentials.public_key()]),
         store=store,
-        admission=Admission(),
+        admission=Admission(
+            per_second=config.limits.requests_per_second,
+            burst=config.limits.request_burst,
+            max_open=config.limits.open_exchanges,
+        ),
         failed_logins=FailedLogins(),
         ledger=ledger,
         registry=registry,

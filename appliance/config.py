@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from appliance.core.buckets import MAX_OPEN_EXCHANGES, REQUEST_BURST, REQUESTS_PER_SECOND
+
 MAX_CONFIG_BYTES = 256 * 1024  # a settings file is a page of text; more is the wrong file
 ENVIRONMENT_PREFIX = "FAIRLEAD_"
 
@@ -68,6 +70,9 @@ class Health:
 @dataclass(frozen=True, slots=True)
 class Limits:
     connections: int
+    requests_per_second: int
+    request_burst: int
+    open_exchanges: int
     drain_seconds: int
 
 
@@ -227,6 +232,24 @@ SETTINGS: tuple[Setting, ...] = (
         _whole(16, 100_000),
         10_000,
         "Most user connections at once; more wait in the listen queue. One open watch is one connection.",
+    ),
+    Setting(
+        "limits.requests_per_second",
+        _whole(1, 1_000_000),
+        REQUESTS_PER_SECOND,
+        "Requests one person may start on one cluster each second, in the long run; beyond it is 429.",
+    ),
+    Setting(
+        "limits.request_burst",
+        _whole(1, 1_000_000),
+        REQUEST_BURST,
+        "Requests one person may start on one cluster at once, after a pause; kubectl's discovery comes in bursts.",
+    ),
+    Setting(
+        "limits.open_exchanges",
+        _whole(1, 2048),
+        MAX_OPEN_EXCHANGES,
+        "Requests one person may have open on one cluster, watches and shells included.",
     ),
     Setting(
         "limits.drain_seconds",

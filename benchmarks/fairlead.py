@@ -41,6 +41,9 @@ listen = "127.0.0.1:0"
 listen = "127.0.0.1:0"
 [limits]
 drain_seconds = 1
+requests_per_second = 1000000
+request_burst = 1000000
+open_exchanges = 2048
 [log]
 level = "warning"
 format = "json"
