@@ -128,7 +128,10 @@ async def _open_store(layout: Layout) -> AsyncIterator[Store]:
 @asynccontextmanager
 async def _open_ledger(layout: Layout, keys: Keys, config: Config) -> AsyncIterator[Ledger]:
     ledger = Ledger(layout.audit, keys.audit, utc_micros)
-    await ledger.start()
+    try:
+        await ledger.start()
+    except (sqlite3.Error, OSError) as error:
+        raise StartError(f"The audit file {layout.audit} cannot be used: {error}.") from None
     ledger.subscribe(partial(logs.audit_line, refused_only=config.log.audit == "refused"))
     try:
         yield ledger
