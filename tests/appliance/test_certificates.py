@@ -80,6 +80,7 @@ async def test_a_changed_file_is_taken_up_and_a_broken_one_is_not(
         await trio.sleep(LOOK_SECONDS / 2)
         assert served_name(context, authority) == "first"
 
+        written(tmp_path, authority, "second.example.com")  # half of a renewal: the key is still the old one's
         (tmp_path / "tls.key").write_text("broken")
         await trio.sleep(LOOK_SECONDS * 1.5)
         assert served_name(context, authority) == "first"
