@@ -92,12 +92,3 @@ def signed_by(body: str, signature: str, keys: Mapping[str, Ed25519PublicKey], k
 
 def keyring(keys: Iterable[Ed25519PublicKey]) -> dict[str, Ed25519PublicKey]:
     return {key_id(key): key for key in keys}
-
-
-def new_signing_key() -> bytes:
-    """A fresh key's 32 secret bytes, to be kept sealed."""
-    return Ed25519PrivateKey.generate().private_bytes_raw()
-
-
-def signing_key(secret: bytes) -> Ed25519PrivateKey:
-    return Ed25519PrivateKey.from_private_bytes(secret)

@@ -117,24 +117,6 @@ class Scope:
             return True
         return ask.is_resource and ask.namespace in self.namespaces
 
-    def encloses(self, other: Scope, cluster: Cluster | None) -> bool:
-        """Whether everything in `other` is in this scope; `cluster` is the one `other` names, if it names one."""
-        match self.kind:
-            case ScopeKind.EVERYWHERE:
-                return True
-            case ScopeKind.LABELS:
-                if other.kind is ScopeKind.LABELS:
-                    return set(self.labels) <= set(other.labels)
-                return cluster is not None and cluster.id == other.cluster_id and self.covers(cluster)
-            case ScopeKind.CLUSTER:
-                return other.cluster_id == self.cluster_id
-            case ScopeKind.NAMESPACES:
-                return (
-                    other.kind is ScopeKind.NAMESPACES
-                    and other.cluster_id == self.cluster_id
-                    and set(other.namespaces) <= set(self.namespaces)
-                )
-
 
 EVERYWHERE = Scope(ScopeKind.EVERYWHERE)
 

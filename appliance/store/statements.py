@@ -45,7 +45,6 @@ MACHINE_ADD = (
     "ON CONFLICT DO NOTHING RETURNING id"
 )
 MACHINE_REMOVE = "DELETE FROM machines WHERE id = $1 RETURNING id"
-MACHINE_NAMED = "SELECT id FROM machines WHERE name = $1"
 
 ROLES = "SELECT id, name, description, groups_json, rules_json, permissions_json, created_at FROM roles ORDER BY id"
 ROLE = "SELECT id, name, description, groups_json, rules_json, permissions_json, created_at FROM roles WHERE id = $1"

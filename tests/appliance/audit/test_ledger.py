@@ -122,6 +122,25 @@ async def test_without_a_disk_requests_are_refused_and_nothing_handed_over_is_lo
     assert verify_chain(path, [KEY.public_key()]).faults == ()
 
 
+async def test_a_full_disk_is_survived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """SQLite's own "disk is full", in the middle of a batch; room appears when the file is opened again."""
+    monkeypatch.setattr(scribe_module, "RETRY_SECONDS", 0.02)
+    path = tmp_path / "audit.db"
+    async with opened(path) as ledger:
+        ledger._scribe._book._connection.execute("PRAGMA max_page_count = 12")
+        for number in range(1000, 1400):
+            assert ledger.try_reserve()
+            ledger.close(event(number, path="/" + "x" * 1000))
+        await ledger.record(event(2000))
+    assert [it.getMessage().rpartition(": ")[2] for it in caplog.records if it.levelname == "ERROR"] == [
+        "database or disk is full"
+    ]
+    assert {it.time for it in kept(path)} >= {*range(1000, 1400), 2000}
+    assert verify_chain(path, [KEY.public_key()]).faults == ()
+
+
 async def test_a_file_deleted_under_us_is_noticed_and_a_new_chain_begun(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,12 +245,12 @@ async def test_queries_filter_by_exact_values_and_time(tmp_path: Path) -> None:
 WRITER = """
 import sys, trio
 from pathlib import Path
-from appliance.audit.chain import signing_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from appliance.audit.ledger import Ledger
 from appliance.core.events import AuditEvent, EventType
 
 async def main():
-    ledger = Ledger(Path(sys.argv[1]), signing_key(bytes.fromhex(sys.argv[2])), lambda: 7)
+    ledger = Ledger(Path(sys.argv[1]), Ed25519PrivateKey.from_private_bytes(bytes.fromhex(sys.argv[2])), lambda: 7)
     await ledger.start()
     for number in range(1, 100_000):
         await ledger.record(AuditEvent(number, EventType.PROXY_OPENED))

@@ -1,4 +1,4 @@
-"""Rules as the API server reads them, scopes, and what encloses what."""
+"""Rules as the API server reads them, and scopes."""
 
 from __future__ import annotations
 
@@ -101,19 +101,6 @@ def test_which_clusters_a_scope_covers() -> None:
 )
 def test_a_namespace_scope_contains_its_namespaces_only(target: str, inside: bool) -> None:
     assert SPACES.contains(understand(b"GET", target.encode())) is inside
-
-
-def test_what_encloses_what() -> None:
-    narrower = Scope(ScopeKind.NAMESPACES, "c1", namespaces=("a",))
-    wider = Scope(ScopeKind.LABELS, labels=(("env", "prod"), ("team", "blue")))
-    order = [EVERYWHERE, LABELS, CLUSTER, SPACES, narrower]
-    for outer_place, outer in enumerate(order):
-        for inner_place, inner in enumerate(order):
-            named = PROD if inner.cluster_id else None
-            assert outer.encloses(inner, named) is (outer_place <= inner_place)
-    assert LABELS.encloses(wider, None)
-    assert not wider.encloses(LABELS, None)
-    assert not LABELS.encloses(CLUSTER, None)
 
 
 def test_subjects_and_bindings() -> None:
