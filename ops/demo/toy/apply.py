@@ -47,7 +47,8 @@ def leaves(obj: Object, shape: Shape) -> dict[Path, Any]:
     owned["metadata"] = {key: value for key, value in metadata.items() if key not in _METADATA_NOT_OWNED}
     if not owned["metadata"]:
         del owned["metadata"]
-    _collect(owned, shape, (), found)
+    for key, value in owned.items():
+        _collect(value, shape.child(key), (f"f:{key}",), found)
     return found
 
 
@@ -88,8 +89,8 @@ def apply(live: Object | None, config: Object, shape: Shape, manager: str, now: 
     merged = _merge(live, config, shape) if live is not None else copy.deepcopy(config)
     previous, since = record.get(owner, (set(), now))
     others: set[Path] = set().union(*(fields for other, (fields, _) in record.items() if other != owner))
-    for path in sorted(previous - wanted.keys(), key=len, reverse=True):
-        if not any(path == taken[: len(path)] for taken in others | wanted.keys()):
+    for path in sorted(previous - wanted.keys(), key=len):  # an item goes before, and with, its fields
+        if not _is_key(path) and not any(path == taken[: len(path)] for taken in others | wanted.keys()):
             _drop(merged, path)
     for other, paths in disputed.items():
         record[other] = (record[other][0] - paths, record[other][1])
@@ -164,6 +165,11 @@ def _drop(obj: Any, path: Path) -> None:
                     break
             else:
                 return
+
+
+def _is_key(path: Path) -> bool:
+    """Whether a field tells its list item apart; such a field goes only with the item."""
+    return len(path) > 1 and path[-2].startswith("k:") and path[-1][2:] in json.loads(path[-2][2:])
 
 
 def _carries(item: Mapping[str, Any], keys: Mapping[str, Any]) -> bool:

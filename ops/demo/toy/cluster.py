@@ -9,6 +9,7 @@ import trio
 from ops.demo.toy.deployments import Controllers
 from ops.demo.toy.kubelet import Kubelet
 from ops.demo.toy.requests import Requests
+from ops.demo.toy.resources import PODS
 from ops.demo.toy.seed import plant
 from ops.demo.toy.storage import Storage
 from ops.demo.toy.streams import Containers
@@ -25,6 +26,11 @@ class Cluster:
         self._kubelet = Kubelet(self.storage)
         self._controllers = Controllers(self.storage)
         plant(self.storage)
+
+    async def wait_until_ready(self) -> None:
+        """Return once every pod that was planted runs."""
+        while any(pod["status"].get("phase") != "Running" for pod in self.storage.list(PODS)):
+            await self.storage.wait_for_change(PODS, self.storage.version)
 
     async def run(self) -> None:
         """Act on what is stored, until cancelled; the containers' files go with it."""

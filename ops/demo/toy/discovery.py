@@ -41,6 +41,8 @@ async def serve(exchange: Exchange) -> None:
             await exchange.answer_json(200, {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups_plain})
         return
     choose(exchange.header("accept"), {})
+    if len(steps) > (2 if steps[0] == "api" else 3):
+        raise no_such_path()
     group, version = ("", steps[1]) if steps[0] == "api" else (steps[1], steps[2] if len(steps) > 2 else "")
     if group not in resources.groups():
         raise no_such_path()

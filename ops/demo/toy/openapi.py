@@ -16,7 +16,9 @@ from ops.demo.toy.resources import Resource
 from ops.demo.toy.schema import TYPES, Field, Shape, Type
 from ops.demo.toy.statuses import Object, no_such_path
 
-V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+"""Clients ask for it with an `@`, which is no legal media type; it is answered without, as API servers do."""
+
 QUERY_PARAMETERS = ("dryRun", "fieldManager", "fieldValidation", "force", "pretty")
 
 _SCALARS: dict[str, Object] = {

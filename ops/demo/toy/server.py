@@ -10,7 +10,6 @@ import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
@@ -32,7 +31,8 @@ IDLE_SECONDS = 180
 CLOSING_SECONDS = 1
 """For close_notify to leave; a client that is gone does not take it."""
 
-Started = Callable[[str], Awaitable[None]]
+PLANTING_SECONDS = 30
+"""What is there from the start takes well under a second to run, even on a busy machine."""
 
 
 async def serve(
@@ -43,7 +43,10 @@ async def serve(
     names: tuple[str, ...] = ("localhost", "127.0.0.1", "::1"),
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Run a toy cluster at `listen` ("host:port", port 0 for any) until cancelled; started with its URL."""
+    """Run a toy cluster at `listen` ("host:port", port 0 for any) until cancelled.
+
+    It is started, with its URL as the value, once the pods it begins with run.
+    """
     host, _, port = listen.rpartition(":")
     host = host.strip("[]") or "127.0.0.1"
     cluster = cluster or Cluster()
@@ -51,7 +54,6 @@ async def serve(
     listeners = await trio.open_tcp_listeners(int(port), host=host)
     bound = listeners[0].socket.getsockname()[1]
     url = f"https://[{host}]:{bound}" if ":" in host else f"https://{host}:{bound}"
-    _write_files(Path(directory), {"ca.pem": ca_pem, "token": cluster.token, "url": url + "\n"})
 
     async def one(raw: trio.SocketStream) -> None:
         await _serve_connection(trio.SSLStream(raw, context, server_side=True), cluster)
@@ -59,6 +61,9 @@ async def serve(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(cluster.run)
         nursery.start_soon(partial(trio.serve_listeners, one, listeners))
+        with trio.fail_after(PLANTING_SECONDS):
+            await cluster.wait_until_ready()
+        _write_files(Path(directory), {"ca.pem": ca_pem, "token": cluster.token, "url": url + "\n"})
         task_status.started(url)
 
 
