@@ -55,7 +55,7 @@ async def asked(load: Load, ca_pem: str, *, small_buffer: bool = False) -> Async
         await sock.connect((host, int(port)))
         stream = await dial_handshake(sock, _context(ca_pem), host)
     try:
-        token = f"Authorization: Bearer {load.tokens[0]}\r\n" if load.tokens else ""
+        token = f"Authorization: Bearer {load.token}\r\n" if load.token is not None else ""
         await stream.write(f"GET {load.path} HTTP/1.1\r\nHost: {host}:{port}\r\n{token}\r\n".encode())
         yield await _head(stream)
     finally:

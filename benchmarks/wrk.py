@@ -1,7 +1,7 @@
 """One run of wrk: what it was asked, and what it counted.
 
 wrk is a closed loop: a connection sends its next request when the last answer is there. So its latencies are those at
-full load and say nothing of a quiet system. It does not check certificates. Path and tokens reach it in a script of
+full load and say nothing of a quiet system. It does not check certificates. Path and token reach it in a script of
 mode 0600, because a command line can be read by others.
 """
 
@@ -25,19 +25,7 @@ _SCRIPT = """
 wrk.path = {path}
 wrk.headers["Accept"] = "application/json"
 wrk.headers["User-Agent"] = "kubectl/v1.33.0 (linux/amd64) kubernetes/0000000"
-local tokens = {{{tokens}}}
-local requests, turn = {{}}, 0
-init = function(arguments)
-  for i = 1, math.max(1, #tokens) do
-    if #tokens > 0 then wrk.headers["Authorization"] = "Bearer " .. tokens[i] end
-    requests[i] = wrk.format()
-  end
-  turn = math.random(#requests)
-end
-request = function()
-  turn = turn % #requests + 1
-  return requests[turn]
-end
+{authorization}
 done = function(summary, latency, requests)
   local e = summary.errors
   io.write(string.format('\\nCOUNTED {{"requests":%d,"micros":%d,"bytes":%d,"p50_us":%d,"p99_us":%d,"max_us":%d,' ..
@@ -58,7 +46,7 @@ class Load:
 
     url: str
     path: str
-    tokens: tuple[str, ...] = ()  # used in turn: each person's requests are limited
+    token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +69,8 @@ class Counted:
 async def run(load: Load, directory: Path, *, connections: int, seconds: float) -> Counted:
     """Load `load` for about `seconds` (whole ones: wrk knows no others)."""
     script = directory / "load.lua"
-    tokens = ", ".join(_lua(token) for token in load.tokens)
-    write_private(script, _SCRIPT.format(path=_lua(load.path), tokens=tokens).encode())
+    authorization = "" if load.token is None else f'wrk.headers["Authorization"] = {_lua("Bearer " + load.token)}'
+    write_private(script, _SCRIPT.format(path=_lua(load.path), authorization=authorization).encode())
     command = [tool("wrk"), "-t", str(min(THREADS, connections)), "-c", str(connections)]
     command += ["-d", f"{max(1, round(seconds))}s", "--timeout", "10s", "-s", str(script), load.url]
     before = _children_cpu()

@@ -58,7 +58,7 @@ async def _ways(stack: AsyncExitStack, options: Options) -> list[Way]:
     upstream = await stack.enter_async_context(nginx.upstream(options.directory, ca))
     proxy = await stack.enter_async_context(nginx.proxy(options.directory, ca, upstream))
     chain = await stack.enter_async_context(fairlead.chain(options.directory, upstream))
-    through = Load(chain.url, chain.path + nginx.BIG_PATH, chain.tokens)
+    through = Load(chain.url, chain.path + nginx.BIG_PATH, chain.token)
     return [
         Way("direct", Load(upstream.url, nginx.BIG_PATH), ca.pem, (upstream.part,)),
         Way("nginx", Load(proxy.url, nginx.BIG_PATH), ca.pem, (proxy.part, upstream.part)),

@@ -52,6 +52,6 @@ async def start_targets(
         targets.append(Target(proxy.part.name, Load(proxy.url, nginx.SMALL_PATH), (proxy.part, upstream.part)))
     for lane in lanes:
         chain = await stack.enter_async_context(fairlead.chain(options.directory, upstream, lane))
-        load = Load(chain.url, chain.path + nginx.SMALL_PATH, chain.tokens)
+        load = Load(chain.url, chain.path + nginx.SMALL_PATH, chain.token)
         targets.append(Target(lane, load, (*chain.parts, upstream.part)))
     return targets

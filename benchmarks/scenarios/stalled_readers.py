@@ -69,14 +69,14 @@ async def _round(chain: Chain, options: Options) -> dict[str, Any]:
 
 async def _stalled(chain: Chain, task_status: trio.TaskStatus[None]) -> None:
     """Ask for the large body and stop reading after its head."""
-    load = Load(chain.url, chain.path + nginx.BIG_PATH, chain.tokens)
+    load = Load(chain.url, chain.path + nginx.BIG_PATH, chain.token)
     async with client.asked(load, chain.ca_pem, small_buffer=True):
         task_status.started()
         await trio.sleep_forever()
 
 
 async def _neighbour(chain: Chain, options: Options) -> wrk.Counted:
-    load = Load(chain.url, chain.path + nginx.SMALL_PATH, chain.tokens)
+    load = Load(chain.url, chain.path + nginx.SMALL_PATH, chain.token)
     return await wrk.run(load, options.directory, connections=NEIGHBOUR_CONNECTIONS, seconds=options.seconds)
 
 
