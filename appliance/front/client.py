@@ -296,6 +296,8 @@ class Client:
         self._drop = True
 
     async def _write(self, data: bytes) -> None:
+        if self.ending is not None:
+            await trio.lowlevel.checkpoint()  # a write that need not wait would not notice that it is cancelled
         self.writing = True
         await self.stream.write(data)
         self.writing = False

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import h11
@@ -178,7 +178,10 @@ class OneRequest(TCPServer):
     async def protocol_send(self, event: Event) -> None:
         """What the protocol says: bytes for the client, or that it is over."""
         if isinstance(event, RawData):
-            if event.data:
+            if self.fault is not None or self._client.ending is not None:
+                # An application that is being cancelled still says 500: nobody shall hear it.
+                await trio.lowlevel.checkpoint()
+            elif event.data:
                 await self._client.send_rendered(event.data)
         elif isinstance(event, Closed):
             self.end(whole=self._protocol.answer_ended)
@@ -228,13 +231,19 @@ class OneRequestProtocol(H11Protocol):
 
     async def _maybe_recycle(self) -> None:
         await self._flush()
-        stream, self.stream = self.stream, None
-        if stream is not None:
-            stream.closed = True  # nothing is put into the application's queue any more: it may be full and unread
         client = self.owner._client  # noqa: SLF001 -- both classes are this module's
         if self.connection.our_state is not h11.DONE:
             client.keep = False
         self.owner.end(whole=self.answer_ended or self.switched.is_set())
+        stream, self.stream = self.stream, None
+        if stream is not None:
+            stream.closed = True
+            # The queue may be full and unread: then the application is told by being cancelled.
+            channel = getattr(getattr(stream, "app_put", None), "__self__", None)
+            if channel is not None:
+                kind = "websocket.disconnect" if self.switched.is_set() else "http.disconnect"
+                with suppress(trio.WouldBlock, trio.BrokenResourceError):
+                    channel.send_nowait({"type": kind, "code": 1000} if self.switched.is_set() else {"type": kind})
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """No h2c, whatever the client offers."""
@@ -256,6 +265,5 @@ def _config() -> Config:
     config.include_date_header = False
     config.h11_max_incomplete_size = http1.MAX_HEAD_BYTES + 1024
     config.websocket_max_message_size = MAX_MESSAGE_BYTES
-    config.websocket_ping_interval = 20.0
     config.keep_alive_max_requests = 10**9
     return config

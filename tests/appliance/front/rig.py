@@ -38,6 +38,13 @@ JSON = ((b"Content-Type", b"application/json"),)
 Agent = Callable[[Exchange], Awaitable[None]]
 
 
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for what no event announces."""
+    with trio.fail_after(10):
+        while not condition():
+            await trio.sleep(0.005)  # noqa: ASYNC110 -- the kernel's doings come with no event of ours
+
+
 def now() -> int:
     return time.time_ns() // 1000
 

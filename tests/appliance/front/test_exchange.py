@@ -36,9 +36,7 @@ async def refused(rig: Rig, raw: bytes) -> tuple[int, str]:
         (b"/api/proxy/cl_1//api", "cl_1", b"//api"),
     ],
 )
-def test_the_cluster_is_the_first_segment_and_the_rest_is_not_touched(
-    target: bytes, cluster: str, rest: bytes
-) -> None:
+def test_the_cluster_is_the_first_segment_and_the_rest_is_not_touched(target: bytes, cluster: str, rest: bytes) -> None:
     assert Route.of(target) == Route(cluster, rest)
 
 

@@ -12,7 +12,7 @@ import trio
 from appliance.core.events import EventType
 from appliance.front import gone
 from appliance.front.client import Client
-from tests.appliance.front.rig import Talk, answers_hello, fronted
+from tests.appliance.front.rig import Talk, answers_hello, fronted, until
 from wire.heads import ResponseHead
 from wire.session import Exchange
 
@@ -56,6 +56,8 @@ async def test_a_fin_or_reset_ends_the_request_within_a_second(tmp_path: Path, l
         await talk.say(rig.get("/api/v1/pods?watch=1"))
         with trio.fail_after(5):
             await agent.asked.wait()
+            if begin:
+                await talk.until(b"event\r\n")
         leave(talk)  # type: ignore[operator]
         with trio.fail_after(1):
             await agent.ended.wait()
@@ -64,9 +66,7 @@ async def test_a_fin_or_reset_ends_the_request_within_a_second(tmp_path: Path, l
 
 
 @pytest.mark.parametrize("epoll", [True, False])
-async def test_a_close_notify_alone_ends_it_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoll: bool
-) -> None:
+async def test_a_close_notify_alone_ends_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoll: bool) -> None:
     """Also where there is no epoll: then the sweep looks by itself."""
     if not epoll:
         monkeypatch.delattr("select.epoll")
@@ -110,7 +110,7 @@ async def test_whoever_left_before_being_served_starts_nothing(tmp_path: Path) -
 
     async with fronted(tmp_path, agent) as rig:
         talk = await rig.dial()
-        client: Client = (await _first(rig.front.watcher))
+        client: Client = await _first(rig.front.watcher)
         client.hung_up = True
         await talk.say(rig.get("/api/v1/x", method="DELETE"))
         assert await talk.ended() == "cut"
@@ -118,8 +118,7 @@ async def test_whoever_left_before_being_served_starts_nothing(tmp_path: Path) -
 
 
 async def _first(watcher: gone.Watcher) -> Client:
-    while not watcher.clients():
-        await trio.sleep(0.01)
+    await until(watcher.clients)
     return watcher.clients()[0]
 
 

@@ -12,7 +12,7 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Request, TextMessage
 
 from appliance.front import hypercorn_lane
-from tests.appliance.front.rig import Talk, fronted
+from tests.appliance.front.rig import Talk, fronted, until
 
 pytestmark = pytest.mark.real_clock
 
@@ -175,8 +175,7 @@ async def test_connections_that_close_do_not_linger(tmp_path: Path) -> None:
             await get(talk, page("/one"))
             await talk.stream.aclose()
         with trio.fail_after(2):
-            while rig.front.connections:
-                await trio.sleep(0.01)
+            await until(lambda: not rig.front.connections)
 
 
 @pytest.mark.parametrize("path", ["/stuck", "/flood"])
@@ -184,12 +183,10 @@ async def test_a_client_that_leaves_ends_the_application(tmp_path: Path, path: s
     async with fronted(tmp_path, app=application) as rig:
         talk = await rig.dial()
         await talk.say(page(path))
-        while not any(it.serving for it in rig.front.watcher.clients()):
-            await trio.sleep(0.01)
+        await until(lambda: any(it.serving for it in rig.front.watcher.clients()))
         talk.stream.abort()
         with trio.fail_after(2):
-            while rig.front.connections:
-                await trio.sleep(0.01)
+            await until(lambda: not rig.front.connections)
 
 
 async def test_stopping_does_not_wait_for_a_client_that_does_not_read(tmp_path: Path) -> None:
@@ -199,8 +196,7 @@ async def test_stopping_does_not_wait_for_a_client_that_does_not_read(tmp_path: 
         await trio.sleep(0.2)
         with trio.fail_after(3):
             rig.front.stop(0)
-            while rig.front.connections:
-                await trio.sleep(0.01)
+            await until(lambda: not rig.front.connections)
 
 
 async def test_an_application_that_lingers_does_not_hold_the_connection(
@@ -245,5 +241,3 @@ async def test_quart_trio_answers_here(tmp_path: Path) -> None:
         talk = await rig.dial()
         assert await get(talk, page("/hello")) == (200, b"hello")
         assert (await get(talk, page("/nothing")))[0] == 404
-
-

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from appliance.front import client, listener
-from tests.appliance.front.rig import Rig, fronted, revoke
+from tests.appliance.front.rig import Rig, fronted, revoke, until
 from wire.heads import ResponseHead
 from wire.session import Exchange
 
@@ -161,7 +161,7 @@ async def test_beyond_the_limit_connections_wait_for_their_turn(tmp_path: Path) 
                 await served.wait()
 
 
-async def test_running_out_of_descriptors_ends_nothing(tmp_path: Path) -> None:
+async def test_running_out_of_descriptors_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The limit is lowered under a running front until accepting fails, and raised again."""
     async with fronted(tmp_path) as rig:
         before = await rig.dial()
@@ -179,6 +179,7 @@ async def test_running_out_of_descriptors_ends_nothing(tmp_path: Path) -> None:
             spare.close()
             await waiting.aclose()
         await still_serves(rig)
+        assert caplog.text.count("connections cannot be accepted now") == 1
 
 
 async def test_a_flood_on_one_connection_leaves_the_loop_to_others(tmp_path: Path) -> None:
@@ -232,8 +233,7 @@ async def test_stopping_ends_a_watch_cleanly_and_refuses_nobody_halfway(tmp_path
         await watch.say(rig.get("/api/v1/pods?watch=1"))
         await watch.until(b"event\r\n")
         await waiting.say(rig.get("/api/v1/pods"))
-        while rig.tunnel.in_flight < 2:
-            await trio.sleep(0.01)
+        await until(lambda: rig.tunnel.in_flight == 2)
         rig.front.stop(0.2)
         assert await resting.ended() == "goodbye"
         assert await watch.until(b"0\r\n\r\n")

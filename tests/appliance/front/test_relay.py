@@ -52,7 +52,9 @@ async def test_a_get_without_an_answer_is_tried_once_on_another_session(tmp_path
 
 async def test_a_get_is_not_tried_a_third_time(tmp_path: Path) -> None:
     async def fails_too(tunnel: Exchange) -> None:
-        await (trio.sleep_forever() if tunnel.request.target == b"/held" else loses_its_session(tunnel))
+        if tunnel.request.target == b"/held":
+            await trio.sleep_forever()
+        await loses_its_session(tunnel)
 
     async with fronted(tmp_path, loses_its_session) as rig:
         assert await with_second_session(rig, fails_too, rig.get("/api/v1/pods")) == (502, "TUNNEL_LOST")
@@ -177,7 +179,6 @@ async def answer_is_possible_again(rig: Rig) -> None:
         rig.parts.registry.add(CLUSTER, other, generation=1, serial="2", now=now())
         assert (await rig.ask("/api/v1/pods")).status == 200
         rig.parts.registry.remove(CLUSTER, other.id, reason="", now=now())
-
 
 
 _HEAD = RequestHead(b"GET", b"/held")

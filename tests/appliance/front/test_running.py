@@ -1,0 +1,68 @@
+"""Rights that end while a stream rests on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+
+from appliance.core.roles import Binding, Scope, ScopeKind, Subject, SubjectKind
+from appliance.core.snapshot import Entity
+from tests.appliance.front.rig import CLUSTER, SECOND, Rig, Talk, fronted, now, until
+from wire.heads import ResponseHead
+from wire.session import Exchange
+
+pytestmark = pytest.mark.real_clock
+
+
+async def streams(tunnel: Exchange) -> None:
+    if b"quiet" not in tunnel.request.target:
+        await tunnel.send_head(ResponseHead(200))
+        await tunnel.send_all(b"event")
+    await trio.sleep_forever()
+
+
+async def watching(rig: Rig) -> Talk:
+    talk = await rig.dial()
+    await talk.say(rig.get("/api/v1/pods?watch=1"))
+    await talk.until(b"event\r\n")
+    return talk
+
+
+async def test_a_binding_that_ends_by_the_clock_ends_its_streams(tmp_path: Path) -> None:
+    async with fronted(tmp_path, streams) as rig:
+        scope = Scope(ScopeKind.CLUSTER, cluster_id=CLUSTER)
+        until = now() + SECOND // 2
+        binding = Binding("bi_1", Subject(SubjectKind.PERSON, "pe_1"), "ro_1", scope, until=until)
+        rig.store.snapshot.put(Entity.BINDING, "bi_1", binding)
+        talk = await watching(rig)
+        with trio.fail_after(3):
+            assert await talk.ended() == "cut"
+
+
+async def test_a_change_that_touches_nothing_of_theirs_lets_streams_live(tmp_path: Path) -> None:
+    async with fronted(tmp_path, streams) as rig:
+        talk = await watching(rig)
+        rig.store.snapshot.put(Entity.PERSON, "pe_2", None)
+        with trio.move_on_after(0.7) as waited:
+            await talk.ended()
+        assert waited.cancelled_caught
+
+
+async def test_a_lost_store_ends_streams(tmp_path: Path) -> None:
+    async with fronted(tmp_path, streams) as rig:
+        talk = await watching(rig)
+        rig.store.is_lost = True
+        with trio.fail_after(2):
+            assert await talk.ended() == "cut"
+
+
+async def test_who_has_no_answer_yet_is_told_why(tmp_path: Path) -> None:
+    async with fronted(tmp_path, streams) as rig:
+        talk = await rig.dial()
+        await talk.say(rig.get("/api/v1/quiet"))
+        await until(lambda: rig.tunnel.in_flight)
+        rig.store.snapshot.put(Entity.BINDING, "bi_1", None)
+        said = await talk.answer()
+        assert (said.status, said["X-Fairlead-Error-Code"]) == (403, "NO_ROLE_ASSIGNMENT")
