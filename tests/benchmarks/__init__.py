@@ -1,0 +1,1 @@
+"""Tests of the measurements, and the one measurement that is a test."""
