@@ -1,7 +1,8 @@
 """One running demo for all journeys, and every kubectl there is.
 
 The demo is started as its user would start it, as a separate process; with FAIRLEAD_TEST_KUBECONFIG set it uses that
-cluster instead of the toy. No kubectl at all is a failure, not a skip: a journey that did not run proves nothing.
+cluster instead of the toy, with the group in FAIRLEAD_TEST_GROUP, which must have rights there. No kubectl at all is a
+failure, not a skip: a journey that did not run proves nothing.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +70,7 @@ class Demo:
     process: subprocess.Popen[str]
     kubeconfig: Path
     lines: queue.SimpleQueue[str]
+    said: list[str]
 
     def wait_for(self, text: str, seconds: float = 10.0) -> str:
         """The next line of the demo's terminal that holds `text`."""
@@ -74,6 +78,49 @@ class Demo:
             line = self.lines.get(timeout=seconds)
             if text in line:
                 return line
+
+
+@contextmanager
+def running_demo(*arguments: str, expected_code: int = 0) -> Iterator[Demo]:
+    """A demo that is ready; ended as its user would end it, with Ctrl-C, unless it has ended before."""
+    out = Path(tempfile.mkdtemp(prefix="fairlead-journey-")) / "kubeconfig"
+    command = [sys.executable, "-m", "ops.cli.main", "demo", "--kubeconfig-out", str(out), *arguments]
+    process = subprocess.Popen(
+        command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    demo = Demo(process, out, queue.SimpleQueue(), [])
+    ready = threading.Event()
+
+    def listen() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            demo.said.append(line)
+            demo.lines.put(line)
+            if line.startswith("Ready after"):
+                ready.set()
+        ready.set()
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    try:
+        ready.wait(START_SECONDS)
+        if not out.exists():
+            pytest.fail("the demo did not start:\n" + "".join(demo.said))
+        yield demo
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        try:
+            code = process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+        listener.join()
+        assert process.stdout is not None
+        process.stdout.close()
+        shutil.rmtree(out.parent)
+    assert code == expected_code, "the demo ended badly:\n" + "".join(demo.said[-20:])
 
 
 @dataclass(frozen=True)
@@ -117,50 +164,16 @@ class Kubectl:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    out = tmp_path_factory.mktemp("demo") / "kubeconfig"
-    command = [sys.executable, "-m", "ops.cli.main", "demo", "--kubeconfig-out", str(out)]
+def demo() -> Iterator[Demo]:
+    """The one demo that the journeys share."""
+    arguments: list[str] = []
     real = os.environ.get("FAIRLEAD_TEST_KUBECONFIG")
     if real:
-        command += ["--kubeconfig", real]
+        arguments += ["--kubeconfig", real]
         if os.environ.get("FAIRLEAD_TEST_GROUP"):
-            command += ["--group", os.environ["FAIRLEAD_TEST_GROUP"]]
-    process = subprocess.Popen(
-        command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-    said: list[str] = []
-    ready = threading.Event()
-
-    def listen() -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            said.append(line)
-            lines.put(line)
-            if line.startswith("Ready after"):
-                ready.set()
-        ready.set()
-
-    listener = threading.Thread(target=listen, daemon=True)
-    listener.start()
-    try:
-        ready.wait(START_SECONDS)
-        if not out.exists():
-            pytest.fail("the demo did not start:\n" + "".join(said))
-        yield Demo(process, out, lines)
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-        try:
-            code = process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise
-        listener.join()
-        assert process.stdout is not None
-        process.stdout.close()
-    assert code == 0, "the demo ended badly:\n" + "".join(said[-20:])
+            arguments += ["--group", os.environ["FAIRLEAD_TEST_GROUP"]]
+    with running_demo(*arguments) as started:
+        yield started
 
 
 @pytest.fixture

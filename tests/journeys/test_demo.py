@@ -1,0 +1,129 @@
+"""The demo itself: what it keeps, what it leaves behind, and how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.journeys.conftest import REPOSITORY, Kubectl, kubectls, running_demo
+
+NEWEST = kubectls()[-1:]
+
+
+def kubectl_for(kubeconfig: Path, home: Path) -> Kubectl:
+    assert NEWEST, "no kubectl was found"
+    return Kubectl(NEWEST[0], kubeconfig, home)
+
+
+def children_of(pid: int) -> list[int]:
+    """Whatever thread started them."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):  # it may end while we look
+                parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+                found += [int(entry.name)] if int(parent) == pid else []
+    return sorted(found)
+
+
+def server_of(kubeconfig: Path) -> str:
+    return str(yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]["server"])
+
+
+def test_a_second_start_with_the_same_data_is_the_same_place(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    seen = []
+    for _ in range(2):
+        with running_demo("--data", str(data)) as demo:
+            kubectl_for(demo.kubeconfig, tmp_path)("get", "namespaces")
+            authority = (data / "appliance" / "ca.pem").read_text()
+            agent = (data / "agent" / "agent.crt").read_text()
+            seen.append((authority, agent, server_of(demo.kubeconfig)))
+
+    assert seen[0] == seen[1]
+
+
+def test_nothing_remains_of_a_demo_without_data() -> None:
+    with running_demo() as demo:
+        children = children_of(demo.process.pid)
+        commands = [Path(f"/proc/{child}/cmdline").read_text() for child in children]
+        environments = [Path(f"/proc/{child}/environ").read_text() for child in children]
+        directory = re.search(r"(/[^\0]*/fairlead-demo-[^/\0]+)/", commands[0])
+        assert directory is not None
+        token = yaml.safe_load(demo.kubeconfig.read_text())["users"][0]["user"]["token"]
+        toy_token = Path(directory[1], "toy", "token").read_text()
+        demo.process.send_signal(signal.SIGTERM)
+        demo.process.wait(30)
+
+    assert len(children) == 3
+    assert not Path(directory[1]).exists()
+    assert not [child for child in children if Path(f"/proc/{child}").exists()]
+    assert not [text for text in commands + environments if token in text or toy_token in text or "flm_" in text]
+
+
+def test_a_child_that_dies_ends_the_demo_with_its_last_words() -> None:
+    with running_demo(expected_code=1) as demo:
+        children = children_of(demo.process.pid)
+        agent = next(it for it in children if "\0agent\0" in Path(f"/proc/{it}/cmdline").read_text())
+        os.kill(agent, signal.SIGKILL)
+        demo.process.wait(30)
+
+    assert "fairlead: agent ended with code -9. Its last lines:\n" in demo.said
+    assert not [child for child in children if Path(f"/proc/{child}").exists()]
+
+
+def test_a_taken_port_is_no_obstacle(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        try:
+            taken.bind(("127.0.0.1", 8443))
+            taken.listen()
+        except OSError:
+            pass  # somebody else has taken it, which is as good
+        with running_demo() as demo:
+            assert not server_of(demo.kubeconfig).startswith("https://127.0.0.1:8443/")
+            kubectl_for(demo.kubeconfig, tmp_path)("get", "namespaces")
+
+    assert any("port 8443 is taken" in line for line in demo.said)
+
+
+@pytest.mark.parametrize("way", ["token", "tokenFile", "exec"])
+def test_a_cluster_of_ones_own(tmp_path: Path, way: str) -> None:
+    """Here a toy cluster of its own plays the part, on IPv6."""
+    toy = tmp_path / "toy"
+    command = [sys.executable, "-m", "ops.cli.main", "toy-cluster", "--listen", "[::1]:0", "--dir", str(toy)]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            url = json.loads(process.stdout.readline())["url"]
+            token = (toy / "token").read_text()
+            plugin = tmp_path / "plugin"
+            answer = {"apiVersion": "client.authentication.k8s.io/v1", "status": {"token": token}}
+            plugin.write_text(f"#!/bin/sh\nprintf '%s' '{json.dumps(answer)}'\n")
+            plugin.chmod(0o700)
+            run = {"apiVersion": answer["apiVersion"], "command": "./plugin", "interactiveMode": "Never"}
+            user = {"token": token, "tokenFile": "toy/token", "exec": run}[way]
+            config = tmp_path / "config"
+            document = {
+                "clusters": [{"name": "c", "cluster": {"server": url, "certificate-authority": "toy/ca.pem"}}],
+                "users": [{"name": "u", "user": {way: user}}],
+                "contexts": [{"name": "mine", "context": {"cluster": "c", "user": "u"}}],
+            }
+            config.write_text(yaml.safe_dump(document))
+
+            arguments = ("--kubeconfig", str(config), "--context", "mine", "--group", "toy:admins")
+            with running_demo(*arguments) as demo:
+                whoami = kubectl_for(demo.kubeconfig, tmp_path)("auth", "whoami")
+            assert "demo@example.com" in whoami
+            assert "toy:admins" in whoami
+        finally:
+            process.terminate()
