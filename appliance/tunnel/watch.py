@@ -8,6 +8,7 @@ session, because no request depends on it.
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Any, Final
 
 import trio
@@ -44,12 +45,14 @@ async def end_revoked(registry: Registry[Any], store: EnrolmentStore) -> None:
         snapshot = store.snapshot
         if snapshot.version != seen:
             seen = snapshot.version
-            ended = registry.end_where(
-                lambda cluster, generation, serial: bool(fault_of(AgentName(cluster, generation, serial), snapshot))
-            )
+            ended = registry.end_where(partial(_condemned, snapshot))
             if ended:
                 _log.warning("agent sessions ended by revocation", extra={"sessions": ended})
         await trio.sleep(LOOK_SECONDS)
+
+
+def _condemned(snapshot: Snapshot, cluster_id: str, generation: int, serial: str) -> bool:
+    return bool(fault_of(AgentName(cluster_id, generation, serial), snapshot))
 
 
 async def record_changes(
@@ -83,5 +86,5 @@ async def record_changes(
         )
         try:
             await record(event)
-        except Exception:
+        except Exception:  # noqa: BLE001 # the ledger's trouble is logged, and access fails closed elsewhere
             _log.exception("a change of connection was not recorded", extra={"cluster": change.cluster_id})

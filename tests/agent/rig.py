@@ -1,4 +1,4 @@
-"""An API server that follows a script, and a relay joined to it: real TLS on loopback below, a tunnel in memory above."""
+"""An API server that follows a script, and a relay to it: real TLS on loopback below, a tunnel in memory above."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from tests.support.pair import ALICE, joined_sessions
 from wire.heads import Headers, RequestHead
 from wire.session import Exchange, Session
 from wire.tls import TLSStream, serve_handshake, server_context
+
+NO_BOUNDS = Bounds()
 
 
 @dataclass
@@ -103,13 +105,19 @@ async def everything(exchange: Exchange) -> bytes:
     return b"".join(pieces)
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what has no event of its own; the test's timeout is the limit."""
+    while not condition():  # noqa: ASYNC110
+        await trio.sleep(0.005)
+
+
 def ok(body: bytes, *more: bytes) -> bytes:
     """A whole answer of known length."""
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%b\r\n%b" % (len(body), b"".join(more), body)
 
 
 @asynccontextmanager
-async def staged(tmp_path: Path, script: Script, bounds: Bounds = Bounds()) -> AsyncIterator[Stage]:
+async def staged(tmp_path: Path, script: Script, bounds: Bounds = NO_BOUNDS) -> AsyncIterator[Stage]:
     """Run an API server that follows `script` on each connection, and a relay to it."""
     authority = TestCA.make()
     chain, key = authority.issue(tmp_path, "apiserver")

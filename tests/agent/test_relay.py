@@ -14,6 +14,8 @@ from wire.session import ExchangeReset
 
 pytestmark = pytest.mark.real_clock
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
 
 async def test_a_small_get_goes_up_as_the_user_and_comes_back_whole(tmp_path: Path) -> None:
     heads: list[bytes] = []

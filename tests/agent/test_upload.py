@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.lowlevel
 
-from tests.agent.rig import Caller, everything, ok, staged
+from tests.agent.rig import Caller, everything, ok, staged, until
 from wire.frames import ResetCode
 from wire.session import ExchangeReset
 
@@ -100,8 +100,7 @@ async def test_a_body_of_another_length_than_announced_is_reset(tmp_path: Path, 
                 with pytest.raises(ExchangeReset) as caught:
                     await exchange.send_all(sent[:2])
                     if split:
-                        while not stage.callers:
-                            await trio.sleep(0.01)
+                        await until(lambda: bool(stage.callers))
                     await exchange.send_all(sent[2:])
                     await exchange.send_eof()
                     await exchange.head()
@@ -119,8 +118,7 @@ async def test_an_early_answer_arrives_while_the_body_is_still_coming(tmp_path: 
             await exchange.send_all(b"x" * 1000)
             assert (await exchange.head()).status == 413
             assert await everything(exchange) == b"big"
-            while not exchange.peer_stopped:
-                await trio.sleep(0.01)
+            await until(lambda: exchange.peer_stopped)
         assert stage.relay.idle == 0
 
 
@@ -131,11 +129,13 @@ async def test_a_server_that_answers_and_closes_without_reading_is_heard(tmp_pat
         await caller.stream.send_eof()
         await caller.gone()
 
-    async with staged(tmp_path, script) as stage:
-        async with stage.ask(b"POST", headers=((b"Content-Length", b"50000000"),), has_body=True) as exchange:
-            await exchange.send_all(b"x" * 1000)
-            assert (await exchange.head()).status == 413
-            assert await everything(exchange) == b"big"
+    async with (
+        staged(tmp_path, script) as stage,
+        stage.ask(b"POST", headers=((b"Content-Length", b"50000000"),), has_body=True) as exchange,
+    ):
+        await exchange.send_all(b"x" * 1000)
+        assert (await exchange.head()).status == 413
+        assert await everything(exchange) == b"big"
 
 
 async def test_a_client_that_leaves_during_its_upload_is_seen_by_the_api_server(tmp_path: Path) -> None:
@@ -149,8 +149,7 @@ async def test_a_client_that_leaves_during_its_upload_is_seen_by_the_api_server(
     async with staged(tmp_path, script) as stage:
         exchange = stage.ask(b"POST", has_body=True)
         await exchange.send_all(b"x")
-        while not stage.callers:
-            await trio.sleep(0.01)
+        await until(lambda: bool(stage.callers))
         exchange.reset(ResetCode.CANCELLED, "left")
         with trio.fail_after(1):
             await gone.wait()

@@ -1,0 +1,145 @@
+"""The whole agent against the agents' listener and an API server: enrol, carry, come back, stop."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import trio
+
+from agent.config import Bounds, Config
+from agent.run import run
+from appliance.store import units
+from appliance.store.store import utc_micros
+from tests.agent.rig import Caller, ok, staged
+from tests.appliance.tunnel.rig import CLUSTER, Harbour, harbour
+from tests.support.pair import ALICE, get
+
+pytestmark = pytest.mark.real_clock
+
+
+@dataclass
+class World:
+    here: Harbour
+    config: Config
+    stop: trio.Event
+    probe: int = 0
+
+    async def fetch(self, target: bytes = b"/api/v1/pods") -> bytes:
+        session = self.here.registry.session_for(CLUSTER)
+        assert session is not None
+        async with session.open(get(target), ALICE, has_body=False) as exchange:
+            await exchange.head()
+            return await exchange.receive_some()
+
+    async def ready(self) -> bool:
+        async with await trio.open_tcp_stream("127.0.0.1", self.probe) as stream:
+            await stream.send_all(b"GET /readyz HTTP/1.1\r\n\r\n")
+            return b"200 OK" in await stream.receive_some()
+
+
+async def until(condition: Callable[[], object], seconds: float = 10) -> None:
+    with trio.fail_after(seconds):
+        while not condition():  # noqa: ASYNC110
+            await trio.sleep(0.01)
+
+
+async def api_server(caller: Caller) -> None:
+    while head := await caller.head():
+        if b"/slow" in head:
+            await trio.sleep(0.3)
+        await caller.say(ok(b"pods" if b"Impersonate-User: alice@example.com" in head else b"whose?"))
+
+
+@asynccontextmanager
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    (tmp_path / "upstream").mkdir()
+    (tmp_path / "appliance").mkdir()
+    async with harbour(tmp_path / "appliance") as here, staged(tmp_path / "upstream", api_server) as stage:
+        bundle = await here.bundle()
+        config = Config(bundle, tmp_path / "data", stage.settings, Bounds(), "127.0.0.1", 0, 5)
+        yield World(here, config, trio.Event())
+
+
+async def start(it: World, nursery: trio.Nursery) -> trio.Event:
+    """Run the agent; the event is set when it has returned."""
+    done = trio.Event()
+
+    async def running(task_status: trio.TaskStatus[list[trio.SocketListener]]) -> None:
+        with contextlib.ExitStack() as stack:
+            stack.callback(done.set)
+            await run(it.config, catch_signals=False, stop=it.stop, task_status=task_status)
+
+    (probe, *_) = await nursery.start(running)
+    it.probe = probe.socket.getsockname()[1]
+    await until(lambda: it.here.registry.session_for(CLUSTER))
+    return done
+
+
+async def test_an_agent_enrols_connects_and_carries_requests(tmp_path: Path) -> None:
+    async with world(tmp_path) as it, trio.open_nursery() as nursery:
+        await start(it, nursery)
+
+        assert await it.fetch() == b"pods"
+        assert await it.ready()
+        nursery.cancel_scope.cancel()
+
+
+async def test_it_comes_back_after_its_session_was_lost(tmp_path: Path) -> None:
+    async with world(tmp_path) as it, trio.open_nursery() as nursery:
+        await start(it, nursery)
+        for _, session in it.here.registry.sessions():
+            session.abort()
+        await until(lambda: it.here.registry.session_for(CLUSTER) is None)
+
+        await until(lambda: it.here.registry.session_for(CLUSTER))
+
+        assert await it.fetch() == b"pods"
+        nursery.cancel_scope.cancel()
+
+
+async def test_it_dials_again_when_the_appliance_drains_its_session(tmp_path: Path) -> None:
+    async with world(tmp_path) as it, trio.open_nursery() as nursery:
+        await start(it, nursery)
+        ((_, old),) = it.here.registry.sessions()
+        old.drain(5)
+
+        await until(lambda: any(session is not old for _, session in it.here.registry.sessions()))
+        await until(lambda: not old.alive)
+
+        assert await it.fetch() == b"pods"
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_stopping_agent_lets_open_requests_finish(tmp_path: Path) -> None:
+    async with world(tmp_path) as it, trio.open_nursery() as nursery:
+        done = await start(it, nursery)
+        answers: list[bytes] = []
+
+        async def slow() -> None:
+            answers.append(await it.fetch(b"/api/slow"))
+
+        nursery.start_soon(slow)
+        await trio.sleep(0.1)
+        it.stop.set()
+
+        with trio.fail_after(4):
+            await done.wait()
+        assert answers == [b"pods"]
+
+
+async def test_a_revoked_agent_comes_back_with_a_new_bundle(tmp_path: Path) -> None:
+    async with world(tmp_path) as it, trio.open_nursery() as nursery:
+        await start(it, nursery)
+        await it.here.store.write(units.raise_generation(CLUSTER, utc_micros()))
+        await until(lambda: it.here.registry.session_for(CLUSTER) is None)
+
+        await it.here.bundle()
+
+        await until(lambda: it.here.registry.session_for(CLUSTER), seconds=20)
+        assert await it.fetch() == b"pods"
+        nursery.cancel_scope.cancel()
