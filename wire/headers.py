@@ -9,6 +9,8 @@ headers), the audit policy's `Audit-ID`.
 
 from __future__ import annotations
 
+from typing import Final
+
 from wire.heads import Headers
 
 HOP_BY_HOP = frozenset(
@@ -98,21 +100,37 @@ def response_end_to_end(headers: Headers, *, upgrade: bool = False) -> Headers:
     """Return what of an API server's headers may cross to the client. `upgrade`: the answer is 101, keep `Upgrade`."""
     named = _named_by_connection(headers)
     kept: list[tuple[bytes, bytes]] = []
-    for name, value in headers:
-        folded = canonical(name)
-        if folded == b"upgrade":
-            if upgrade:
-                kept.append((name, value))
-        elif (
-            folded in HOP_BY_HOP
-            or folded in _STOPS_FROM_CLUSTER
-            or folded in named
-            or folded.startswith(b"x-fairlead-")
-        ):
-            continue
-        else:
-            kept.append((name, value))
+    for pair in headers:
+        name = pair[0]
+        fate = _fates.get(name)
+        if fate is None:
+            fate = _learn(name)
+        if (fate is _CROSSES and not (named and canonical(name) in named)) or (fate is _UPGRADES and upgrade):
+            kept.append(pair)
     return tuple(kept)
+
+
+_CROSSES: Final = "crosses"
+_UPGRADES: Final = "upgrades"
+_STOPS: Final = "stops"
+_MAX_FATES: Final = 1024
+"""Spellings remembered. An API server uses some thirty; whoever invents more only makes us look again."""
+_fates: dict[bytes, str] = {}
+
+
+def _learn(name: bytes) -> str:
+    """Work out, and remember, what becomes of a header of an answer."""
+    folded = canonical(name)
+    if folded == b"upgrade":
+        fate = _UPGRADES
+    elif folded in HOP_BY_HOP or folded in _STOPS_FROM_CLUSTER or folded.startswith(b"x-fairlead-"):
+        fate = _STOPS
+    else:
+        fate = _CROSSES
+    if len(_fates) >= _MAX_FATES:
+        _fates.clear()
+    _fates[name] = fate
+    return fate
 
 
 def trailers_end_to_end(trailers: Headers) -> Headers:
@@ -140,10 +158,15 @@ def find_all(headers: Headers, name_lower: bytes) -> list[bytes]:
 def _named_by_connection(headers: Headers) -> frozenset[bytes]:
     named: set[bytes] = set()
     for name, value in headers:
-        if name.lower() == b"connection":
+        if len(name) == _CONNECTION_LENGTH and name.lower() == b"connection" and value.lower() not in _PLAIN_OPTIONS:
             named.update(canonical(token) for token in _tokens(value))
     # `Connection: content-length` must not strip the framing of a body (a known way to smuggle one).
-    return frozenset(named - {b"content-length", b"close", b"keep-alive"})
+    return frozenset(named - {b"content-length", b"close", b"keep-alive"}) if named else _NONE
+
+
+_CONNECTION_LENGTH: Final = len(b"connection")
+_PLAIN_OPTIONS: Final = frozenset({b"close", b"keep-alive"})
+_NONE: Final[frozenset[bytes]] = frozenset()
 
 
 def _tokens(value: bytes) -> list[bytes]:
