@@ -188,6 +188,23 @@ async def test_a_cancelled_record_leaves_no_slot_taken(tmp_path: Path, monkeypat
     assert verify_chain(path, [KEY.public_key()]).faults == ()
 
 
+async def test_a_record_given_up_before_its_turn_is_not_written_and_frees_its_slot(tmp_path: Path) -> None:
+    path = tmp_path / "audit.db"
+    async with opened(path) as ledger:
+        with closing(sqlite3.connect(path, isolation_level=None)) as locker:
+            locker.execute("BEGIN EXCLUSIVE")
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(ledger.record, event(50))
+                while ledger._scribe.busy_since is None:
+                    await trio.lowlevel.checkpoint()
+                with trio.move_on_after(0.02):
+                    await ledger.record(event(51))
+                locker.execute("ROLLBACK")
+        await ledger.record(event(52))
+        assert ledger._taken == ledger._scribe.settled
+    assert [it.time for it in kept(path) if it.time >= 50] == [52, 50]
+
+
 async def test_the_second_of_two_denied_tries_names_the_first(tmp_path: Path) -> None:
     path = tmp_path / "audit.db"
     async with opened(path) as ledger:

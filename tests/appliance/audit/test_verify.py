@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,18 @@ def test_checkpoints_of_another_key_are_not_believed(tmp_path: Path) -> None:
         connection.commit()
     assert not verdict(path).sound
     assert verify_chain(path, [forger.public_key()]).sound
+
+
+def test_a_checkpoint_of_another_history_is_found_though_its_signature_is_good(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    ledger(path, starts=1)
+    with closing(sqlite3.connect(path)) as connection:
+        (body,) = connection.execute("SELECT body FROM checkpoints WHERE number = 2").fetchone()
+        other = replace(Checkpoint.parse(body), previous="0" * 64).body()
+        values = (other, sign(other, KEY))
+        connection.execute("UPDATE checkpoints SET body = ?, signature = ? WHERE number = 2", values)
+        connection.commit()
+    assert verdict(path).faults == ("checkpoint 2 does not follow the one before it",)
 
 
 def test_a_cut_after_the_last_checkpoint_needs_a_copy_of_a_later_one(tmp_path: Path) -> None:

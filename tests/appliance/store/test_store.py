@@ -288,6 +288,17 @@ async def test_of_many_who_show_one_token_at_once_one_gets_in(path: Path) -> Non
     assert sum(isinstance(outcome, Enrolled) for outcome in outcomes) == 1
 
 
+async def test_units_that_read_before_they_write_do_not_fail_each_other(path: Path) -> None:
+    async with opened(path) as one, opened(path) as two:
+        await one.write(units.add_cluster(CLUSTER, NOW))
+        async with trio.open_nursery() as nursery:
+            for number in range(200):
+                store = (one, two)[number % 2]
+                nursery.start_soon(store.write, units.add_bootstrap_token(f"t{number}", "cluster_1", NOW + 10))
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM bootstrap_tokens").fetchone() == (200,)
+
+
 # Other processes, and other moments
 
 
