@@ -42,7 +42,7 @@ async def until(condition: Callable[[], object]) -> None:
     """Wait for what no event announces."""
     with trio.fail_after(10):
         while not condition():
-            await trio.sleep(0.005)  # noqa: ASYNC110 -- the kernel's doings come with no event of ours
+            await trio.sleep(0.005)
 
 
 def now() -> int:

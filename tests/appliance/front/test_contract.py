@@ -143,6 +143,24 @@ async def test_a_truncated_answer_looks_truncated(tmp_path: Path, lane: Lane, pr
         assert (closed.status, closed.code) == (200, "UPSTREAM_LOST")
 
 
+async def test_an_answer_that_ends_before_its_length_looks_truncated(tmp_path: Path, lane: Lane) -> None:
+    """Although its agent says that it has ended."""
+    go = trio.Event()
+
+    async def agent(tunnel: Exchange) -> None:
+        await tunnel.send_head(ResponseHead(200, ((b"Content-Length", b"10"),)))
+        await tunnel.send_all(b"12345")
+        await go.wait()
+        await tunnel.send_eof()
+
+    async with fronted(tmp_path, agent, lane=lane) as rig:
+        talk = await rig.dial()
+        await talk.say(rig.get("/api/v1/pods"))
+        await talk.until(b"12345")
+        go.set()
+        assert await talk.ended() == "cut"
+
+
 async def test_set_cookie_from_a_cluster_stops_here(tmp_path: Path, lane: Lane) -> None:
     async def agent(tunnel: Exchange) -> None:
         await answer(tunnel, 200, b"x", ((b"Set-Cookie", b"a=b"), (b"Warning", b'299 - "old"')))

@@ -10,6 +10,7 @@ import pytest
 import trio
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Request, TextMessage
+from wsproto.extensions import PerMessageDeflate
 
 from appliance.front import hypercorn_lane
 from tests.appliance.front.rig import Talk, fronted, until
@@ -134,7 +135,7 @@ async def test_a_websocket_speaks_and_bytes_after_its_request_are_no_threat(tmp_
     async with fronted(tmp_path, app=application) as rig:
         talk = await rig.dial()
         peer = WSConnection(ConnectionType.CLIENT)
-        hello = peer.send(Request(host="localhost", target="/ws"))
+        hello = peer.send(Request(host="localhost", target="/ws", extensions=[PerMessageDeflate()]))
         await talk.say(hello + b"\x81\x85\x00\x00\x00\x00early")
         said: list[str] = []
         with trio.fail_after(5):
@@ -142,6 +143,7 @@ async def test_a_websocket_speaks_and_bytes_after_its_request_are_no_threat(tmp_
                 peer.receive_data(await talk.stream.receive_some())
                 for event in peer.events():
                     if isinstance(event, AcceptConnection):
+                        assert event.extensions == [], "compression is never agreed to"
                         await talk.say(peer.send(TextMessage("later")))
                     elif isinstance(event, TextMessage):
                         said.append(event.data)

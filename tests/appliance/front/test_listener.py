@@ -206,7 +206,8 @@ async def test_a_flood_on_one_connection_leaves_the_loop_to_others(tmp_path: Pat
         assert 0 < worst <= 32
 
 
-async def test_http_1_0_is_answered_until_the_close(tmp_path: Path) -> None:
+@pytest.mark.parametrize("headers", [(), ("Connection: keep-alive",)])
+async def test_http_1_0_is_answered_until_the_close(tmp_path: Path, headers: tuple[str, ...]) -> None:
     async def agent(tunnel: Exchange) -> None:
         await tunnel.send_head(ResponseHead(200))
         await tunnel.send_all(b"one ")
@@ -216,7 +217,7 @@ async def test_http_1_0_is_answered_until_the_close(tmp_path: Path) -> None:
 
     async with fronted(tmp_path, agent) as rig:
         talk = await rig.dial()
-        await talk.say(rig.get("/api/v1/pods").replace(b"HTTP/1.1", b"HTTP/1.0"))
+        await talk.say(rig.get("/api/v1/pods", *headers).replace(b"HTTP/1.1", b"HTTP/1.0"))
         said = await talk.answer()
         assert (said.body, "Transfer-Encoding" in said) == (b"one two", False)
 
