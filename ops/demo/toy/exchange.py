@@ -53,7 +53,10 @@ class Connection:
                 return event
             if self.http.they_are_waiting_for_100_continue:
                 await self.send(h11.InformationalResponse(status_code=100, headers=[], reason="Continue"))
-            self.http.receive_data(await self.receive())
+            data = await self.receive()
+            if not data and self.http.their_state is h11.SEND_BODY:
+                raise ClientGone
+            self.http.receive_data(data)
 
     async def receive(self) -> bytes:
         try:

@@ -54,9 +54,7 @@ async def serve(exchange: Exchange, requests: Requests, storage: Storage) -> Non
         case "/toy/sink":
             await _sink(exchange)
         case "/toy/slow":
-            async with exchange.until_client_leaves():
-                await trio.sleep(float(exchange.parameter("seconds", "1")))
-            await exchange.answer_json(200, {"slept": exchange.parameter("seconds", "1")})
+            await _slow(exchange)
         case "/toy/headers":
             size = 0
             async for piece in exchange.body_pieces():
@@ -72,6 +70,15 @@ async def serve(exchange: Exchange, requests: Requests, storage: Storage) -> Non
             await exchange.answer_json(200, {"version": storage.version})
         case _:
             raise no_such_path()
+
+
+async def _slow(exchange: Exchange) -> None:
+    seconds = exchange.number("seconds")
+    if seconds is None:
+        raise bad_request("seconds is required")
+    async with exchange.until_client_leaves():
+        await trio.sleep(seconds)
+    await exchange.answer_json(200, {"slept": seconds})
 
 
 async def _bytes(exchange: Exchange) -> None:
