@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -131,7 +132,8 @@ async def _nginx(name: str, home: Path, port: int, workers: int, body: str, ca: 
     config = home / "nginx.conf"
     config.write_text(_CONFIG.format(workers=workers, home=home, user=user, body=body))
     log = home / "output.log"
-    command = [tool("nginx"), "-p", str(home), "-c", str(config), "-e", str(home / "error.log")]
+    command = [sys.executable, "-m", "benchmarks.leash", tool("nginx")]
+    command += ["-p", str(home), "-c", str(config), "-e", str(home / "error.log")]
     async with running(name, command, log) as part:
         await until(name, lambda: _answers(port), part, home / "error.log")
         yield Nginx(part, port, ca.pem)

@@ -89,7 +89,7 @@ def socket_memory_kib() -> int:
 
 @asynccontextmanager
 async def running(name: str, command: Sequence[str], log: Path) -> AsyncIterator[Part]:
-    """Run a part for as long as the block; its standard input ends with us, which `ops.demo.leash` reads as SIGTERM."""
+    """Run a part for as long as the block; its standard input ends when we do, which a leash reads as SIGTERM."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("FAIRLEAD_")}
     with log.open("ab") as output:
         process = await trio.lowlevel.open_process(

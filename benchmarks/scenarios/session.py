@@ -54,7 +54,7 @@ async def _round(options: Options, number: int) -> list[dict[str, Any]]:
     ca.issue(directory, "server")
     (directory / "ca.pem").write_text(ca.pem)
     (directory / "plan.json").write_text(json.dumps({"seconds": options.seconds, "concurrency": CONCURRENCY}))
-    module = [sys.executable, "-m", "benchmarks.session_end"]
+    module = [sys.executable, "-m", "benchmarks.leash", sys.executable, "-m", "benchmarks.session_end"]
     log = directory / "appliance.log"
     longest = len(CONCURRENCY) * options.seconds + REST_SECONDS
     async with running("appliance", [*module, "appliance", str(directory)], log) as opener:
