@@ -3,7 +3,8 @@
 No audit, no access: a request first has a slot for the record that will close it, and whatever changes something has
 its `opened` record on the disk before its first byte moves. What always holds: a slot means the record will be kept
 or the process ends; a full or stalled ledger is an answer within two seconds; nothing on the hot path waits, renders
-or hashes. Slots are bounded, denials may take half of them, so that a flood of refusals cannot stop permitted work.
+or hashes. Slots are bounded, and denials get none while many records wait, so that a flood of refusals cannot stop
+permitted work.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from appliance.audit.retries import Retries
 from appliance.audit.scribe import Awaited, Scribe
 from appliance.core.events import AuditEvent, EventType
 
-MAX_SLOTS = 8_192  # records reserved or waiting, about 2 KB each; more than all exchanges of a busy replica
-MAX_DENIAL_SLOTS = MAX_SLOTS // 2
+MAX_SLOTS = 65_536  # records reserved or waiting; an open watch holds one, and costs nothing until it closes
+MAX_WAITING_FOR_DENIALS = 8_192  # records on their way to the disk, about 2 KB each, beyond which denials are logged
 WAIT_SECONDS = 2.0  # for a slot, and for a commit
 COUNT_SECONDS = 60.0  # how long allowed discovery is added up before it is recorded
 MAX_COUNTED = 1_000  # (actor, cluster) pairs added up at once
@@ -72,7 +73,7 @@ class Ledger:
 
     def try_reserve(self) -> bool:
         """Takes a slot for a later `close`, if there is one at this moment."""
-        return self._take(MAX_SLOTS)
+        return self._take()
 
     async def reserve(self) -> None:
         """Takes a slot for a later `close`.
@@ -81,7 +82,7 @@ class Ledger:
             AuditUnavailable: none came free within two seconds.
 
         """
-        await self._slot(MAX_SLOTS)
+        await self._slot()
 
     def release(self) -> None:
         """Gives back a slot for which no `close` will come."""
@@ -100,7 +101,7 @@ class Ledger:
         """
         item = Awaited(event)
         with trio.move_on_after(WAIT_SECONDS):
-            await self._slot(MAX_SLOTS)
+            await self._slot()
             self._scribe.put(item, hurry=True)
             try:
                 await item.done.wait()
@@ -115,7 +116,7 @@ class Ledger:
         Without room it is only logged: nothing was allowed, and waiting would let refusals hold up work.
         """
         marked = self._retries.mark(event)
-        if self._take(MAX_DENIAL_SLOTS):
+        if self._scribe.waiting < MAX_WAITING_FOR_DENIALS and self._take():
             self._scribe.put(marked)
         else:
             log.warning("a denial could not be recorded: %s for %s", event.code, event.actor or event.client_address)
@@ -156,9 +157,9 @@ class Ledger:
             if not await trio.to_thread.run_sync(self._scribe.stop, CLOSE_SECONDS):
                 log.error("the audit ledger did not close within %.0f s", CLOSE_SECONDS)
 
-    def _take(self, most: int) -> bool:
+    def _take(self) -> bool:
         scribe = self._scribe
-        if self._taken - scribe.settled >= most or scribe.failing:
+        if self._taken - scribe.settled >= MAX_SLOTS or scribe.failing:
             return False
         since = scribe.busy_since
         if since is not None and time.monotonic() - since > WAIT_SECONDS:
@@ -166,14 +167,14 @@ class Ledger:
         self._taken += 1
         return True
 
-    async def _slot(self, most: int) -> None:
+    async def _slot(self) -> None:
         await trio.lowlevel.checkpoint()
         # Counted as waiting before looking: the thread settles first and looks at this afterwards, so one of the two
         # sees the other.
         self._waiting += 1
         try:
             with trio.move_on_after(WAIT_SECONDS):
-                while not self._take(most):
+                while not self._take():
                     await self._moved.wait()
                 return
         finally:

@@ -62,6 +62,11 @@ class Scribe:
         self._thread = threading.Thread(target=self._run, name="fairlead audit", daemon=True)
         self._thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """Records not yet taken."""
+        return len(self._queue)
+
     def put(self, item: AuditEvent | Awaited, *, hurry: bool = False) -> None:
         self._queue.append(item)
         if (hurry or len(self._queue) >= HURRY_AT) and not self._hurry.is_set():

@@ -157,12 +157,12 @@ async def test_a_file_deleted_under_us_is_noticed_and_a_new_chain_begun(
 
 async def test_slots_run_out_instead_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger_module, "MAX_SLOTS", 2)
-    monkeypatch.setattr(ledger_module, "MAX_DENIAL_SLOTS", 1)
+    monkeypatch.setattr(ledger_module, "MAX_WAITING_FOR_DENIALS", 0)
     monkeypatch.setattr(ledger_module, "WAIT_SECONDS", 0.2)
     path = tmp_path / "audit.db"
     async with opened(path) as ledger:
         assert ledger.try_reserve()
-        ledger.deny(event(30))  # half is taken: a denial is logged instead
+        ledger.deny(event(30))  # too much waits: a denial is logged instead
         assert ledger.try_reserve()
         with pytest.raises(AuditUnavailable, match="too many"):
             await ledger.reserve()
