@@ -22,12 +22,13 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 
 from appliance.api import bodies
 from appliance.api.bodies import BodyError
-from appliance.api.callers import Caller, authenticate
+from appliance.api.callers import authenticate
 from appliance.api.parts import Parts
 from appliance.api.routes import PREFIX, Answer, Call, Route, checked
 from appliance.core.buckets import FailedLogins
 from appliance.core.events import AuditEvent, EventType
-from appliance.core.problems import Code, Problem, ProblemError, problem
+from appliance.core.people import Machine
+from appliance.core.problems import CATALOGUE, Code, Problem, ProblemError, problem
 
 BODY_SECONDS: Final = 20  # for at most MAX_BODY_BYTES; slower is stuck or hostile
 _CORRELATION: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")  # what may come back in a header and stand in a log line
@@ -67,10 +68,13 @@ def _view(parts: Parts, route: Route, failures: FailedLogins) -> Callable[..., A
         address = request.remote_addr or ""
         caller = authenticate(request.headers.get("Authorization"), address, parts.snapshot(), failures, now)
         if isinstance(caller, Problem):
+            if caller.code is Code.INVALID_TOKEN:  # bounded: failed tries are limited before they get here
+                await _record_refusal(parts, Machine("", "", ""), address, now, caller.code, caller.message)
             return _reply(caller)
         missing = [permission for permission in route.permissions if permission not in caller.permissions]
         if missing:
-            await _record_refusal(parts, route, caller, address, now)
+            rule = "needs " + ", ".join(route.permissions)
+            await _record_refusal(parts, caller.machine, address, now, Code.FORBIDDEN, rule)
             action = f"call {route.method} {PREFIX}/{route.path}, which needs {', '.join(missing)},"
             return _reply(Problem(Code.FORBIDDEN, f"You may not {action} with this machine token."))
         if route.method != "GET":
@@ -114,20 +118,20 @@ def _query(route: Route) -> dict[str, str]:
     return found
 
 
-async def _record_refusal(parts: Parts, route: Route, caller: Caller, address: str, now: int) -> None:
+async def _record_refusal(parts: Parts, machine: Machine, address: str, now: int, code: Code, rule: str) -> None:
     await parts.record(
         AuditEvent(
             now,
             EventType.API_DENIED,
-            actor_id=caller.machine.id,
-            actor=caller.machine.name,
+            actor_id=machine.id,
+            actor=machine.name,
             client_address=address,
-            verb=route.method,
+            verb=request.method,
             path=request.path,
-            status=403,
-            code=Code.FORBIDDEN,
+            status=CATALOGUE[code][0],
+            code=code,
             correlation_id=g.correlation_id,
-            rule="needs " + ", ".join(route.permissions),
+            rule=rule,
         )
     )
 

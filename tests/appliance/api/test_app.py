@@ -39,7 +39,10 @@ async def test_only_a_known_machine_token_gets_in(tmp_path: Path, token: str) ->
     async with rig(tmp_path) as api:
         reply = await api.call("GET", "clusters", token=token)
 
-    assert (reply.status, reply.code) == (401, "INVALID_TOKEN")
+        assert (reply.status, reply.code) == (401, "INVALID_TOKEN")
+        assert [(it.type, it.status, it.path) for it in api.recorded] == [
+            (EventType.API_DENIED, 401, "/fairlead/v1/clusters")
+        ]
 
 
 async def test_a_token_works_until_it_expires(tmp_path: Path) -> None:
