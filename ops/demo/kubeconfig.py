@@ -59,12 +59,15 @@ Credential = ClientCertificate | Token | TokenFile | Plugin
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """One API server: where it is, what signs its certificate, and how to sign in."""
+    """One API server: where it is, what signs its certificate, how to sign in, and the certificate's name if it
+    is not the server's host.
+    """
 
     context: str
     server: str
     ca: bytes
     credential: Credential
+    server_name: str | None = None
 
 
 def read(path: Path, context: str | None = None) -> Upstream:
@@ -79,7 +82,8 @@ def read(path: Path, context: str | None = None) -> Upstream:
     base = path.resolve().parent
     server = _server(cluster, path)
     ca = _ca(cluster, base)
-    return Upstream(name, server, ca, _credential(user, cluster, server, ca, base))
+    credential = _credential(user, cluster, server, ca, base)
+    return Upstream(name, server, ca, credential, str(cluster.get("tls-server-name") or "") or None)
 
 
 def render(*, server: str, token: str, cluster: str, person: str, ca_pem: str | None) -> bytes:
@@ -127,9 +131,8 @@ def _named(tree: Mapping[str, Any], section: str, inner: str, name: Any, path: P
 def _server(cluster: Mapping[str, Any], path: Path) -> str:
     if cluster.get("insecure-skip-tls-verify"):
         raise KubeconfigError("This cluster asks to skip TLS verification, which the agent never does.")
-    for key in ("proxy-url", "tls-server-name"):
-        if cluster.get(key):
-            raise KubeconfigError(f"This cluster is reached with {key}, which the agent does not support.")
+    if cluster.get("proxy-url"):
+        raise KubeconfigError("This cluster is reached with proxy-url, which the agent does not support.")
     server = str(cluster.get("server") or "").rstrip("/")
     try:
         parts = urlsplit(server)
@@ -189,6 +192,8 @@ def _plugin(given: Mapping[str, Any], cluster: Mapping[str, Any], server: str, c
     info: dict[str, Any] | None = None
     if given.get("provideClusterInfo"):
         info = {"server": server, "certificate-authority-data": base64.b64encode(ca).decode()}
+        if cluster.get("tls-server-name"):
+            info["tls-server-name"] = str(cluster["tls-server-name"])
         for extension in cluster.get("extensions") or ():
             if isinstance(extension, dict) and extension.get("name") == "client.authentication.k8s.io/exec":
                 info["config"] = extension.get("extension")

@@ -83,13 +83,15 @@ def write_agent(home: Home, upstream: Upstream) -> Path:
     """The agent's settings, and the files with what it needs to sign in to the API server."""
     ca = home.upstream / "ca.pem"
     write_private(ca, upstream.ca)
-    lines = {
+    lines: dict[str, object] = {
         "bundle": home.bundle,
         "data_dir": home.agent,
         "upstream_url": upstream.server,
         "upstream_ca": ca,
         "health_listen": f"{LOOPBACK}:0",
     }
+    if upstream.server_name is not None:
+        lines["upstream_server_name"] = upstream.server_name
     match upstream.credential:
         case ClientCertificate(certificate, key):
             lines["upstream_client_certificate"] = home.upstream / "client.crt"

@@ -67,6 +67,11 @@ def test_files_are_relative_to_the_kubeconfig(tmp_path: Path) -> None:
     assert (upstream.ca, upstream.credential) == (b"ca", ClientCertificate(b"cert", b"key"))
 
 
+def test_a_certificate_under_another_name(tmp_path: Path) -> None:
+    assert read(config(tmp_path, {"tls-server-name": "kubernetes"})).server_name == "kubernetes"
+    assert read(config(tmp_path)).server_name is None
+
+
 def test_tokens_and_token_files(tmp_path: Path) -> None:
     assert read(config(tmp_path, user={"token": "t"})).credential == Token("t")
     assert read(config(tmp_path, user={"tokenFile": "tok"})).credential == TokenFile(tmp_path / "tok")
@@ -98,7 +103,6 @@ def test_a_plugin_is_read_with_all_it_is_given(tmp_path: Path) -> None:
     [
         ({"insecure-skip-tls-verify": True}, None, "skip TLS verification"),
         ({"proxy-url": "http://p"}, None, "proxy-url"),
-        ({"tls-server-name": "x"}, None, "tls-server-name"),
         ({"server": "http://a.example.com"}, None, "https URL"),
         ({"server": "https://a.example.com:x"}, None, "https URL"),
         ({"server": "https://a.example.com/k8s/c1"}, None, "has a path"),

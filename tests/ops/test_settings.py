@@ -7,6 +7,7 @@ import stat
 import tomllib
 from pathlib import Path
 
+from agent.config import load as load_agent
 from appliance.config import load
 from ops.demo import ports
 from ops.demo.kubeconfig import ClientCertificate, Token, TokenFile, Upstream
@@ -29,6 +30,16 @@ def test_the_appliance_accepts_its_settings(tmp_path: Path) -> None:
     assert config.agents.listen.port == 5443
     assert config.data_dir == there.appliance
     assert config.log.audit == "all"
+
+
+def test_the_agent_accepts_its_settings(tmp_path: Path) -> None:
+    there = home(tmp_path)
+
+    config = load_agent(write_agent(there, Upstream("c", "https://[::1]:6443", b"CA", Token("t"), "kubernetes")), {})
+
+    assert (config.upstream.host, config.upstream.port, config.upstream.server_name) == ("::1", 6443, "kubernetes")
+    assert (config.upstream.token_file, config.upstream.ca_file) == (there.upstream_token, there.upstream / "ca.pem")
+    assert (config.bundle, config.data_dir) == (there.bundle, there.agent)
 
 
 def test_a_client_certificate_becomes_two_private_files(tmp_path: Path) -> None:
