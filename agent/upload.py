@@ -71,6 +71,8 @@ class Upload:
         while True:
             if not await self._write(pending):
                 return
+            # The announced bytes are out: an answer may come before the END that only confirms it.
+            self.whole = size == outgoing.content_length
             data = await exchange.read(GATHER_BYTES)
             if not data:
                 break
@@ -78,8 +80,7 @@ class Upload:
             _check_growth(outgoing, size)
             pending = chunk(data) if outgoing.chunked else data
         _check_end(outgoing, size)
-        if not outgoing.chunked or await self._write(LAST_CHUNK):
-            self.whole = True
+        self.whole = not outgoing.chunked or await self._write(LAST_CHUNK)
 
     async def _write(self, data: bytes) -> bool:
         """False: the API server reads no more. It may have answered first, so its answer is still awaited."""
