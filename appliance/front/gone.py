@@ -78,14 +78,15 @@ class Watcher:
 
     async def watch(self) -> None:
         """Watch until cancelled."""
-        try:
-            async with trio.open_nursery() as nursery:
-                if self._epoll is not None:
-                    nursery.start_soon(self._listen, self._epoll)
-                await self._sweep_forever()
-        finally:
+        async with trio.open_nursery() as nursery:
             if self._epoll is not None:
-                self._epoll.close()
+                nursery.start_soon(self._listen, self._epoll)
+            await self._sweep_forever()
+
+    def close(self) -> None:
+        """Release the epoll, once no connection is left."""
+        if self._epoll is not None:
+            self._epoll.close()
 
     async def _listen(self, epoll: select.epoll) -> None:
         while True:

@@ -112,6 +112,7 @@ class Front:
         finally:
             for listener in listeners:
                 listener.socket.close()
+            self.watcher.close()
 
     async def _drain(self) -> None:
         """Connections at rest go at once, the others as they finish, all at the deadline."""
@@ -149,18 +150,9 @@ class Front:
             nursery.start_soon(self._own, sock, _host(address), context)
 
     async def _own(self, sock: trio.socket.SocketType, address: str, context: ssl.SSLContext) -> None:
-        """Everything about one connection, and the barrier of its exceptions."""
-        client: Client | None = None
+        """One connection from accept to close: the barrier of its exceptions."""
         try:
-            stream = await self._shake(sock, context)
-            if stream is None:
-                return
-            client = Client(stream, address)
-            self.watcher.add(client)
-            with client.scope:
-                await self._converse(client)
-            if client.ending is not None:
-                await farewell(client, self.parts)
+            await self._live(sock, address, context)
         except BaseExceptionGroup as group:
             faults, others = group.split(Exception)
             if faults is not None:
@@ -172,11 +164,23 @@ class Front:
         except Exception as error:  # noqa: BLE001 -- one connection's defect is the end of that connection only
             self._report(error)
         finally:
-            if client is not None:
-                self.watcher.remove(client)
-                client.stream.abort()
-            sock.close()
             self._connections.release()
+
+    async def _live(self, sock: trio.socket.SocketType, address: str, context: ssl.SSLContext) -> None:
+        with sock:
+            stream = await self._shake(sock, context)
+        if stream is None:
+            return
+        client = Client(stream, address)
+        self.watcher.add(client)
+        try:
+            with client.scope:
+                await self._converse(client)
+            if client.ending is not None:
+                await farewell(client, self.parts)
+        finally:
+            self.watcher.remove(client)
+            stream.abort()
 
     @staticmethod
     def _report(error: BaseException) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from appliance.front.client import DISCARD_BYTES, Client
+from appliance.front.client import DISCARD_BYTES, TURN_BYTES, Client
 from appliance.front.intake import Intake
 from tests.appliance.front.rig import Talk
 from tests.support.certificates import TestCA
@@ -142,3 +142,33 @@ async def test_100_is_sent_once_and_only_to_who_waits_for_it(tmp_path: Path) -> 
         assert not talk.buffer
         await talk.say(b"hello")
         assert await client.read_body() == b"hello"
+
+
+async def test_a_flood_of_tiny_chunks_is_parsed_in_small_turns(tmp_path: Path) -> None:
+    """Otherwise each read of one flooding client would keep the loop for 20 ms."""
+    async with joined(tmp_path) as (talk, client):
+        count = 20_000
+        raw = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * count + b"0\r\n\r\n"
+        turns = most = 0
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await trio.lowlevel.checkpoint()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(talk.say, raw + HEAD)
+            nursery.start_soon(others)
+            await take(client)
+            while True:
+                before = turns
+                piece = await client.read_body()
+                most = max(most, len(piece))
+                if not piece:
+                    break
+                assert turns > before or len(piece) < 1000
+            nursery.cancel_scope.cancel()
+        assert client.received == count
+        assert most <= TURN_BYTES
+        assert await client.next_head() == HEAD
