@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,8 @@ Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
 
 HEARTBEAT_SECONDS = 0.01
 LATE_SECONDS = 0.05
-"""How late the heartbeat of a process may be while a peer floods it."""
+"""How much work a process may do between two heartbeats while a peer floods it, in seconds of its own CPU: what else
+the machine does is not the peer's fault."""
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +105,9 @@ async def test_a_flooding_agent_does_not_delay_a_heartbeat(contexts: Contexts) -
 
     async def heartbeat() -> None:
         while True:
-            began = trio.current_time()
+            began = time.process_time()
             await trio.sleep(HEARTBEAT_SECONDS)
-            late.append(trio.current_time() - began - HEARTBEAT_SECONDS)
+            late.append(time.process_time() - began)
 
     async def flood() -> None:
         carrier = Carrier(client=True)
@@ -133,9 +135,8 @@ async def test_a_flooding_agent_does_not_delay_a_heartbeat(contexts: Contexts) -
             await flood()
         nursery.cancel_scope.cancel()
     client.abort()
-    late.sort()
-    # The flooding client shares this test's loop, so its own writes count too; the worst two are the machine's.
-    assert late[-3] <= LATE_SECONDS
+    assert len(late) > 2
+    assert max(late) <= LATE_SECONDS  # the flooding client shares this loop, so its own work counts too
 
 
 async def test_a_path_that_is_cut_fails_what_is_open_at_once(contexts: Contexts) -> None:
