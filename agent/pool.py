@@ -8,6 +8,7 @@ connection never comes back. A watch holds its connection for as long as it last
 from __future__ import annotations
 
 import random
+import select
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -25,14 +26,23 @@ MAX_IDLE: Final = 256
 class Connection:
     """One HTTP/1.1 connection. `buffer` holds bytes read past what was asked for."""
 
-    __slots__ = ("buffer", "expires", "idle_since", "reused", "stream")
+    __slots__ = ("_poll", "buffer", "expires", "idle_since", "stream")
 
     def __init__(self, stream: TLSStream, expires: float) -> None:
         self.stream = stream
         self.expires = expires
         self.idle_since = 0.0
-        self.reused = False
         self.buffer = b""
+        self._poll = select.poll()
+        self._poll.register(stream.socket.fileno(), select.POLLIN)
+
+    def quiet(self) -> bool:
+        """Tell whether nothing is there to read: neither bytes nobody asked for, nor the end."""
+        try:
+            # Asking the kernel costs a fifth of asking OpenSSL; only a late session ticket needs OpenSSL's answer.
+            return not self._poll.poll(0) or self.stream.receive_nowait() is None
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return False
 
     def abort(self) -> None:
         """Close it at once."""
@@ -55,8 +65,7 @@ class Pool:
         now = trio.current_time()
         while self._idle:
             connection = self._idle.pop()
-            if now < connection.expires and now - connection.idle_since < IDLE_SECONDS and _quiet(connection):
-                connection.reused = True
+            if now < connection.expires and now - connection.idle_since < IDLE_SECONDS and connection.quiet():
                 return connection
             connection.abort()
         return None
@@ -92,11 +101,3 @@ class Pool:
         self._closed = True
         while self._idle:
             self._idle.pop().abort()
-
-
-def _quiet(connection: Connection) -> bool:
-    """Tell whether nothing is there to read: neither bytes nobody asked for, nor the end."""
-    try:
-        return connection.stream.receive_nowait() is None
-    except (trio.BrokenResourceError, trio.ClosedResourceError):
-        return False

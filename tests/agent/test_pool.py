@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import cast
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import ClassVar, cast
 
+import pytest
 import trio
 
 from agent.pool import IDLE_SECONDS, MAX_AGE_SECONDS, MAX_IDLE, Connection, Pool
@@ -19,6 +22,20 @@ class Line:
     waiting: bytes | None = None
     broken: bool = False
     closed: bool = False
+    ends: tuple[socket.socket, socket.socket] = field(default_factory=socket.socketpair)
+
+    all: ClassVar[list[Line]] = []
+
+    def __post_init__(self) -> None:
+        Line.all.append(self)
+
+    @property
+    def socket(self) -> socket.socket:
+        return self.ends[0]
+
+    def stir(self) -> None:
+        """Let the kernel say that there is something to read."""
+        self.ends[1].send(b"x")
 
     def receive_nowait(self) -> bytes | None:
         if self.broken:
@@ -27,6 +44,8 @@ class Line:
 
     def abort(self) -> None:
         self.closed = True
+        for end in self.ends:
+            end.close()
 
 
 class Lines:
@@ -52,6 +71,15 @@ async def filled(count: int) -> tuple[Pool, list[Line]]:
     return pool, lines.made
 
 
+@pytest.fixture(autouse=True)
+def no_open_sockets() -> Iterator[None]:
+    """Close what a test leaves open."""
+    Line.all.clear()
+    yield
+    for one in Line.all:
+        one.abort()
+
+
 async def test_the_one_used_last_is_used_first() -> None:
     pool, lines = await filled(3)
 
@@ -64,6 +92,8 @@ async def test_one_that_ended_or_has_unread_bytes_is_not_used() -> None:
     lines[3].waiting = b""
     lines[2].waiting = b"HTTP/1.1 400"
     lines[1].broken = True
+    for one in lines:
+        one.stir()
 
     assert line(pool.take()).number == 0
     assert [one.closed for one in lines] == [False, True, True, True]
