@@ -21,7 +21,7 @@ from appliance.front.caller import Caller
 from appliance.front.intake import Asked
 from appliance.front.parts import FrontParts
 from appliance.front.records import Story
-from appliance.front.replies import proxy_reply, trace_headers
+from appliance.front.replies import proxy_reply
 from appliance.front.responses import UnsafeHeader
 from wire.frames import ResetCode
 from wire.headers import find, find_all, response_end_to_end, trailers_end_to_end
@@ -192,7 +192,7 @@ async def _deliver(caller: Caller, tunnel: Exchange, asked: Asked, head: Respons
     status = story.status = head.status
     if status < 200:
         raise ExchangeReset(ResetCode.PROTOCOL, "an interim answer where a final one was due")
-    headers = response_end_to_end(head.headers) + trace_headers(story.correlation_id)[:1]
+    headers = (*response_end_to_end(head.headers), (b"X-Correlation-Id", story.correlation_id))
     if asked.method == b"HEAD" or status in {204, 304}:
         if await tunnel.read():
             raise ExchangeReset(ResetCode.TRUNCATED, "a body where none may be")

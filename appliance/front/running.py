@@ -7,9 +7,6 @@ all it costs while nothing changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
 
 import trio
@@ -27,12 +24,21 @@ SHARE: Final = 256
 """Exchanges looked at before other tasks get the loop."""
 
 
-@dataclass(slots=True, eq=False)
 class Held:
     """One running exchange and what it rests on."""
 
-    permit: Permit
-    caller: Caller
+    __slots__ = ("_all", "caller", "permit")
+
+    def __init__(self, permit: Permit, caller: Caller, everyone: dict[int, Held]) -> None:
+        self.permit = permit
+        self.caller = caller
+        self._all = everyone
+
+    def __enter__(self) -> None:
+        self._all[id(self)] = self
+
+    def __exit__(self, *_: object) -> None:
+        del self._all[id(self)]
 
 
 class Running:
@@ -46,15 +52,9 @@ class Running:
     def __len__(self) -> int:
         return len(self._held)
 
-    @contextmanager
-    def holding(self, permit: Permit, caller: Caller) -> Iterator[Held]:
-        """Keep an exchange under watch while it runs."""
-        held = Held(permit, caller)
-        self._held[id(held)] = held
-        try:
-            yield held
-        finally:
-            del self._held[id(held)]
+    def holding(self, permit: Permit, caller: Caller) -> Held:
+        """Keep an exchange under watch inside the block."""
+        return Held(permit, caller, self._held)
 
     async def watch(self) -> None:
         """Watch until cancelled."""
