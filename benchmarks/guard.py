@@ -1,31 +1,31 @@
-"""The guard: a short small_get against one nginx worker. It exists to fail when the hot path becomes much slower.
+"""The guard: a short small_get against one nginx worker. It exists to fail when the hot path becomes much dearer.
 
-A ratio below FLOOR fails. FLOOR is far below the goal on purpose: on a shared machine a round of three seconds can be
-off by a third, and a guard that cries wolf is switched off. What it watches are mistakes of a factor, not of percents.
-Missing tools fail too, unless ALLOW_MISSING is "1" in the environment of a developer's machine: a guard that skips
-itself guards nothing.
+It judges CPU per request of appliance and agent together, in nginx's own CPU per request, because that ratio hardly
+moves when something else keeps the machine busy; requests a second do, by a factor, and are printed only. CEILING is
+about twice what is usual on purpose: a guard that cries wolf is switched off. What it watches are mistakes of a
+factor, not of percents. Missing tools fail too, unless ALLOW_MISSING is "1" in the environment of a developer's
+machine: a guard that skips itself guards nothing.
 """
 
 from __future__ import annotations
 
 import os
+import statistics
 import tempfile
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from benchmarks import nginx, rounds
-from benchmarks.rounds import Spread
 from benchmarks.scenarios import Options
 from benchmarks.scenarios.small_get import BASELINE, start_targets
 
-FLOOR = 0.15
-GOAL = 0.30
+CEILING = 25.0
 SECONDS = 3.0
 ROUNDS = 1
 CONNECTIONS = 64
 LANE = "express"
-ALLOW_MISSING = "FAIRLEAD_ALLOW_MISSING_TOOLS"
+ALLOW_MISSING = "FAIRLEAD_TEST_ALLOW_MISSING_TOOLS"
 
 
 def may_skip(environment: Mapping[str, str] = os.environ) -> str | None:
@@ -40,8 +40,8 @@ def may_skip(environment: Mapping[str, str] = os.environ) -> str | None:
     return None
 
 
-async def measure() -> tuple[Spread, str]:
-    """The ratio of requests a second, and the table for whoever reads the failure."""
+async def measure() -> tuple[float, str]:
+    """CPU per request in nginx's, and the table for whoever reads the failure."""
     with tempfile.TemporaryDirectory(prefix="fairlead-guard-") as directory:
         options = Options(Path(directory), SECONDS, ROUNDS)
         async with AsyncExitStack() as stack:
@@ -50,4 +50,6 @@ async def measure() -> tuple[Spread, str]:
                 targets, options.directory, connections=CONNECTIONS, rounds=ROUNDS, seconds=SECONDS
             )
     table = rounds.table(rounds.summary(samples, BASELINE), BASELINE)
-    return rounds.ratios(samples, LANE, BASELINE, CONNECTIONS), table
+    ours = statistics.median(s.cpu_us["appliance"] + s.cpu_us["agent"] for s in samples if s.target == LANE)
+    theirs = statistics.median(s.cpu_us[BASELINE] for s in samples if s.target == BASELINE)
+    return ours / theirs, table

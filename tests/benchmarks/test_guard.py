@@ -8,21 +8,23 @@ import trio
 from benchmarks import guard
 from benchmarks.nginx import ToolMissingError
 
-RUN_SECONDS = 60.0  # four loads of three seconds, their warm-ups, and the start of everything
+RUN_SECONDS = 90.0  # four loads of three seconds, their warm-ups, and the start of everything
 
 
 @pytest.mark.real_clock
 @pytest.mark.slow
-async def test_a_small_get_through_the_chain_keeps_its_distance_to_nginx() -> None:
+async def test_a_small_get_through_the_chain_costs_no_more_than_it_may() -> None:
     reason = guard.may_skip()
     if reason is not None:
         pytest.skip(reason)
 
     with trio.fail_after(RUN_SECONDS):
-        ratio, table = await guard.measure()
+        cost, table = await guard.measure()
 
     print(table)
-    assert ratio.median >= guard.FLOOR, f"{ratio} of nginx; the floor is {guard.FLOOR}, the goal {guard.GOAL}\n{table}"
+    assert cost <= guard.CEILING, (
+        f"a request costs {cost:.1f} times nginx's CPU; the ceiling is {guard.CEILING}\n{table}"
+    )
 
 
 def test_a_missing_tool_fails_the_guard(monkeypatch: pytest.MonkeyPatch) -> None:
