@@ -7,6 +7,7 @@ failure, not a skip: a journey that did not run proves nothing.
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import re
@@ -24,6 +25,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.journeys.door import Door
+from tests.journeys.processes import Running
+
 START_SECONDS = 60.0  # on a busy two-core machine; alone it takes less than five
 STOP_SECONDS = 30.0
 COMMAND_SECONDS = 60.0
@@ -32,7 +36,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def kubectls() -> list[Path]:
-    """`kubectl` and `kubectl.1.NN` on PATH, beside the real file of each, and in FAIRLEAD_KUBECTL_DIR."""
+    """`kubectl` and `kubectl.1.NN` on PATH, beside the real file of each, and in FAIRLEAD_KUBECTL_DIR, by version."""
     places = [Path(place) for place in os.environ.get("PATH", "").split(os.pathsep) if place]
     extra = os.environ.get("FAIRLEAD_KUBECTL_DIR")
     if extra:
@@ -45,16 +49,36 @@ def kubectls() -> list[Path]:
         for path in sorted(place.glob("kubectl*")) if place.is_dir() else ():
             if KUBECTL_NAME.fullmatch(path.name) and os.access(path, os.X_OK):
                 found.setdefault(path.name, path)
-    return [found[name] for name in sorted(found)]
+    by_minor = {minor_of(found[name]): found[name] for name in sorted(found)}  # of two, the one with a number
+    return [by_minor[minor] for minor in sorted(by_minor)]
+
+
+def minor_of(binary: Path) -> int:
+    """NN of version 1.NN."""
+    if binary.suffix:
+        return int(binary.suffix[1:])
+    said = subprocess.run([binary, "version", "--client", "-o", "json"], capture_output=True, check=True, timeout=30)
+    return int(json.loads(said.stdout)["clientVersion"]["minor"].rstrip("+"))
+
+
+def ends(binaries: list[Path]) -> list[Path]:
+    """The oldest, which speaks SPDY, and the newest, which speaks WebSocket."""
+    return binaries[:1] + binaries[1:][-1:]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A journey that takes `kubectl` runs once for every binary."""
+    """A journey that takes `kubectl` runs once for every binary; marked `ends`, for the oldest and the newest."""
     if "kubectl_binary" in metafunc.fixturenames:
         binaries = kubectls()
+        if any(metafunc.definition.iter_markers("ends")):
+            binaries = ends(binaries)
         metafunc.parametrize(
             "kubectl_binary", binaries or [None], ids=[it.name for it in binaries] or ["none"], scope="session"
         )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "ends: run with the oldest and the newest kubectl only")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -156,6 +180,15 @@ class Kubectl:
         assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
         return done.stdout
 
+    def start(self, *arguments: str, stdin: bool = False) -> Running:
+        """Run it beside the test, until the end of the block."""
+        return Running(self.command(*arguments), self.environment, stdin=stdin)
+
+    @property
+    def minor(self) -> int:
+        """NN of version 1.NN."""
+        return minor_of(self.binary)
+
     def refused(self, *arguments: str, stdin: str | None = None) -> str:
         """Run, expect failure, give what it said."""
         done = self.run(*arguments, stdin=stdin)
@@ -176,13 +209,52 @@ def demo() -> Iterator[Demo]:
         yield started
 
 
+@pytest.fixture(scope="session")
+def toy(request: pytest.FixtureRequest) -> Iterator[Demo]:
+    """A demo with the toy cluster: the shared one, unless that has a real cluster."""
+    if not os.environ.get("FAIRLEAD_TEST_KUBECONFIG"):
+        yield request.getfixturevalue("demo")
+        return
+    with running_demo() as started:
+        yield started
+
+
+@pytest.fixture
+def door(toy: Demo) -> Door:
+    """The toy demo's appliance, without kubectl."""
+    return Door.of(toy.kubeconfig)
+
+
+def kubectl_for(binary: Path | None, kubeconfig: Path, homes: pytest.TempPathFactory) -> Kubectl:
+    """Give `binary` a home of its own: it keeps its discovery cache there."""
+    if binary is None:
+        pytest.fail("no kubectl was found: put one on PATH or name its directory in FAIRLEAD_KUBECTL_DIR")
+    home = homes.getbasetemp() / f"home-{binary.name}"
+    home.mkdir(exist_ok=True)
+    return Kubectl(binary, kubeconfig, home)
+
+
 @pytest.fixture
 def kubectl(demo: Demo, kubectl_binary: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
-    if kubectl_binary is None:
-        pytest.fail("no kubectl was found: put one on PATH or name its directory in FAIRLEAD_KUBECTL_DIR")
-    home = tmp_path_factory.getbasetemp() / f"home-{kubectl_binary.name}"  # kubectl keeps its discovery cache there
-    home.mkdir(exist_ok=True)
-    return Kubectl(kubectl_binary, demo.kubeconfig, home)
+    return kubectl_for(kubectl_binary, demo.kubeconfig, tmp_path_factory)
+
+
+@pytest.fixture
+def toy_kubectl(toy: Demo, kubectl_binary: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
+    return kubectl_for(kubectl_binary, toy.kubeconfig, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def pod(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A pod of ours in the namespace default that prints a line each second."""
+    kubectl = kubectl_for(next(reversed(kubectls()), None), demo.kubeconfig, tmp_path_factory)
+    name = f"journey-{uuid.uuid4().hex[:8]}"
+    image = os.environ.get("FAIRLEAD_TEST_IMAGE", "registry.k8s.io/e2e-test-images/busybox:1.36.1-1")
+    loop = "while true; do echo ahoy; sleep 1; done"
+    kubectl("run", name, f"--image={image}", "--labels=made-by=journeys", "--command", "--", "sh", "-c", loop)
+    kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=50s")
+    yield name
+    kubectl("delete", "pod", name, "--grace-period=1", "--wait=false")
 
 
 @pytest.fixture
