@@ -37,7 +37,7 @@ HANDSHAKE_SECONDS: Final = 10.0  # counts from the slot, so that a queue of hone
 REQUEST_SECONDS: Final = 10.0  # from handshake to a whole call, or to both HELLOs
 ANSWER_SECONDS: Final = 5.0  # to write an answer and be closed by the peer
 MAX_CONNECTIONS: Final = 4096  # a thousand clusters with a few sessions each
-MAX_UNPROVEN_PER_ADDRESS: Final = 64
+MAX_UNPROVEN_PER_ADDRESS: Final = 256
 """Connections without a tunnel from one address: a NAT full of agents fits, a flood from one place does not."""
 RETRY_SECONDS: Final = 0.1  # when the process is out of descriptors
 DRAIN_SECONDS: Final = 20.0

@@ -11,13 +11,16 @@ from pathlib import Path
 import pytest
 import trio
 
+from agent import dialling, identity
 from agent.config import Bounds, Config
 from agent.run import run
+from appliance.core.events import EventType
 from appliance.store import units
 from appliance.store.store import utc_micros
 from tests.agent.rig import Caller, ok, staged
 from tests.appliance.tunnel.rig import CLUSTER, Harbour, harbour
 from tests.support.pair import ALICE, get
+from wire.session import ExchangeReset, SessionLost
 
 pytestmark = pytest.mark.real_clock
 
@@ -30,6 +33,13 @@ class World:
     probe: int = 0
 
     async def fetch(self, target: bytes = b"/api/v1/pods") -> bytes:
+        """A GET as the front makes one: once more on another session if the first one left."""
+        try:
+            return await self._fetch(target)
+        except (SessionLost, ExchangeReset):
+            return await self._fetch(target)
+
+    async def _fetch(self, target: bytes) -> bytes:
         session = self.here.registry.session_for(CLUSTER)
         assert session is not None
         async with session.open(get(target), ALICE, has_body=False) as exchange:
@@ -142,4 +152,34 @@ async def test_a_revoked_agent_comes_back_with_a_new_bundle(tmp_path: Path) -> N
 
         await until(lambda: it.here.registry.session_for(CLUSTER), seconds=20)
         assert await it.fetch() == b"pods"
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_session_is_replaced_before_it_ends_and_nobody_notices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialling, "SESSION_SECONDS", 0.6)
+    monkeypatch.setattr(dialling, "STABLE_SECONDS", 0.1)
+    async with world(tmp_path) as it, trio.open_nursery() as nursery:
+        await start(it, nursery)
+        seen: set[str] = set()
+        with trio.fail_after(10):
+            while len(seen) < 3:
+                seen.update(session.id for _, session in it.here.registry.sessions())
+                assert await it.fetch() == b"pods"
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_certificate_is_renewed_in_time_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dialling, "STABLE_SECONDS", 0.0)
+    async with world(tmp_path) as it, trio.open_nursery() as nursery:
+        monkeypatch.setattr(identity, "RENEW_AT", 0.0)
+        await start(it, nursery)
+
+        await until(lambda: EventType.AGENT_RENEWED in it.here.kinds())
+        monkeypatch.setattr(identity, "RENEW_AT", 1.0)
+        await until(lambda: len(list(it.here.registry.sessions())) == 1)
+
+        assert await it.fetch() == b"pods"
+        assert len(it.here.store.snapshot.serials) >= 2
         nursery.cancel_scope.cancel()
