@@ -153,8 +153,7 @@ class Connection:
             case Pong():
                 self._on_pong(frame, now)
             case Drain():
-                self.peer_drain_last = frame.last_id
-                said.append((None, frame))
+                self._on_drain(frame, said)
             case Hello():
                 self._on_hello(frame)
                 said.append((None, frame))
@@ -229,6 +228,16 @@ class Connection:
             flow.reset_by = frame
             self._drop(flow)
             said.append((flow, frame))
+
+    def _on_drain(self, frame: Drain, said: list[tuple[Flow | None, Frame]]) -> None:
+        """Take no for an answer at once: what the peer had not seen when it said DRAIN, it will never start."""
+        self.peer_drain_last = frame.last_id
+        if self.opener:
+            for flow in [flow for flow in self.flows.values() if flow.id > frame.last_id]:
+                self._drop(flow)
+                self._schedule.withdraw_open(flow.id)
+                said.append((flow, Reset(flow.id, frames.ResetCode.DRAINING, b"the session is draining")))
+        said.append((None, frame))
 
     def _on_pong(self, frame: Pong, now: float) -> None:
         sent = self._pings.pop(frame.token, None)

@@ -331,9 +331,12 @@ def _frame(value: object) -> Frame | None:
         raise FrameError(f"frame kind {kind} is cut short")
     if of_session is not None and (exchange_id == 0) is not of_session:
         raise FrameError(f"frame kind {kind} with exchange {exchange_id}")
-    for expected, element in zip(shape, value[2:], strict=False):
-        if type(element) is not expected or (type(element) is int and not 0 <= element <= MAX_OFFSET):
-            raise FrameError(f"frame kind {kind} has an element of the wrong type")
+    elements = value[2 : len(shape) + 2]
+    if tuple(map(type, elements)) != shape:
+        raise FrameError(f"frame kind {kind} has an element of the wrong type")
+    for element in elements:
+        if type(element) is int and not 0 <= element <= MAX_OFFSET:
+            raise FrameError(f"frame kind {kind} has a number out of range")
     return build(value)
 
 

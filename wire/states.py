@@ -18,6 +18,8 @@ from typing import Final
 class State(Enum):
     """Where one direction stands."""
 
+    __hash__ = object.__hash__  # members are singletons; hashing their names would cost more than the table
+
     AWAITING = auto()  # nothing may flow before the answer's head
     FLOWING = auto()
     ENDED = auto()
@@ -25,6 +27,8 @@ class State(Enum):
 
 class Step(Enum):
     """What a frame does to the direction it travels in."""
+
+    __hash__ = object.__hash__
 
     HEAD = auto()
     DATA = auto()

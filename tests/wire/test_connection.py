@@ -186,6 +186,23 @@ def test_past_the_limit_of_exchanges_is_busy_not_broken() -> None:
     assert len(pair.acceptor.flows) == MAX_EXCHANGES
 
 
+def test_what_crosses_a_drain_was_not_started() -> None:
+    """The acceptor ends right after its DRAIN: an OPEN on its way must be known to be harmless."""
+    pair = Pair()
+    near, _far = pair.exchange()
+    late = pair.opener.open(get(), ALICE, has_body=True, upgrade=False, now=0.0)
+    pair.acceptor.drain()
+    pair.write(pair.opener)
+    pair.write(pair.acceptor)
+    pair.deliver(pair.acceptor)
+    assert [(flow, frame.code) for flow, frame in pair.heard[pair.opener] if isinstance(frame, Reset)] == [
+        (late, ResetCode.DRAINING)
+    ]
+    assert list(pair.opener.flows) == [near.id]
+    pair.settle()
+    assert list(pair.acceptor.flows) == [near.id]
+
+
 def test_a_credit_is_an_offset_and_only_the_last_matters() -> None:
     schedule = Schedule()
     schedule.credit(1, frames.encode_credit(1, 10))

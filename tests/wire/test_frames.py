@@ -110,7 +110,7 @@ def nested(depth: int) -> bytes:
         (msgpack.packb((4, 3, 5)), "wrong type"),
         (msgpack.packb((4, 3, b"")), "DATA empty"),
         (msgpack.packb((4, 3, b"x" * 16385)), "too long"),
-        (msgpack.packb((6, 3, -1)), "wrong type"),
+        (msgpack.packb((6, 3, -1)), "out of range"),
         (msgpack.packb((6, 3, True)), "wrong type"),
         (msgpack.packb((3, 3, 100, (), b"", False)), "status 100"),
         (msgpack.packb((3, 3, 600, (), b"", False)), "status 600"),
