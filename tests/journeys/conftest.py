@@ -169,6 +169,7 @@ class Kubectl:
             input=stdin,
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=COMMAND_SECONDS,
             env=self.environment,
             check=False,

@@ -53,9 +53,10 @@ def resident_bytes(pid: int) -> int:
 def children_by_command(pid: int) -> dict[str, int]:
     """The children of a `fairlead demo`, by the sub-command each of them runs."""
     found = {}
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        words = Path(f"/proc/{child}/cmdline").read_text().split("\0")
-        found[words[words.index("ops.demo.leash") + 1]] = int(child)
+    for task in Path(f"/proc/{pid}/task").iterdir():  # a child counts for the thread that started it
+        for child in (task / "children").read_text().split():
+            words = Path(f"/proc/{child}/cmdline").read_text().split("\0")
+            found[words[words.index("ops.demo.leash") + 1]] = int(child)
     return found
 
 

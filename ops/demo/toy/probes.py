@@ -3,7 +3,7 @@
 GET  /toy/bytes?size=N[&chunked=1][&cut=M][&rate=BYTES_PER_SECOND]   `pattern(N)`, in constant memory
 POST /toy/sink                                                       {"bytes", "sha256"} of the body
 GET  /toy/slow?seconds=N                                             the head comes N seconds late
-ANY  /toy/headers                                                    method, target, headers and body size as they came
+ANY  /toy/headers                                                    head, trailers and size of the body as they came
 GET  /toy/requests[?after=NUMBER]                                    open and recent requests (`requests.Record`)
 POST /toy/forget-history                                             watches from older versions get 410
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
+import h11
 import trio
 
 from ops.demo.toy.exchange import ClientGone, Exchange
@@ -56,11 +57,7 @@ async def serve(exchange: Exchange, requests: Requests, storage: Storage) -> Non
         case "/toy/slow":
             await _slow(exchange)
         case "/toy/headers":
-            size = 0
-            async for piece in exchange.body_pieces():
-                size += len(piece)
-            shown = exchange.record.shown()
-            await exchange.answer_json(200, {**shown, "bodyBytes": size})
+            await _headers(exchange)
         case "/toy/requests":
             await exchange.answer_json(200, requests.shown(exchange.number("after") or 0))
         case "/toy/forget-history":
@@ -79,6 +76,16 @@ async def _slow(exchange: Exchange) -> None:
     async with exchange.until_client_leaves():
         await trio.sleep(seconds)
     await exchange.answer_json(200, {"slept": seconds})
+
+
+async def _headers(exchange: Exchange) -> None:
+    size = 0
+    while isinstance(event := await exchange.connection.next_event(), h11.Data):
+        size += len(event.data)
+    if not isinstance(event, h11.EndOfMessage):
+        raise ClientGone
+    trailers = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in event.headers.raw_items()]
+    await exchange.answer_json(200, {**exchange.record.shown(), "bodyBytes": size, "trailers": trailers})
 
 
 async def _bytes(exchange: Exchange) -> None:
