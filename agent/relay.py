@@ -160,6 +160,7 @@ class Relay:
         connection = self._pool.take() or await self._pool.connect()
         upload = Upload(exchange, connection, outgoing)
         reusable = False
+        fault: BaseException | None = None
         self._at_work[exchange] = connection
         try:
             async with trio.open_nursery() as nursery:
@@ -172,13 +173,15 @@ class Relay:
                 finally:
                     nursery.cancel_scope.cancel()
         except* (_GoneError, AnswerError, RefusedError, trio.BrokenResourceError) as group:
-            raise _only(group) from None
+            fault = _only(group)  # what is raised in here would come out in a group again
         finally:
             del self._at_work[exchange]
             if reusable and upload.whole:
                 self._pool.give(connection)
             else:
                 connection.abort()
+        if fault is not None:
+            raise fault
 
     # Raw bytes both ways
 
@@ -203,12 +206,15 @@ class Relay:
 
     async def _join(self, exchange: Exchange, connection: Connection) -> None:
         """Move raw bytes until both directions have ended; an end of one is half a close of the other."""
+        fault: BaseException | None = None
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._down, exchange, connection)
                 await self._up(exchange, connection)
         except* (AnswerError, trio.BrokenResourceError, trio.ClosedResourceError) as group:
-            raise _only(group) from None
+            fault = _only(group)
+        if fault is not None:
+            raise fault
 
     async def _up(self, exchange: Exchange, connection: Connection) -> None:
         while True:

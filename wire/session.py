@@ -293,7 +293,7 @@ class Session:
         """Run one accepted exchange; the barrier of its exceptions."""
         try:
             await on_exchange(exchange)
-        except Exception:  # noqa: BLE001 # the barrier: a defect in one exchange must not reach its neighbours
+        except* Exception:  # noqa: BLE001 # the barrier: no defect reaches a neighbour, not even one beside a cancel
             _log.exception("an exchange failed by a defect of ours", extra={"exchange": exchange.id})
             exchange.reset(ResetCode.INTERNAL, "the agent met a defect of its own")
         finally:
