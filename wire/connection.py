@@ -281,17 +281,17 @@ class Connection:
         )
 
     def open(self, head: RequestHead, identity: Identity, *, has_body: bool, upgrade: bool, now: float) -> Flow:
-        """Open an exchange. Only when `may_open`."""
+        """Open an exchange. Only when `may_open`. FrameError: it is too large, and nothing was opened."""
         assert self.opener
         assert self.peer is not None
-        self._highest += 1
         size = first_window(len(self.flows))
+        packed = frames.encode_open(Open(self._highest + 1, has_body, upgrade, size, head, identity))
+        self._highest += 1
         outgoing = State.FLOWING if has_body or upgrade else State.ENDED
         limit = min(self.peer.window, size)
         flow = Flow(self._highest, State.AWAITING, outgoing, limit, ReceiveWindow(size, self._pools, now))
-        frame = Open(flow.id, has_body, upgrade, size, head, identity)
         self.flows[flow.id] = flow
-        self._schedule.open(flow.id, frames.encode_open(frame))
+        self._schedule.open(flow.id, packed)
         return flow
 
     def send_head(self, flow: Flow, head: ResponseHead, body: bytes = b"", *, end: bool = False) -> None:

@@ -129,7 +129,10 @@ class Exchange(trio.abc.HalfCloseableStream):
     @classmethod
     def accepted(cls, session: Session, flow: Flow, frame: Open) -> Exchange:
         """Return the accepting end's view of an OPEN."""
-        return cls(session, flow, frame.head, frame.identity, has_body=frame.has_body, upgrade=frame.upgrade)
+        made = cls(session, flow, frame.head, frame.identity, has_body=frame.has_body, upgrade=frame.upgrade)
+        # The flow is ahead of us: a RESET that came in the same read has ended it, and is no END.
+        made._end_seen = not (frame.has_body or frame.upgrade)
+        return made
 
     # The answer's head
 
@@ -311,7 +314,9 @@ class Exchange(trio.abc.HalfCloseableStream):
 
     def reset(self, code: ResetCode, sentence: str) -> None:
         """End the exchange at once, both ways. Does nothing when it has ended."""
-        if self._fault is None and not self._flow.ended:
+        if self._flow.ended:
+            return
+        if self._fault is None:
             self._session.connection.reset(self._flow, code, sentence.encode())
             self._session.wake_writer()
             self._fault = trio.BrokenResourceError("this end reset the exchange")

@@ -204,9 +204,10 @@ def encode_hello(hello: Hello) -> bytes:
 
 
 def encode_open(frame: Open) -> bytes:
+    """Return an OPEN; FrameError when a receiver would not take it, because that would end the whole session."""
     head, who = frame.head, frame.identity
     flags = (_FLAG_BODY if frame.has_body else 0) | (_FLAG_UPGRADE if frame.upgrade else 0)
-    return _packed(
+    packed = _packed(
         (
             2,
             frame.id,
@@ -221,6 +222,9 @@ def encode_open(frame: Open) -> bytes:
             who.extra,
         )
     )
+    if len(packed) > MAX_HEAD_BYTES or len(who.groups) > MAX_GROUPS or len(head.headers) > MAX_ARRAY:
+        raise FrameError("OPEN larger than a receiver takes")
+    return packed
 
 
 def encode_head(exchange_id: int, head: ResponseHead, body: bytes, end: bool) -> bytes:

@@ -23,7 +23,7 @@ from appliance.front.parts import FrontParts
 from appliance.front.records import Story
 from appliance.front.replies import proxy_reply
 from appliance.front.responses import UnsafeHeader
-from wire.frames import ResetCode
+from wire.frames import FrameError, ResetCode
 from wire.headers import find, find_all, response_end_to_end, trailers_end_to_end
 from wire.heads import Headers, RequestHead, ResponseHead
 from wire.http1 import BadHead
@@ -100,6 +100,8 @@ async def _attempt(
         tunnel = session.open(head, permit.identity, has_body=block.has_body, upgrade=upgrade)
     except (SessionDraining, SessionFull, SessionLost):
         raise Unanswered(problem(Code.TUNNEL_BUSY, cluster=permit.cluster_name, retry_after=1), again=True) from None
+    except FrameError:
+        raise Unanswered(problem(Code.HEADERS_TOO_LARGE), again=False) from None
     try:
         if upgrade:
             await _upgraded(caller, tunnel, permit, story)

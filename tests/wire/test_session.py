@@ -8,7 +8,7 @@ import trio.testing
 
 from tests.support.pair import ALICE, MemoryByteStream, get, greeted, joined_sessions, memory_pair
 from wire.exchange import PeerStopped
-from wire.frames import ResetCode
+from wire.frames import Open, ResetCode, encode_data, encode_open, encode_reset
 from wire.heads import ResponseHead
 from wire.session import Exchange, ExchangeReset, Session, SessionDraining, SessionEnded, SessionLost
 
@@ -295,3 +295,18 @@ async def test_an_end_of_bytes_without_a_word_is_a_lost_session() -> None:
         pair[0].abort()
         await opener.run()
         assert acceptor
+
+
+async def test_a_body_whose_reset_came_in_the_same_read_is_not_whole() -> None:
+    async def agent(exchange: Exchange) -> None:
+        raise AssertionError(exchange)
+
+    async with joined_sessions(agent) as (_, acceptor):
+        opened = Open(1, True, False, 65536, get(b"/"), ALICE)
+        said = encode_open(opened) + encode_data(1, b"half") + encode_reset(1, ResetCode.CANCELLED, b"left")
+        acceptor._take_in(lambda: acceptor.connection.receive_payload(said, 0.0))
+        (exchange,) = acceptor._accepted
+        acceptor._accepted.clear()
+        assert not exchange.at_eof
+        with pytest.raises(ExchangeReset):
+            exchange.receive_nowait()

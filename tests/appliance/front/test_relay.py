@@ -8,6 +8,8 @@ import pytest
 import trio
 
 from appliance.core.events import EventType
+from appliance.core.roles import Role
+from appliance.core.snapshot import Entity
 from tests.appliance.front.rig import CLUSTER, JSON, Agent, Rig, answers_hello, fronted, now
 from tests.support.pair import joined_sessions
 from wire.frames import ResetCode
@@ -183,3 +185,12 @@ async def answer_is_possible_again(rig: Rig) -> None:
 
 _HEAD = RequestHead(b"GET", b"/held")
 _WHO = Identity(b"alice")
+
+
+async def test_an_identity_too_large_for_the_tunnel_is_refused_and_costs_no_neighbour(tmp_path: Path) -> None:
+    async with fronted(tmp_path) as rig:
+        role = Role("ro_1", "edit", groups=tuple(f"group-{number}" for number in range(201)))
+        rig.store.snapshot.put(Entity.ROLE, "ro_1", role)
+        assert (await rig.ask("/api/v1/pods"))["X-Fairlead-Error-Code"] == "HEADERS_TOO_LARGE"
+        assert rig.tunnel.alive
+        assert rig.tunnel.in_flight == 0
