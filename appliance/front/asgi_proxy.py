@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import trio
+
 from appliance.front.client import Client
 from appliance.front.exchange import exchange
 from appliance.front.parts import AsgiApp, FrontParts
@@ -52,7 +54,9 @@ class AsgiCaller:
     async def read_body(self) -> bytes:
         while not self.body_ended:
             message = await self._receive()
-            if message["type"] != "http.request" or not message.get("more_body", False):
+            if message["type"] != "http.request":
+                raise trio.BrokenResourceError("the body broke off")  # not its end
+            if not message.get("more_body", False):
                 self.body_ended = True
             body: bytes = message.get("body", b"")
             self.received += len(body)

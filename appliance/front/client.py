@@ -256,6 +256,8 @@ class Client:
         """Send a whole answer in one write. `headers` say its length, unless it may have no body."""
         self._close_after_unread_body()
         head = render(status, headers, close=not self.keep, http10=self._http10)
+        if self.serving and self.asked.method == b"HEAD":
+            body = b""  # a refusal's too: its body would be read as the next answer
         self.started = True
         self.sent = len(body)
         await self._write(head + body if body else head)

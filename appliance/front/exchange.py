@@ -72,8 +72,9 @@ async def exchange(caller: Caller, asked: Asked, parts: FrontParts, running: Run
             ask = understand_target(asked, route)
             permit = decide_now(credential, route, ask, parts, story)
             try:
-                await record(permit, parts, story)
+                # Held before the record is awaited: what is withdrawn meanwhile is noticed, too.
                 with running.holding(permit, caller):
+                    await record(permit, parts, story)
                     await relay(caller, asked, permit, route.target, parts, story)
             finally:
                 records.close(parts, story)

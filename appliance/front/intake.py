@@ -77,7 +77,7 @@ class Intake:
 
         """
         cut = head.find(b" HTTP/1.")
-        line = _LINE.fullmatch(head, 0, cut) if cut > 0 else None
+        line = _LINE.fullmatch(head, 0, cut) if cut > 0 and len(head) <= http1.MAX_HEAD_BYTES else None
         if line is None:
             request = http1.parse_request(head)
             return Asked(request.method, request.target, _block(request))

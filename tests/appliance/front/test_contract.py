@@ -324,3 +324,12 @@ async def test_losing_a_right_ends_a_running_stream(tmp_path: Path, lane: Lane) 
         revoke(rig.store.snapshot)
         with trio.fail_after(2):
             assert await talk.ended() == "cut"
+
+
+async def test_a_refused_head_request_gets_no_body(tmp_path: Path, lane: Lane) -> None:
+    async with fronted(tmp_path, lane=lane) as rig:
+        talk = await rig.dial()
+        await talk.say(rig.get("/api/v1/pods", "Audit-ID: x", method="HEAD"))
+        assert (await talk.answer(b"HEAD")).status == 400
+        await talk.say(rig.get("/api/v1/pods"))
+        assert (await talk.answer()).status == 200

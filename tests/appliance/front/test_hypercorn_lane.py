@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from wsproto.events import AcceptConnection, CloseConnection, Request, TextMessa
 from wsproto.extensions import PerMessageDeflate
 
 from appliance.front import hypercorn_lane
+from appliance.front.asgi_proxy import AsgiCaller
 from tests.appliance.front.rig import Talk, fronted, until
 
 pytestmark = pytest.mark.real_clock
@@ -243,3 +245,16 @@ async def test_quart_trio_answers_here(tmp_path: Path) -> None:
         talk = await rig.dial()
         assert await get(talk, page("/hello")) == (200, b"hello")
         assert (await get(talk, page("/nothing")))[0] == 404
+
+
+async def test_a_body_that_breaks_off_is_not_its_end() -> None:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    block = SimpleNamespace(has_body=True)
+    client: Any = SimpleNamespace(address="::1", asked=SimpleNamespace(block=block))
+    send: Any = None
+    caller = AsgiCaller(client, receive, send)
+    with pytest.raises(trio.BrokenResourceError):
+        await caller.read_body()
+    assert not caller.body_ended

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from appliance.front.intake import MAX_BLOCKS, Intake
-from wire.http1 import BadHead
+from wire.http1 import MAX_HEAD_BYTES, BadHead
 
 HEAD = (
     b"GET /api/proxy/c/api/v1/pods HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer abc.def\r\nAccept: a\r\n"
@@ -89,3 +89,11 @@ def test_a_reserved_header_is_named(name: bytes) -> None:
 def test_only_a_valid_trace_is_taken_over(value: bytes, trace: bytes | None) -> None:
     asked = Intake().parse(b"GET / HTTP/1.1\r\nHost: x\r\ntraceparent: " + value + b"\r\n\r\n")
     assert asked.block.trace_id == trace
+
+
+def test_a_cached_block_excuses_no_long_head() -> None:
+    intake = Intake()
+    intake.parse(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    with pytest.raises(BadHead) as caught:
+        intake.parse(b"GET /" + b"a" * MAX_HEAD_BYTES + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert caught.value.status == 431

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import trio
 
+from appliance.core.events import AuditEvent
 from appliance.core.roles import Binding, Scope, ScopeKind, Subject, SubjectKind
 from appliance.core.snapshot import Entity
-from tests.appliance.front.rig import CLUSTER, SECOND, Rig, Talk, fronted, now, until
+from tests.appliance.front.rig import CLUSTER, SECOND, Rig, Talk, fronted, now, revoke, until
 from wire.heads import ResponseHead
 from wire.session import Exchange
 
@@ -66,3 +67,20 @@ async def test_who_has_no_answer_yet_is_told_why(tmp_path: Path) -> None:
         rig.store.snapshot.put(Entity.BINDING, "bi_1", None)
         said = await talk.answer()
         assert (said.status, said["X-Fairlead-Error-Code"]) == (403, "NO_ROLE_ASSIGNMENT")
+
+
+async def test_a_right_that_ends_while_its_use_is_being_recorded_is_noticed(tmp_path: Path) -> None:
+    async with fronted(tmp_path, streams) as rig:
+        record = rig.ledger.record
+
+        async def slow(event: AuditEvent) -> None:
+            revoke(rig.store.snapshot)
+            await trio.sleep(1.2)
+            await record(event)
+
+        rig.ledger.record = slow  # type: ignore[method-assign]
+        talk = await rig.dial()
+        await talk.say(rig.get("/api/v1/namespaces/a/pods/x/exec", method="POST"))
+        with trio.fail_after(3):
+            said = await talk.answer()
+        assert (said.status, said["X-Fairlead-Error-Code"]) == (401, "CREDENTIAL_REVOKED")
