@@ -12,7 +12,7 @@ MAX_RECORDS = 500  # about half a MB of JSON; more is an export
 
 async def recent(call: Call) -> Answer:
     limit = call.query.get("limit", str(DEFAULT_RECORDS))
-    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:9]) <= MAX_RECORDS:
+    if not limit.isascii() or not limit.isdigit() or len(limit) > 9 or not 1 <= int(limit) <= MAX_RECORDS:
         raise BodyError("?limit", f"limit must be a whole number from 1 to {MAX_RECORDS}.")
     return Answer(200, {"items": list(await call.parts.recent(int(limit)))})
 
