@@ -166,6 +166,11 @@ class _Connection:
 
     async def _handshake(self, sock: trio.socket.SocketType) -> TLSStream | None:
         with contextlib.closing(sock):
+            # A peer that says nothing must not hold one of the few slots.
+            with trio.move_on_after(HANDSHAKE_SECONDS) as silence:
+                await trio.lowlevel.wait_readable(sock)
+            if silence.cancelled_caught:
+                return None
             async with self._parts.handshakes:
                 with trio.move_on_after(HANDSHAKE_SECONDS):
                     return await serve_handshake(sock, self._parts.context)

@@ -209,6 +209,16 @@ async def test_peers_that_never_speak_are_limited_by_address_and_cut_off(
         assert await here.enrolled()
 
 
+async def test_silent_peers_hold_no_handshake_slot(tmp_path: Path) -> None:
+    async with harbour(tmp_path) as here:
+        silent = [await trio.open_tcp_stream("127.0.0.1", here.port) for _ in range(listener.HANDSHAKE_SLOTS)]
+        await until(lambda: here.parts.unproven["127.0.0.1"] == listener.HANDSHAKE_SLOTS)
+        with trio.fail_after(5):
+            await here.enrolled()
+        for stream in silent:
+            await stream.aclose()
+
+
 async def test_one_that_connects_and_asks_for_nothing_is_cut_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
