@@ -151,7 +151,9 @@ class Stack:
         write_private(self.home.bundle, json.dumps(registered.bundle).encode())
         credential = TokenFile(self.home.toy / "token")
         upstream = Upstream("toy", f"https://{self.toy_listen}", (self.home.toy / "ca.pem").read_bytes(), credential)
-        settings.write_agent(self.home, upstream)
+        file = settings.write_agent(self.home, upstream)
+        with file.open("a") as more:
+            more.write(f"drain_seconds = {DRAIN_SECONDS}\n")
         self.start_agent()
         content = kubeconfig.render(
             server=str(issued["server"]),
@@ -161,6 +163,19 @@ class Stack:
             ca_pem=authority,
         )
         write_private(self.kubeconfig, content)
+        self.until_it_works()
+
+    def mend(self) -> None:
+        """Start again what an earlier test left broken, so that each test stands for itself."""
+        self.cable.release()
+        for part, start in (
+            (self.toy, self.start_toy),
+            (self.appliance, self.start_appliance),
+            (self.agent, self.start_agent),
+        ):
+            if part.process.poll() is not None:
+                part.kill()
+                start()
         self.until_it_works()
 
     def works(self) -> bool:
