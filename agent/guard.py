@@ -93,6 +93,9 @@ class Guard:
         if bounds.namespaces and (not ask.is_resource or ask.namespace not in bounds.namespaces):
             allowed = ", ".join(sorted(bounds.namespaces))
             raise _refused(f"only these namespaces are open in this cluster: {allowed}")
+        if bounds.namespaces and ask.resource == "namespaces" and not ask.group and not ask.read_only:
+            # Its labels choose the pod security level, and deleting it takes what others keep in it.
+            raise _refused("a namespace itself may only be read in this cluster")
 
 
 def _check_text(what: str, value: bytes) -> None:
