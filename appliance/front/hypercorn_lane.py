@@ -254,7 +254,9 @@ def _head(asked: Asked) -> bytes:
     headers: Headers = tuple(pair for pair in block.headers if pair[0].lower() not in _OURS)
     if block.upgrade is not None:
         headers += ((b"Connection", b"Upgrade"), (b"Upgrade", block.upgrade))
-    return http1.render_request(asked.method, asked.target, headers)
+    head = http1.render_request(asked.method, asked.target, headers)
+    # Who speaks HTTP/1.0 reads no chunks; a target holds no space, so the first match is the version.
+    return head.replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", 1) if block.http10 else head
 
 
 def _config() -> Config:

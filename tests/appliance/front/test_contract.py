@@ -333,3 +333,18 @@ async def test_a_refused_head_request_gets_no_body(tmp_path: Path, lane: Lane) -
         assert (await talk.answer(b"HEAD")).status == 400
         await talk.say(rig.get("/api/v1/pods"))
         assert (await talk.answer()).status == 200
+
+
+async def test_http_1_0_gets_a_streamed_answer_without_chunks(tmp_path: Path, lane: Lane) -> None:
+    async def agent(tunnel: Exchange) -> None:
+        await tunnel.send_head(ResponseHead(200))
+        await tunnel.send_all(b"one")
+        await trio.sleep(0.05)
+        await tunnel.send_all(b"two")
+        await tunnel.send_eof()
+
+    async with fronted(tmp_path, agent, lane=lane) as rig:
+        talk = await rig.dial()
+        await talk.say(rig.get("/api/v1/pods").replace(b"HTTP/1.1", b"HTTP/1.0"))
+        said = await talk.answer()
+        assert (said.status, said.body) == (200, b"onetwo")
