@@ -85,7 +85,7 @@ class TunnelRefused(Exception):
 class ByteStream(Protocol):
     """What a session needs of its transport: `wire.tls.TLSStream`, or a test's."""
 
-    async def read(self, max_bytes: int = ..., /) -> bytes: ...
+    async def read(self, max_bytes: int = 0, /) -> bytes: ...
     async def write(self, data: bytes, /) -> None: ...
     def writable_now(self) -> bool: ...
     async def wait_writable(self) -> None: ...
@@ -232,8 +232,11 @@ class Session:
                     reason = str(ended)
                 self._lose(reason)
                 nursery.cancel_scope.cancel()
-        except* SessionEnded as group:
-            reason = _first_sentence(group)
+        except BaseExceptionGroup as group:
+            ends, others = group.split(SessionEnded)
+            if others is not None:
+                raise others from None
+            reason = _first_sentence(ends)
         finally:
             self._lose(reason)
             self._stream.abort()
@@ -293,9 +296,14 @@ class Session:
         """Run one accepted exchange; the barrier of its exceptions."""
         try:
             await on_exchange(exchange)
-        except* Exception:  # noqa: BLE001 # the barrier: no defect reaches a neighbour, not even one beside a cancel
-            _log.exception("an exchange failed by a defect of ours", extra={"exchange": exchange.id})
-            exchange.reset(ResetCode.INTERNAL, "the agent met a defect of its own")
+        except BaseExceptionGroup as group:
+            faults, others = group.split(Exception)
+            if faults is not None:
+                _defect(exchange, faults)
+            if others is not None:
+                raise others from None
+        except Exception as error:  # noqa: BLE001 # the barrier: no defect reaches a neighbour
+            _defect(exchange, error)
         finally:
             exchange.close()
 
@@ -376,8 +384,13 @@ class Session:
         self.wake_writer()
 
 
-def _first_sentence(group: BaseExceptionGroup[SessionEnded]) -> str:
-    for error in group.exceptions:
+def _defect(exchange: Exchange, error: Exception) -> None:
+    _log.error("an exchange failed by a defect of ours", extra={"exchange": exchange.id}, exc_info=error)
+    exchange.reset(ResetCode.INTERNAL, "the agent met a defect of its own")
+
+
+def _first_sentence(group: BaseExceptionGroup[SessionEnded] | None) -> str:
+    for error in group.exceptions if group is not None else ():
         if isinstance(error, BaseExceptionGroup):
             return _first_sentence(error)
         return str(error)
