@@ -21,6 +21,7 @@ from wire.credit import PROCESS_POOL, Pool
 from wire.exchange import Exchange, ExchangeReset, PeerStopped, SessionLost
 from wire.frames import Drain, Frame, Hello, Open, ResetCode
 from wire.heads import Identity, RequestHead
+from wire.workers import Workers
 
 __all__ = [
     "Exchange",
@@ -253,12 +254,13 @@ class Session:
     async def _read_forever(
         self, nursery: trio.Nursery, on_exchange: Callable[[Exchange], Awaitable[None]] | None
     ) -> None:
+        workers = None if on_exchange is None else Workers(nursery, on_exchange)
         while True:
             for exchange in self._accepted:
-                if on_exchange is None:
+                if workers is None:
                     exchange.reset(ResetCode.PROTOCOL, "this end accepts no exchanges")
                 else:
-                    nursery.start_soon(self._accept, exchange, on_exchange)
+                    workers.carry(exchange)
             self._accepted.clear()
             data = await _read(self._stream)
             try:
@@ -291,21 +293,6 @@ class Session:
                 self._accepted.append(Exchange.accepted(self, flow, frame))
             else:
                 flow.owner.on_frame(frame)
-
-    async def _accept(self, exchange: Exchange, on_exchange: Callable[[Exchange], Awaitable[None]]) -> None:
-        """Run one accepted exchange; the barrier of its exceptions."""
-        try:
-            await on_exchange(exchange)
-        except BaseExceptionGroup as group:
-            faults, others = group.split(Exception)
-            if faults is not None:
-                _defect(exchange, faults)
-            if others is not None:
-                raise others from None
-        except Exception as error:  # noqa: BLE001 # the barrier: no defect reaches a neighbour
-            _defect(exchange, error)
-        finally:
-            exchange.close()
 
     async def _write_forever(self) -> None:
         while True:
@@ -382,11 +369,6 @@ class Session:
         self._measured = now
         self.connection.ping(secrets.token_bytes(8), now)
         self.wake_writer()
-
-
-def _defect(exchange: Exchange, error: Exception) -> None:
-    _log.error("an exchange failed by a defect of ours", extra={"exchange": exchange.id}, exc_info=error)
-    exchange.reset(ResetCode.INTERNAL, "the agent met a defect of its own")
 
 
 def _first_sentence(group: BaseExceptionGroup[SessionEnded] | None) -> str:
