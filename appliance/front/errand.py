@@ -64,22 +64,23 @@ class Seat:
     async def rest(self) -> Case | None:
         """Wait until the connection's task is needed: for a request that was begun here, else for what arrived."""
         client = self._client
-        while not client.buffered:
-            client.rest()
-            self._waiting = True
-            self._shared.readiness.arm(client.stream, self._on_readable)
-            try:
+        needed = client.buffered > 0
+        try:
+            while not needed:
+                client.rest()
+                self._waiting = True
+                self._shared.readiness.arm(client.stream, self._on_readable)
                 await self._turn.wait()
-                if not self._unsent:
-                    break
-                await client.send_rendered(self._unsent)
-            except BaseException:
-                self._abandon()
-                raise
-            finally:
-                self._waiting = False
-            self._unsent = b""
-            self._done()
+                needed = not self._unsent
+                if self._unsent:
+                    await client.send_rendered(self._unsent)
+                    self._unsent = b""
+                    self._done()
+                    needed = client.buffered > 0
+        except BaseException:
+            self._waiting = False
+            self._abandon()
+            raise
         case, self._case = self._case, None
         return case
 
