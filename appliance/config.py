@@ -24,7 +24,9 @@ from appliance.core.buckets import MAX_OPEN_EXCHANGES, REQUEST_BURST, REQUESTS_P
 
 MAX_CONFIG_BYTES = 256 * 1024  # a settings file is a page of text; more is the wrong file
 ENVIRONMENT_PREFIX = "FAIRLEAD_"
-OPEN_TO_OTHERS = stat.S_IRWXO | stat.S_IWGRP | stat.S_IXGRP  # of a secret's file; its group may read, as Kubernetes has it
+OPEN_TO_OTHERS = (
+    stat.S_IRWXO | stat.S_IWGRP | stat.S_IXGRP
+)  # of a secret's file; its group may read, as Kubernetes has it
 
 # Names that share our prefix and are not settings: the agent's and the tests' own, and the variables Kubernetes adds
 # to every container for a Service called `fairlead` or `fairlead-agents`.
