@@ -9,15 +9,25 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
 
+from tests.support.postgres import PostgresServer, cluster
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "real_clock: run this async test on the wall clock (real sockets, processes)")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One server for all tests, which each take a database of their own; a test that hurts a server makes its own."""
+    with cluster() as server:
+        yield server
 
 
 @pytest.hookimpl(tryfirst=True)
