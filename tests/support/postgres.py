@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import secrets
+import select
 import shutil
 import signal
 import socket
@@ -19,6 +20,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 NOBODY = 65534
 START_SECONDS = 60  # a busy machine, recovering after a kill
@@ -43,7 +45,7 @@ class PostgresServer:
         secret.write_text(self.password)
         _give_away(secret)
         how = ["--no-sync", "--auth=scram-sha-256", f"--username={USER}", f"--pwfile={secret}", "--encoding=UTF8"]
-        command = [self.binaries / "initdb", "--pgdata", self.directory / "data", "--no-locale", *how]
+        command = [str(self.binaries / "initdb"), f"--pgdata={self.directory}/data", "--no-locale", *how]
         subprocess.run(command, check=True, capture_output=True, cwd=self.directory, **_as_nobody())
 
     def start(self) -> None:
@@ -119,6 +121,10 @@ class PostgresServer:
         self.query("postgres", f"CREATE DATABASE {name} TEMPLATE template0")
         return name
 
+    def drop(self, database: str) -> None:
+        """With whoever is still connected to it."""
+        self.query("postgres", f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+
     def url(self, database: str) -> str:
         return f"postgresql://{USER}:{self.password}@127.0.0.1:{self.port}/{database}"
 
@@ -171,7 +177,7 @@ def _binaries(directory: Path) -> Path:
     return installed / "bin"
 
 
-def _as_nobody() -> dict[str, object]:
+def _as_nobody() -> dict[str, Any]:
     return {"user": NOBODY, "group": NOBODY, "extra_groups": ()} if os.geteuid() == 0 else {}
 
 
@@ -191,8 +197,6 @@ def _await_end(process: int) -> None:
     with suppress(ProcessLookupError):
         descriptor = os.pidfd_open(process)
         try:
-            import select
-
             waiting = select.poll()
             waiting.register(descriptor, select.POLLIN)
             assert waiting.poll(START_SECONDS * 1000), f"process {process} does not end"

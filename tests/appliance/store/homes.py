@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ NOW = 1_800_000_000_000_000
 
 @dataclass
 class Home:
-    """`url_file` is where the URL stands, for a process of its own; None: an SQLite file in `directory`."""
+    """A directory says all of it, so that a process of its own finds it: PostgreSQL where a URL lies, else SQLite."""
 
     directory: Path
     server: PostgresServer | None = None
@@ -42,18 +42,15 @@ class Home:
 
     @property
     def where(self) -> Path | Server:
-        return self.path if self.server is None else read(self.url_file, self.connections)
+        return read(self.url_file, self.connections) if self.url_file.exists() else self.path
 
     async def open(self, clock: Callable[[], int] = lambda: NOW, *, migrate: bool = True) -> Store:
-        """Inside `loop()`."""
+        """Inside `asyncio_loop()`, when it is PostgreSQL."""
         return await Store.open(self.where, master_key=self.key, clock=clock, migrate=migrate)
-
-    def loop(self) -> object:
-        return nullcontext() if self.server is None else asyncio_loop()
 
     @asynccontextmanager
     async def opened(self, *, running: bool = False) -> AsyncIterator[Store]:
-        async with nullcontext() if self.server is None else asyncio_loop():
+        async with asyncio_loop() if self.url_file.exists() else nullcontext():
             store = await self.open()
             try:
                 async with trio.open_nursery() as nursery:
@@ -79,10 +76,14 @@ def in_file(directory: Path) -> Home:
     return Home(directory)
 
 
-def in_postgres(directory: Path, server: PostgresServer) -> Home:
+@contextmanager
+def in_postgres(directory: Path, server: PostgresServer) -> Iterator[Home]:
     home = Home(directory, server, server.fresh())
     home.url_file.write_text(server.url(home.database) + "\n")
     home.url_file.chmod(0o600)
     home.key.write_bytes(base64.b64encode(bytes(32)) + b"\n")
     home.key.chmod(0o600)
-    return home
+    try:
+        yield home
+    finally:
+        server.drop(home.database)

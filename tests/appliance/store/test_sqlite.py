@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import resource
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from appliance.store.faults import StoreRefused, StoreUnavailable
 from appliance.store.sealing import SealError
 from appliance.store.store import Store
 from tests.appliance.store.homes import NOW, Home, in_file
+from tests.appliance.store.programs import Program
 
 pytestmark = pytest.mark.real_clock
 
@@ -32,10 +30,10 @@ def home(tmp_path: Path) -> Home:
 async def test_a_database_replaced_under_us_is_not_believed(home: Home) -> None:
     async with home.opened() as store:
         await store.write(units.add_cluster(CLUSTER, NOW))
-        home.path.rename(home.path.with_name("moved.db"))  # noqa: ASYNC240 -- a moment, in a test
+        home.path.rename(home.path.with_name("moved.db"))
         with pytest.raises(StoreUnavailable):
             await store.poll()
-        home.path.touch(mode=0o600)  # noqa: ASYNC240 -- a moment, in a test
+        home.path.touch(mode=0o600)
         with pytest.raises(StoreRefused, match="replaced"):
             await store.poll()
 
@@ -82,3 +80,16 @@ async def test_a_lost_or_foreign_master_key_stops_the_start(home: Home) -> None:
     key.write_bytes(kept)
     async with home.opened() as store:
         assert await store.secret("ca", lambda: b"second") == b"first"
+
+
+async def test_a_full_disk_refuses_clearly_and_what_was_answered_stays(home: Home) -> None:
+    """The disk is full where the kernel says so: at the size a file of that process may have."""
+    program = Program("fill", home)
+    answered = [int(line) for line in program.lines_until("full")]
+    assert len(answered) > 10
+    assert program.line() == "again"  # there was space again, and the same process went on
+    program.end()
+    async with home.opened() as store:
+        assert {f"p{number}" for number in answered} | {"again"} == set(store.snapshot.people)
+    numbers = [int(number) for (number,) in home.query("SELECT number FROM changes ORDER BY number")]
+    assert numbers == list(range(1, len(answered) + 2))

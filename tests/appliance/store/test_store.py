@@ -198,7 +198,7 @@ async def test_credentials_are_listed_until_they_expire(home: Home) -> None:
 
 async def test_reading_cannot_write(home: Home) -> None:
     async with home.opened() as store:
-        with pytest.raises(StoreUnavailable, match="read-?only"):
+        with pytest.raises(StoreUnavailable, match=r"read-?only"):
             await store.read(units.add_cluster(CLUSTER, NOW))
         await store.write(units.add_cluster(CLUSTER, NOW))
 
