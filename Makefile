@@ -41,6 +41,7 @@ bench: $(COMPILED)/.built ## Compare the compiled build with nginx on this machi
 lock: ## Renew the hash-locked requirements (needs pip-tools)
 	pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-header --extra dev -o requirements/dev.txt pyproject.toml
 	pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-header -o requirements/run.txt pyproject.toml
+	pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-header --extra postgres -o requirements/postgres.txt pyproject.toml
 
 $(COMPILED)/.built: $(VENV)/.installed setup.py $(shell git ls-files '*.py' '*.sql' '*.md' '*.json')
 	rm -rf $(COMPILED) build/temp* build/lib* build/bdist*
