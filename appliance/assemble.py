@@ -31,6 +31,7 @@ from appliance.api.parts import Parts
 from appliance.api.routes import UndeclaredRouteError
 from appliance.api.table import ROUTES
 from appliance.audit.ledger import AuditUnavailable, Ledger
+from appliance.audit.sqlite import SQLitePlace
 from appliance.certificates import (
     CertificateError,
     GivenFiles,
@@ -217,6 +218,8 @@ def _front_parts(
 def _api_parts(
     config: Config, store: Store, keys: Keys, ledger: Ledger, registry: Registry[Session], bound: Bound
 ) -> Parts:
+    trail = bridges.AuditTrail(SQLitePlace(ledger.path))
+
     async def audit_ready() -> None:
         await ledger.reserve()
         ledger.release()
@@ -227,7 +230,8 @@ def _api_parts(
         states=registry.states,
         audit_ready=audit_ready,
         record=ledger.record,
-        recent=bridges.recent_records(ledger.path),
+        search_audit=trail.search,
+        audit_record=trail.record,
         make_bundle=bridges.bundle_maker(bound.agents_url, keys.authority.certificate_pem),
         sign=partial(_sign, keys),
         clock=utc_micros,

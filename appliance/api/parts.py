@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from appliance.core.audit_query import AuditQuery
 from appliance.core.credentials import Credential
 from appliance.core.events import AuditEvent
 from appliance.core.problems import Code
@@ -56,7 +57,8 @@ class Parts:
     states: Callable[[], Mapping[str, ClusterState]]
     audit_ready: Callable[[], Awaitable[None]]
     record: Callable[[AuditEvent], Awaitable[None]]
-    recent: Callable[[int], Awaitable[Sequence[Mapping[str, Any]]]]
+    search_audit: Callable[[AuditQuery], Awaitable[Mapping[str, Any]]]
+    audit_record: Callable[[int, int], Awaitable[Mapping[str, Any] | None]]
     make_bundle: Callable[[str, int], Bundle]
     sign: Callable[[Credential], str]
     clock: Callable[[], int]

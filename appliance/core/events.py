@@ -44,7 +44,26 @@ class EventType(StrEnum):
     PROXY_DISCOVERY = "CPR004I"
     APPLIANCE_STARTED = "CSY001I"
     APPLIANCE_STOPPED = "CSY002I"
+    AUDIT_CUT = "CSY003I"
 
+    @property
+    def category(self) -> str:
+        return CATEGORIES[self[:3]]
+
+    @property
+    def warning(self) -> bool:
+        return self.endswith("W")
+
+
+CATEGORIES: dict[str, str] = {  # by the first letters of the code
+    "CCR": "credentials",
+    "CCL": "clusters",
+    "CRL": "roles",
+    "CUA": "auth",
+    "CAG": "auth",
+    "CPR": "proxy",
+    "CSY": "system",
+}
 
 NAMES: dict[EventType, str] = {
     EventType.CREDENTIAL_ISSUED: "credential.issued",
@@ -77,6 +96,7 @@ NAMES: dict[EventType, str] = {
     EventType.PROXY_DISCOVERY: "proxy.discovery",
     EventType.APPLIANCE_STARTED: "appliance.started",
     EventType.APPLIANCE_STOPPED: "appliance.stopped",
+    EventType.AUDIT_CUT: "audit.cut",
 }
 
 

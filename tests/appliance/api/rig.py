@@ -18,6 +18,7 @@ from werkzeug.datastructures import Headers
 from appliance.api.app import make_app
 from appliance.api.parts import Bundle, Parts
 from appliance.api.table import ROUTES
+from appliance.core.audit_query import AuditQuery
 from appliance.core.credentials import TokenVerifier, mint
 from appliance.core.events import AuditEvent
 from appliance.core.people import Machine
@@ -107,9 +108,14 @@ async def rig(directory: Path) -> AsyncIterator[Rig]:
         if made.audit_broken:
             raise DiskFullError
 
-    async def recent(limit: int) -> list[dict[str, Any]]:
+    async def search(query: AuditQuery) -> dict[str, Any]:
         await trio.lowlevel.checkpoint()
-        return [{"type": str(event.type)} for event in reversed(recorded)][:limit]
+        fitting = [event for event in reversed(recorded) if query.fits(event)]
+        return {"items": [{"type": str(event.type)} for event in fitting[: query.limit]], "next": None}
+
+    async def one(chain: int, number: int) -> dict[str, Any] | None:
+        await trio.lowlevel.checkpoint()
+        return {"type": str(recorded[number - 1].type)} if chain == 1 and number <= len(recorded) else None
 
     parts = Parts(
         snapshot=lambda: store.snapshot,
@@ -117,7 +123,8 @@ async def rig(directory: Path) -> AsyncIterator[Rig]:
         states=lambda: made.states,
         audit_ready=audit_ready,
         record=record,
-        recent=recent,
+        search_audit=search,
+        audit_record=one,
         make_bundle=lambda cluster, now: Bundle({"cluster": cluster, "token": "flb_x"}, ids.new_id("t"), now + HOUR),
         sign=lambda credential: mint(credential, key),
         clock=lambda: made.now,

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from appliance.audit.book import Book, Reader
+from appliance.audit.book import Book
 from appliance.audit.verify import verify_chain
 from appliance.core.events import AuditEvent, EventType
+from tests.appliance.audit.rig import everything
 
 KEY = Ed25519PrivateKey.generate()
 EVENTS = [AuditEvent(number, EventType.PROXY_CLOSED) for number in range(10, 13)]
@@ -24,8 +25,7 @@ def book(tmp_path: Path) -> Iterator[Book]:
 
 
 def times(path: Path) -> list[int]:
-    with Reader(path) as reader:
-        return [it.time for it in reader.recent({})]
+    return [it.time for it in everything(path)]
 
 
 def test_a_commit_that_failed_but_reached_the_disk_is_not_written_twice(book: Book, tmp_path: Path) -> None:
@@ -49,11 +49,12 @@ def test_a_commit_that_failed_is_written_again(book: Book, tmp_path: Path) -> No
 def test_a_file_that_ends_elsewhere_gets_a_new_chain_and_the_loss_shows(book: Book, tmp_path: Path) -> None:
     book.append(EVENTS)
     book.checkpoint(1001)
-    book._connection.execute("DELETE FROM records WHERE number = 3")
+    book._shelf.rows("DELETE FROM records WHERE number = 3")
     assert book.recover(1002, EVENTS) == 0
     assert (book.head.chain, book.head.number) == (2, 0)
     book.append(EVENTS)
-    assert "chain 1, record 3: signed, but missing" in verify_chain(tmp_path / "audit.db", [KEY.public_key()]).faults
+    faults = verify_chain(tmp_path / "audit.db", [KEY.public_key()]).faults
+    assert faults == ("chain 1: record 3 signed by checkpoint 2, but missing",)
 
 
 def test_a_file_put_in_the_place_of_ours_is_not_written_to(book: Book, tmp_path: Path) -> None:

@@ -17,10 +17,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.audit import ledger as ledger_module
 from appliance.audit import scribe as scribe_module
-from appliance.audit.book import AuditRefused, Reader
 from appliance.audit.ledger import AuditUnavailable, Ledger
+from appliance.audit.shelf import AuditRefused
 from appliance.audit.verify import verify_chain
 from appliance.core.events import AuditEvent, EventType
+from tests.appliance.audit.rig import everything
 
 pytestmark = pytest.mark.real_clock
 
@@ -42,8 +43,7 @@ async def opened(path: Path) -> AsyncIterator[Ledger]:
 
 
 def kept(path: Path) -> list[AuditEvent]:
-    with Reader(path) as reader:
-        return reader.recent({})
+    return everything(path)
 
 
 async def test_what_was_acknowledged_is_on_disk(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ async def test_without_a_disk_requests_are_refused_and_nothing_handed_over_is_lo
 ) -> None:
     monkeypatch.setattr(ledger_module, "WAIT_SECONDS", 0.3)
     monkeypatch.setattr(scribe_module, "RETRY_SECONDS", 0.02)
-    monkeypatch.setattr("appliance.audit.book.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("appliance.audit.sqlite.BUSY_SECONDS", 0.05)
     path = tmp_path / "audit.db"
     async with opened(path) as ledger:
         assert ledger.try_reserve()
@@ -129,7 +129,7 @@ async def test_a_full_disk_is_survived(
     monkeypatch.setattr(scribe_module, "RETRY_SECONDS", 0.02)
     path = tmp_path / "audit.db"
     async with opened(path) as ledger:
-        ledger._scribe._book._connection.execute("PRAGMA max_page_count = 12")
+        ledger._scribe._book._shelf.rows("PRAGMA max_page_count = 12")
         for number in range(1000, 1400):
             assert ledger.try_reserve()
             ledger.close(event(number, path="/" + "x" * 1000))
@@ -242,21 +242,6 @@ async def test_listeners_hear_what_is_on_disk_and_one_that_fails_hurts_nobody(tm
         ledger.subscribe(heard.append)
         await ledger.record(event(3))
     assert 3 in [it.time for it in heard]
-
-
-async def test_queries_filter_by_exact_values_and_time(tmp_path: Path) -> None:
-    path = tmp_path / "audit.db"
-    async with opened(path) as ledger:
-        for number in range(100, 110):
-            await ledger.record(event(number, actor_id=f"p{number % 2}", cluster_id="c"))
-    with Reader(path) as reader:
-        assert [it.time for it in reader.recent({"actor_id": "p1"}, limit=2)] == [109, 107]
-        assert [it.time for it in reader.recent({"cluster_id": "c"}, since=102, until=103)] == [103, 102]
-        assert len(reader.recent({"type": "CSY001I"})) == 1
-        with pytest.raises(ValueError, match="filtered"):
-            reader.recent({"body": "x"})
-        with pytest.raises(sqlite3.OperationalError, match="readonly"):
-            reader.connection.execute("DELETE FROM records")
 
 
 WRITER = """
