@@ -13,12 +13,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.audit.book import Book
 from appliance.audit.kept import KeptCheckpoint
+from appliance.audit.postgres import PostgresPlace
 from appliance.audit.reader import Reader
 from appliance.audit.shelf import Place
 from appliance.audit.sqlite import SQLitePlace
 from appliance.audit.verify import Verdict, verify_chain
 from appliance.core.audit_query import AuditQuery
 from appliance.core.events import AuditEvent, EventType
+from tests.support.postgres_server import PostgresServer
 
 KEY = Ed25519PrivateKey.generate()
 
@@ -44,6 +46,19 @@ class SQLiteLedger:
     def run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
             return connection.execute(sql.replace("$", "?"), values).fetchall()
+
+
+@dataclass
+class PostgresLedger:
+    server: PostgresServer
+
+    @property
+    def place(self) -> PostgresPlace:
+        return PostgresPlace(self.server.dsn)
+
+    def run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        with closing(self.place.open_to_read()) as shelf:
+            return shelf.rows(sql, *values)
 
 
 def event(number: int, **fields: object) -> AuditEvent:

@@ -79,7 +79,7 @@ def renumber(ledger: Ledger, chain: int, first: int, by: int) -> None:
 
 def insert_copy(ledger: Ledger, chain: int, number: int, of: int) -> None:
     ledger.run(
-        f"INSERT INTO records (chain, number, {COLUMNS}) SELECT $1, $2, {COLUMNS} FROM records "
+        f"INSERT INTO records (chain, number, {COLUMNS}) SELECT chain, CAST($2 AS BIGINT), {COLUMNS} FROM records "
         "WHERE chain = $1 AND number = $3",
         chain, number, of,
     )  # fmt: skip
