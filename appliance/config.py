@@ -84,6 +84,11 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
+class Audit:
+    retention_days: int
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Every setting, checked."""
 
@@ -93,6 +98,7 @@ class Config:
     agents: Agents
     health: Health
     limits: Limits
+    audit: Audit
     log: Log
 
 
@@ -257,6 +263,12 @@ SETTINGS: tuple[Setting, ...] = (
         20,
         "How long a stopping appliance lets running requests finish before it ends them.",
     ),
+    Setting(
+        "audit.retention_days",
+        _whole(0, 36_500),
+        400,
+        "How long audit records are kept at least; older ones are removed, which is itself recorded. 0 keeps all.",
+    ),
     Setting("log.level", _choice("debug", "info", "warning", "error"), "info", "The least important line to write."),
     Setting(
         "log.format",
@@ -357,6 +369,7 @@ def _build(values: dict[str, Any]) -> Config:
         agents=Agents(**section("agents")),
         health=Health(**section("health")),
         limits=Limits(**section("limits")),
+        audit=Audit(**section("audit")),
         log=Log(**section("log")),
     )
 

@@ -56,10 +56,13 @@ class Notary:
             checkpoint = Checkpoint.parse(body)
         except ValueError:
             checkpoint = NOTHING
-        if checkpoint.number != number or not signed_by(body, signature, {self._key_id: self._public}, self._key_id):
+        if checkpoint.number != number or not self.ours(body, signature):
             log.error("checkpoint %d of the audit ledger is not one of ours", number)
             checkpoint = Checkpoint(number, 0, "", "", ())
         return checkpoint, fingerprint(body, signature)
+
+    def ours(self, body: str, signature: str) -> bool:
+        return signed_by(body, signature, {self._key_id: self._public}, self._key_id)
 
     def add(self, moved: Sequence[Head], ended: Sequence[Head], now: int, cut: Cut | None = None) -> None:
         """In the transaction that `last` was asked in."""

@@ -63,12 +63,10 @@ class PostgresPlace:
     def open_to_read(self) -> PostgresShelf:
         return PostgresShelf(self, read_only=True)
 
-    async def connect(self) -> asyncpg.Connection:
+    async def connect(self, *, read_only: bool) -> asyncpg.Connection:
         options: dict[str, Any] = {} if self.tls is None else {"ssl": self.tls}
-        connection: asyncpg.Connection = await asyncpg.connect(
-            self.dsn, timeout=CONNECT_SECONDS, server_settings=SESSION, **options
-        )
-        return connection
+        session = SESSION | {"default_transaction_read_only": "on" if read_only else "off"}
+        return await asyncpg.connect(self.dsn, timeout=CONNECT_SECONDS, server_settings=session, **options)
 
 
 class PostgresShelf:
@@ -123,7 +121,7 @@ class PostgresShelf:
 
     def reopen(self) -> None:
         self._drop()
-        self._connection = self._within(CONNECT_SECONDS, self._place.connect())
+        self._connection = self._within(CONNECT_SECONDS, self._place.connect(read_only=self._read_only))
         if self._session is not None:
             # The server may not have noticed that our last connection broke, and keep our chain's lock with it.
             self.rows(

@@ -132,8 +132,8 @@ class _Verifier:
                 self.report(f"checkpoint {number}: inserted; no checkpoint has such a number")
                 continue
             self._compare_with_kept(number, body, signature)
-            if first and self.cut is not None and 1 < number <= self.cut.number + 1:
-                expected = number
+            if first and self.cut is not None and number > 1:
+                expected = min(number, self.cut.number + 1)
                 previous = self.cut.fingerprint if number == self.cut.number + 1 else ""
             if number > expected:
                 self.report(f"checkpoint{_span(expected, number - 1)} removed")
@@ -160,10 +160,10 @@ class _Verifier:
         cut = self.cut
         if cut is None:
             return
-        at_cut = first.number == cut.number + 1
-        heads = cut.heads if at_cut else first.heads + first.ended
+        after_cut = first.number > cut.number
+        heads = cut.heads if after_cut else first.heads + first.ended
         self.open = {head.chain: _Chain(self, head, cut) for head in heads}
-        chains = cut.chains if at_cut else first.chains
+        chains = cut.chains if after_cut else first.chains
         self.ended = {chain for chain in range(1, chains + 1) if chain not in self.open}
 
     def _advance(self, checkpoint: Checkpoint) -> None:

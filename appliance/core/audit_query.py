@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from math import floor
 from typing import Final, NamedTuple
 
 from appliance.core.events import CATEGORIES, NAMES, AuditEvent, EventType
@@ -127,7 +128,7 @@ def read_moment(name: str, value: str) -> int:
     if _RFC_3339.fullmatch(value):
         try:
             moment = datetime.fromisoformat(value)
-            return int(moment.timestamp()) * 1_000_000 + moment.microsecond
+            return floor(moment.replace(microsecond=0).timestamp()) * 1_000_000 + moment.microsecond
         except (ValueError, OverflowError):
             pass
     raise QueryFault(name, f'{name} must be a time such as "2030-01-31T12:00:00Z".')

@@ -147,12 +147,12 @@ def _settings(path: Path | None) -> Config:
 
 def _place(config: Config) -> Place:
     from appliance.audit.sqlite import SQLitePlace
-    from appliance.layout import Layout
+    from appliance.audit_place import audit_place
 
-    path = Layout(config.data_dir).audit
-    if not path.exists():
-        _cannot(f"There is no audit ledger {path}. Give the settings of the appliance with --config.")
-    return SQLitePlace(path)
+    place = audit_place(config)
+    if isinstance(place, SQLitePlace) and not place.path.exists():
+        _cannot(f"There is no audit ledger {place}. Give the settings of the appliance with --config.")
+    return place
 
 
 def _ledger(path: Path | None) -> tuple[Place, Ed25519PublicKey]:

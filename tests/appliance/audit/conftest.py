@@ -23,6 +23,10 @@ def postgres(server: PostgresServer) -> PostgresLedger:
     if server.process is None:
         server.start()
     ledger = PostgresLedger(server)
+    ledger.run(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+        "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    )
     ledger.run("DROP SCHEMA IF EXISTS fairlead_audit CASCADE")
     return ledger
 

@@ -57,7 +57,7 @@ class PostgresLedger:
         return PostgresPlace(self.server.dsn)
 
     def run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        with closing(self.place.open_to_read()) as shelf:
+        with closing(self.place.open()) as shelf:
             return shelf.rows(sql, *values)
 
 
