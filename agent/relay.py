@@ -172,8 +172,8 @@ class Relay:
                     raise (upload.fault or _GoneError()) from None
                 finally:
                     nursery.cancel_scope.cancel()
-        except* (_GoneError, AnswerError, RefusedError, trio.BrokenResourceError) as group:
-            fault = _only(group)  # what is raised in here would come out in a group again
+        except BaseExceptionGroup as group:
+            fault = _only(group, (_GoneError, AnswerError, RefusedError, trio.BrokenResourceError))
         finally:
             del self._at_work[exchange]
             if reusable and upload.whole:
@@ -211,8 +211,8 @@ class Relay:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._down, exchange, connection)
                 await self._up(exchange, connection)
-        except* (AnswerError, trio.BrokenResourceError, trio.ClosedResourceError) as group:
-            fault = _only(group)
+        except BaseExceptionGroup as group:
+            fault = _only(group, (AnswerError, trio.BrokenResourceError, trio.ClosedResourceError))
         if fault is not None:
             raise fault
 
@@ -268,7 +268,20 @@ class Relay:
         self._pool.close()
 
 
-def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return what to report of several faults: the API server's, or ours, before a mere end."""
-    found = [_only(error) if isinstance(error, BaseExceptionGroup) else error for error in group.exceptions]
-    return min(found, key=lambda error: not isinstance(error, AnswerError | RefusedError))
+def _only(group: BaseExceptionGroup[BaseException], expected: tuple[type[Exception], ...]) -> BaseException:
+    """Return what to report of several faults: the API server's, or ours, before a mere end.
+
+    Anything beside what is `expected`, a cancellation above all, is raised at once.
+    """
+    found, others = group.split(expected)
+    if others is not None:
+        raise others from None
+    assert found is not None, "a group holds something"
+    return min(_leaves(found), key=lambda error: not isinstance(error, (AnswerError, RefusedError)))
+
+
+def _leaves(group: BaseExceptionGroup[Exception]) -> list[BaseException]:
+    leaves: list[BaseException] = []
+    for error in group.exceptions:
+        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return leaves

@@ -21,6 +21,7 @@ from wire.credit import PROCESS_POOL, Pool
 from wire.exchange import Exchange, ExchangeReset, PeerStopped, SessionLost
 from wire.frames import Drain, Frame, Hello, Open, ResetCode
 from wire.heads import Identity, RequestHead
+from wire.workers import Workers
 
 __all__ = [
     "Exchange",
@@ -85,7 +86,7 @@ class TunnelRefused(Exception):
 class ByteStream(Protocol):
     """What a session needs of its transport: `wire.tls.TLSStream`, or a test's."""
 
-    async def read(self, max_bytes: int = ..., /) -> bytes: ...
+    async def read(self, max_bytes: int = 0, /) -> bytes: ...
     async def write(self, data: bytes, /) -> None: ...
     def writable_now(self) -> bool: ...
     async def wait_writable(self) -> None: ...
@@ -232,8 +233,11 @@ class Session:
                     reason = str(ended)
                 self._lose(reason)
                 nursery.cancel_scope.cancel()
-        except* SessionEnded as group:
-            reason = _first_sentence(group)
+        except BaseExceptionGroup as group:
+            ends, others = group.split(SessionEnded)
+            if others is not None:
+                raise others from None
+            reason = _first_sentence(ends)
         finally:
             self._lose(reason)
             self._stream.abort()
@@ -250,12 +254,13 @@ class Session:
     async def _read_forever(
         self, nursery: trio.Nursery, on_exchange: Callable[[Exchange], Awaitable[None]] | None
     ) -> None:
+        workers = None if on_exchange is None else Workers(nursery, on_exchange)
         while True:
             for exchange in self._accepted:
-                if on_exchange is None:
+                if workers is None:
                     exchange.reset(ResetCode.PROTOCOL, "this end accepts no exchanges")
                 else:
-                    nursery.start_soon(self._accept, exchange, on_exchange)
+                    workers.carry(exchange)
             self._accepted.clear()
             data = await _read(self._stream)
             try:
@@ -288,16 +293,6 @@ class Session:
                 self._accepted.append(Exchange.accepted(self, flow, frame))
             else:
                 flow.owner.on_frame(frame)
-
-    async def _accept(self, exchange: Exchange, on_exchange: Callable[[Exchange], Awaitable[None]]) -> None:
-        """Run one accepted exchange; the barrier of its exceptions."""
-        try:
-            await on_exchange(exchange)
-        except* Exception:  # noqa: BLE001 # the barrier: no defect reaches a neighbour, not even one beside a cancel
-            _log.exception("an exchange failed by a defect of ours", extra={"exchange": exchange.id})
-            exchange.reset(ResetCode.INTERNAL, "the agent met a defect of its own")
-        finally:
-            exchange.close()
 
     async def _write_forever(self) -> None:
         while True:
@@ -376,8 +371,8 @@ class Session:
         self.wake_writer()
 
 
-def _first_sentence(group: BaseExceptionGroup[SessionEnded]) -> str:
-    for error in group.exceptions:
+def _first_sentence(group: BaseExceptionGroup[SessionEnded] | None) -> str:
+    for error in group.exceptions if group is not None else ():
         if isinstance(error, BaseExceptionGroup):
             return _first_sentence(error)
         return str(error)

@@ -45,6 +45,9 @@ DISCARD_SECONDS: Final = 1.0
 """What is read and dropped after an early answer, so that the answer is not lost to a reset (RFC 9112 §9.6)."""
 
 
+_NEVER: Final = float("inf")
+
+
 class Ending(enum.Enum):
     """Why a connection's task was cancelled from outside. The first reason stands."""
 
@@ -93,7 +96,7 @@ class Client:
         self.address = address
         self.file_number = stream.socket.fileno()
         self.scope = trio.CancelScope()
-        self.deadline = float("inf")
+        self.deadline = _NEVER
         self.ending: Ending | None = None
         self.lost: Problem | None = None
         self.ends_cleanly = False  # this answer may end early without being wrong: a watch
@@ -144,8 +147,8 @@ class Client:
 
         """
         buffer = self._buffer
-        self.resting = not buffer
-        self.deadline = trio.current_time() + (HEAD_SECONDS if buffer else IDLE_SECONDS)
+        if buffer:
+            self.deadline = trio.current_time() + HEAD_SECONDS
         scanned = 0
         while True:
             if buffer.startswith(b"\r\n"):  # RFC 9112 §2.2: an empty line before the request line is let pass
@@ -154,23 +157,25 @@ class Client:
             if end >= 0:
                 end += 4
                 self._buffer = buffer[end:]
-                self.deadline = float("inf")
-                self.resting = False
+                self.deadline = _NEVER
                 return buffer[:end]
             if len(buffer) >= http1.MAX_HEAD_BYTES:
                 raise http1.BadHead(f"The head is longer than {http1.MAX_HEAD_BYTES} bytes.", 431)
             if buffer.find(b"\n\n", max(0, scanned - 1)) >= 0:
                 raise http1.BadHead("The head ends in bare line feeds; HTTP lines end in CRLF.")
             scanned = max(0, len(buffer) - 3)
-            data = await self.stream.read(READ_BYTES)
+            if buffer:
+                data = await self.stream.read(READ_BYTES)
+            else:
+                self.resting = True
+                self.deadline = trio.current_time() + IDLE_SECONDS
+                data = await self.stream.read(READ_BYTES)
+                self.resting = False
+                if not data.endswith(b"\r\n\r\n"):
+                    self.deadline = trio.current_time() + HEAD_SECONDS  # most heads come in one piece
             if not data:
                 return None  # between two requests, or inside a head: nobody is left to answer
-            if not buffer:
-                self.deadline = trio.current_time() + HEAD_SECONDS
-                self.resting = False
-                buffer = data
-            else:
-                buffer += data
+            buffer = buffer + data if buffer else data
 
     def begin(self, asked: Asked) -> None:
         """Start serving one request."""

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import trio
 
@@ -46,8 +45,7 @@ class Refused(Exception):
         self.recorded = recorded
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """Which cluster a proxy URL names, and the target meant for it: the very bytes that follow the cluster."""
 
     cluster: str
@@ -92,15 +90,17 @@ def authenticate(asked: Asked, caller: Caller, parts: FrontParts, story: records
             detail = "send exactly one `Authorization: Bearer` header"
             raise Refused(problem(Code.INVALID_TOKEN, detail=detail), recorded=False)
         raise Refused(problem(Code.AUTHENTICATION_REQUIRED), recorded=False)
-    if not parts.verifier.known(token):
+    credential = parts.verifier.known(token)
+    if credential is None:
         # Before any signature is checked: guessing must not cost us more than it costs the guesser.
         limited = parts.failed_logins.refuse(caller.address, story.began)
         if limited is not None:
             raise Refused(limited, recorded=False)
-    credential = parts.verifier.verify(token, story.began)
-    if isinstance(credential, Problem):
-        parts.failed_logins.failed(caller.address, story.began)
-        raise Refused(credential)
+        verified = parts.verifier.verify(token, story.began)
+        if isinstance(verified, Problem):
+            parts.failed_logins.failed(caller.address, story.began)
+            raise Refused(verified)
+        credential = verified
     story.credential = credential
     return credential
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from wire import http1
 from wire.headers import ReservedHeader, find, find_all, request_end_to_end
@@ -54,8 +54,7 @@ class Block:
         return self.chunked or bool(self.content_length)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """One request head. `target` is in origin form, as sent."""
 
     method: bytes

@@ -132,15 +132,15 @@ async def _with_body(caller: Caller, tunnel: Exchange, asked: Asked, permit: Per
             nursery.start_soon(upload.run)
             await _answer(caller, tunnel, asked, permit, story, replayable=False)
             nursery.cancel_scope.cancel()  # an answer that is whole needs no more of the body
-    except* Unanswered as group:
-        failed = group.exceptions[0]
+    except BaseExceptionGroup as group:
+        unanswered, others = group.split(Unanswered)
+        if others is not None:
+            raise others from None
+        failed: BaseException | None = unanswered
         while isinstance(failed, BaseExceptionGroup):
             failed = failed.exceptions[0]
         assert isinstance(failed, Unanswered)
-        failure = Unanswered(upload.fault or failed.problem, again=failed.again and not upload.began)
-    else:
-        return
-    raise failure
+        raise Unanswered(upload.fault or failed.problem, again=failed.again and not upload.began) from None
 
 
 class _Upload:
