@@ -25,16 +25,14 @@ LAST_CHAIN = "SELECT number, started_at FROM chains ORDER BY number DESC LIMIT 1
 CHAIN_REMOVE = "DELETE FROM chains WHERE number = $1"
 
 RECORD_COLUMNS = 9
-_RECORDS_ADD = (
-    "INSERT INTO records (chain, number, recorded_at, type, actor_id, cluster_id, correlation_id, body, hash) VALUES"
-)
 
 
 def records_add(count: int) -> str:
     """One statement for `count` records: on SQLite each statement hands the interpreter's lock over and back."""
     numbers = [range(first, first + RECORD_COLUMNS) for first in range(1, count * RECORD_COLUMNS, RECORD_COLUMNS)]
     rows = ", ".join("(" + ", ".join(f"${number}" for number in row) + ")" for row in numbers)
-    return f"{_RECORDS_ADD} {rows}"
+    columns = "chain, number, recorded_at, type, actor_id, cluster_id, correlation_id, body, hash"
+    return f"INSERT INTO records ({columns}) VALUES {rows}"  # noqa: S608 -- columns and parameters' numbers, all ours
 
 
 HEAD = "SELECT number, hash FROM records WHERE chain = $1 ORDER BY number DESC LIMIT 1"
