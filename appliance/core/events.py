@@ -26,7 +26,6 @@ class EventType(StrEnum):
     ROLE_CREATED = "CRL001I"
     ROLE_UPDATED = "CRL002I"
     ROLE_DELETED = "CRL003I"
-    PERSON_SYNCED = "CUA001I"
     ROLE_ASSIGNED = "CUA002I"
     ROLE_UNASSIGNED = "CUA003I"
     PERSON_CREATED = "CUA004I"
@@ -56,6 +55,7 @@ class EventType(StrEnum):
 
 
 CATEGORIES: dict[str, str] = {  # by the first letters of the code
+    "CAR": "access_requests",
     "CCR": "credentials",
     "CCL": "clusters",
     "CRL": "roles",
@@ -78,7 +78,6 @@ NAMES: dict[EventType, str] = {
     EventType.ROLE_CREATED: "role.created",
     EventType.ROLE_UPDATED: "role.updated",
     EventType.ROLE_DELETED: "role.deleted",
-    EventType.PERSON_SYNCED: "user.synced",
     EventType.ROLE_ASSIGNED: "user.role_assigned",
     EventType.ROLE_UNASSIGNED: "user.role_unassigned",
     EventType.PERSON_CREATED: "user.created",
