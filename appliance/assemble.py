@@ -225,15 +225,10 @@ def _api_parts(
 ) -> Parts:
     trail = bridges.AuditTrail(audit_place(config))
 
-    async def audit_ready() -> None:
-        await ledger.reserve()
-        ledger.release()
-
     return Parts(
         snapshot=lambda: store.snapshot,
         write=store.write,
         states=registry.states,
-        audit_ready=audit_ready,
         record=ledger.record,
         search_audit=trail.search,
         audit_record=trail.record,

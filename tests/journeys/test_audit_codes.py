@@ -134,7 +134,16 @@ def disable_and_enable(scene: Scene) -> None:
 
 def make_machine(scene: Scene) -> None:
     settings = scene.stack.home.root / "fairlead.toml"
-    command = [sys.executable, "-m", "ops.cli.main", "machine-token", "--name", scene.unique(), "--config", str(settings)]
+    command = [
+        sys.executable,
+        "-m",
+        "ops.cli.main",
+        "machine-token",
+        "--name",
+        scene.unique(),
+        "--config",
+        str(settings),
+    ]
     subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=True, timeout=30)
 
 
@@ -207,6 +216,7 @@ MAKERS: dict[EventType, Callable[[Scene], object]] = {
     EventType.PERSON_ENABLED: disable_and_enable,
     EventType.MACHINE_CREATED: make_machine,
     EventType.API_DENIED: guess_a_token,
+    EventType.API_CALLED: lambda scene: scene.role(),
     EventType.AGENT_AUTH_FAILED: enrol_with_a_wrong_token,
     EventType.AGENT_ENROLLED: lambda scene: None,  # the stack's own agent
     EventType.AGENT_RENEWED: renew_the_certificate,
