@@ -15,8 +15,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, Protocol, TypeVar
 
 import asyncpg
 
@@ -46,16 +45,31 @@ SESSION = {
 }
 
 
+class Server(Protocol):
+    """Which server, as whom. `tls` is None only for one on this machine."""
+
+    @property
+    def hosts(self) -> tuple[tuple[str, int], ...]: ...
+    @property
+    def database(self) -> str: ...
+    @property
+    def user(self) -> str: ...
+    @property
+    def tls(self) -> ssl.SSLContext | None: ...
+
+    def current_password(self) -> str:
+        """As it is now: it may be changed while we run."""
+
+
 @dataclass(frozen=True, slots=True)
 class PostgresPlace:
-    """A ledger in a database. `tls` is what asyncpg takes as `ssl`; the DSN may hold a password and is never shown."""
+    """A ledger in a database."""
 
-    dsn: str = field(repr=False)
-    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    server: Server = field(repr=False)
 
     def __str__(self) -> str:
-        parts = urlsplit(self.dsn)
-        return f"PostgreSQL {parts.hostname or 'on this host'}, database {parts.path.strip('/') or 'default'}"
+        hosts = ", ".join(host for host, _ in self.server.hosts)
+        return f"in database {self.server.database} of PostgreSQL on {hosts}"
 
     def open(self) -> PostgresShelf:
         return PostgresShelf(self)
@@ -64,9 +78,18 @@ class PostgresPlace:
         return PostgresShelf(self, read_only=True)
 
     async def connect(self, *, read_only: bool) -> asyncpg.Connection:
-        options: dict[str, Any] = {} if self.tls is None else {"ssl": self.tls}
-        session = SESSION | {"default_transaction_read_only": "on" if read_only else "off"}
-        return await asyncpg.connect(self.dsn, timeout=CONNECT_SECONDS, server_settings=session, **options)
+        server = self.server
+        return await asyncpg.connect(
+            host=[host for host, _ in server.hosts],
+            port=[port for _, port in server.hosts],
+            database=server.database,
+            user=server.user,
+            password=server.current_password,
+            ssl=server.tls or False,
+            target_session_attrs="any" if read_only else "read-write",  # of several hosts the one that takes writes
+            timeout=CONNECT_SECONDS,
+            server_settings=SESSION | {"default_transaction_read_only": "on" if read_only else "off"},
+        )
 
 
 class PostgresShelf:

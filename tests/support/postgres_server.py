@@ -41,8 +41,19 @@ class PostgresServer:
     root: Path
     process: subprocess.Popen[bytes] | None = None
 
+    database: str = DATABASE
+    user: str = USER
+    tls: None = None
+
     @property
-    def dsn(self) -> str:
+    def hosts(self) -> tuple[tuple[str, int], ...]:
+        return ((str(self.root / "socket"), 5432),)
+
+    def current_password(self) -> str:
+        return ""  # whoever can open the socket may come in
+
+    @property
+    def url(self) -> str:
         return f"postgresql://{USER}@/{DATABASE}?host={self.root / 'socket'}"
 
     def make(self) -> None:

@@ -54,7 +54,7 @@ class PostgresLedger:
 
     @property
     def place(self) -> PostgresPlace:
-        return PostgresPlace(self.server.dsn)
+        return PostgresPlace(self.server)
 
     def run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         with closing(self.place.open()) as shelf:

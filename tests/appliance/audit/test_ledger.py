@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -242,46 +238,3 @@ async def test_listeners_hear_what_is_on_disk_and_one_that_fails_hurts_nobody(tm
         ledger.subscribe(heard.append)
         await ledger.record(event(3))
     assert 3 in [it.time for it in heard]
-
-
-WRITER = """
-import sys, trio
-from pathlib import Path
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from appliance.audit.ledger import Ledger
-from appliance.core.events import AuditEvent, EventType
-
-async def main():
-    ledger = Ledger(Path(sys.argv[1]), Ed25519PrivateKey.from_private_bytes(bytes.fromhex(sys.argv[2])), lambda: 7)
-    await ledger.start()
-    for number in range(1, 100_000):
-        await ledger.record(AuditEvent(number, EventType.PROXY_OPENED))
-        print(number, flush=True)
-
-trio.run(main)
-"""
-
-
-async def test_killed_in_the_middle_every_acknowledged_record_is_there(tmp_path: Path) -> None:
-    path = tmp_path / "audit.db"
-    secret = KEY.private_bytes_raw().hex()
-    command = [sys.executable, "-c", WRITER, str(path), secret]
-    writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220 -- nothing else runs here
-    assert writer.stdout is not None
-    acknowledged = 0
-    for line in writer.stdout:
-        acknowledged = int(line)
-        if acknowledged >= 200:
-            os.kill(writer.pid, signal.SIGKILL)
-            break
-    acknowledged = max([acknowledged, *(int(line) for line in writer.stdout if line.strip())])
-    writer.stdout.close()
-    assert writer.wait() == -signal.SIGKILL
-    assert {it.time for it in kept(path) if it.type is EventType.PROXY_OPENED} >= set(range(1, acknowledged + 1))
-    before = verify_chain(path, [KEY.public_key()])
-    assert before.faults == ()
-    assert before.unsigned >= acknowledged
-    async with opened(path):
-        pass  # the next start signs what the killed one left
-    after = verify_chain(path, [KEY.public_key()])
-    assert (after.faults, after.unsigned) == ((), 0)
