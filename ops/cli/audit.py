@@ -148,9 +148,14 @@ def _settings(path: Path | None) -> Config:
 def _place(config: Config) -> Place:
     from appliance.audit.sqlite import SQLitePlace
     from appliance.audit_place import audit_place
+    from appliance.layout import Layout
+    from appliance.store.faults import StoreRefused
 
-    place = audit_place(config)
-    if isinstance(place, SQLitePlace) and not place.path.exists():
+    try:
+        place = audit_place(config)
+    except StoreRefused as error:
+        _cannot(error)
+    if isinstance(place, SQLitePlace) and not (place.path.exists() and Layout(config.data_dir).store.exists()):
         _cannot(f"There is no audit ledger {place}. Give the settings of the appliance with --config.")
     return place
 
@@ -161,25 +166,19 @@ def _ledger(path: Path | None) -> tuple[Place, Ed25519PublicKey]:
 
     import trio
 
+    from appliance import database
     from appliance.keys import open_keys
-    from appliance.layout import Layout
     from appliance.store.faults import StoreRefused, StoreUnavailable
     from appliance.store.sealing import SealError
-    from appliance.store.store import Store, utc_micros
+    from appliance.store.store import utc_micros
 
     config = _settings(path)
     place = _place(config)
 
     async def key() -> Ed25519PublicKey:
-        layout = Layout(config.data_dir)
-        store = await Store.open(layout.store, master_key=layout.master_key, migrate=False)
-        try:
+        async with database.opened(config, migrate=False) as store:
             return (await open_keys(store, utc_micros)).audit.public_key()
-        finally:
-            await store.aclose()
 
-    if not Layout(config.data_dir).store.exists():
-        _cannot(f"There is no database in {config.data_dir} that holds the ledger's key.")
     try:
         return place, trio.run(key)
     except (StoreRefused, StoreUnavailable, SealError, OSError, sqlite3.Error) as error:
