@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -101,7 +102,10 @@ class PostgresShelf:
     def __init__(self, place: PostgresPlace, *, read_only: bool = False) -> None:
         self._place = place
         self._read_only = read_only
-        self._runner = asyncio.Runner()
+        # The store's engine has asyncio ask a context, and a policy, which loop is running: ours is a plain one, in a
+        # context of its own, whatever thread we are called from.
+        self._context = contextvars.Context()
+        self._runner = asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)
         self._connection: asyncpg.Connection | None = None
         self._session: tuple[int, datetime] | None = None
         try:
@@ -162,7 +166,7 @@ class PostgresShelf:
             with contextlib.suppress(AuditBroken):
                 self._within(CLOSE_SECONDS, connection.close())
         self._drop()
-        self._runner.close()
+        self._context.run(self._runner.close)
 
     def _make_tables(self) -> None:
         """Once; whoever may not make tables can be given them ready made."""
@@ -196,7 +200,7 @@ class PostgresShelf:
                 return await work
 
         try:
-            return self._runner.run(timed())
+            return self._context.run(self._runner.run, timed())
         except TimeoutError:
             self._drop()  # what was asked may still come; nothing more is sent on this connection
             raise AuditBroken(f"PostgreSQL did not answer within {seconds:.0f} s") from None

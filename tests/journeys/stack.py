@@ -95,6 +95,7 @@ class Stack:
     bound: ports.Ports = field(default_factory=lambda: ports.Ports(0, 0, 0))  # chosen at the first start
     toy_listen: str = f"{ports.LOOPBACK}:0"
     token: str = ""  # a machine's, for the admin API
+    extra: str = ""  # more of the appliance's settings, whole sections
 
     @property
     def kubeconfig(self) -> Path:
@@ -132,7 +133,7 @@ class Stack:
             f'[health]\nlisten = "{ports.LOOPBACK}:{self.bound.health}"\n'
             f'[limits]\ndrain_seconds = {DRAIN_SECONDS}\n[log]\nformat = "json"\naudit = "all"\n'
         )
-        write_private(file, text.encode())
+        write_private(file, (text + self.extra).encode())
         return file
 
     def start_agent(self) -> None:
@@ -204,13 +205,13 @@ def _machine_token(config: Path) -> str:
 
 
 @contextmanager
-def running_stack(directory: Path, lane: str = "express") -> Iterator[Stack]:
+def running_stack(directory: Path, lane: str = "express", extra: str = "") -> Iterator[Stack]:
     """A stack that works."""
     home = Home(directory / "home")
     home.make()
     with ExitStack() as ending:
         cable = ending.enter_context(Cable())
-        stack = Stack(home, lane, cable)
+        stack = Stack(home, lane, cable, extra=extra)
         for start in (stack.start_toy, stack.start_appliance, stack.set_up):
             ending.callback(_end, stack, start.__name__)
             start()

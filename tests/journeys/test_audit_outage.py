@@ -6,7 +6,9 @@ refused with a code that says why, nothing that was answered well is lost, and i
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 import resource
 import sqlite3
 import subprocess
@@ -19,11 +21,14 @@ from typing import Any, Self
 import pytest
 import trio
 
+from appliance.audit.postgres import PostgresPlace
 from ops.demo import ports
 from ops.demo.admin import ApiError, Appliance
+from ops.demo.files import write_private
 from tests.journeys.door import Answer, Door
 from tests.journeys.processes import eventually
 from tests.journeys.stack import REPOSITORY, Stack, running_stack
+from tests.support.postgres_server import PostgresServer, postgres_server
 
 MAPS = "/api/v1/namespaces/demo/configmaps"
 PODS = "/api/v1/namespaces/demo/pods"
@@ -34,15 +39,46 @@ BACK_SECONDS = 20.0
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running_stack(tmp_path_factory.mktemp("stack")) as started:
         yield started
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    with postgres_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def on_postgres(tmp_path_factory: pytest.TempPathFactory, server: PostgresServer) -> Iterator[Stack]:
+    directory = tmp_path_factory.mktemp("stack")
+    url, key = directory / "url", directory / "key"
+    write_private(url, server.url.encode())
+    write_private(key, base64.b64encode(os.urandom(32)))
+    extra = f'[store]\nurl_file = "{url}"\nmaster_key = "{key}"\n'
+    with running_stack(directory, extra=extra) as started:
+        yield started
+
+
 @pytest.fixture
-def stack(shared: Stack) -> Stack:
-    shared.mend()
-    return shared
+def sqlite(on_sqlite: Stack) -> Stack:
+    on_sqlite.mend()
+    return on_sqlite
+
+
+@pytest.fixture
+def postgres(on_postgres: Stack, server: PostgresServer) -> Stack:
+    if server.process is None:
+        server.start()
+    on_postgres.mend()
+    return on_postgres
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def stack(request: pytest.FixtureRequest) -> Stack:
+    found: Stack = request.getfixturevalue(request.param)
+    return found
 
 
 def create(door: Door, name: str) -> Answer:
@@ -152,21 +188,41 @@ def refused_and_back(stack: Stack, name: str, broken: Callable[[], Any], mend: C
     nothing_is_lost(stack, work)
 
 
-def test_a_database_that_somebody_else_locks(stack: Stack, unique: str) -> None:
-    with closing(sqlite3.connect(stack.home.appliance / "audit.db", isolation_level=None)) as locker:
-        refused_and_back(stack, unique, lambda: locker.execute("BEGIN IMMEDIATE"), lambda: locker.execute("ROLLBACK"))
+def test_a_database_that_somebody_else_locks(sqlite: Stack, unique: str) -> None:
+    with closing(sqlite3.connect(sqlite.home.appliance / "audit.db", isolation_level=None)) as locker:
+        refused_and_back(sqlite, unique, lambda: locker.execute("BEGIN IMMEDIATE"), lambda: locker.execute("ROLLBACK"))
 
 
-def test_a_disk_that_fills(stack: Stack, unique: str) -> None:
+def test_a_disk_that_fills(sqlite: Stack, unique: str) -> None:
     """The kernel refuses every byte beyond what the ledger's files hold now; other files are smaller than that."""
-    pid = stack.appliance.pid
+    pid = sqlite.appliance.pid
     _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-    files = [stack.home.appliance / name for name in ("audit.db", "audit.db-wal")]
+    files = [sqlite.home.appliance / name for name in ("audit.db", "audit.db-wal")]
 
     def fill() -> None:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (min(it.stat().st_size for it in files), hard))
 
-    refused_and_back(stack, unique, fill, lambda: resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard)))
+    refused_and_back(sqlite, unique, fill, lambda: resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard)))
+
+
+def test_a_table_that_somebody_locks(postgres: Stack, server: PostgresServer, unique: str) -> None:
+    """The configuration can be read and written all the while; only records cannot be kept."""
+    with closing(PostgresPlace(server).open()) as locker:
+        refused_and_back(
+            postgres,
+            unique,
+            lambda: [locker.rows(it) for it in ("BEGIN", "LOCK TABLE records IN EXCLUSIVE MODE")],
+            lambda: locker.rows("ROLLBACK"),
+        )
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_a_server_that_goes_and_comes_back(postgres: Stack, server: PostgresServer, how: str, unique: str) -> None:
+    refused_and_back(postgres, unique, getattr(server, how), server.start)
+
+
+def test_a_server_that_hangs(postgres: Stack, server: PostgresServer, unique: str) -> None:
+    refused_and_back(postgres, unique, server.pause, server.resume)
 
 
 def test_an_appliance_killed_in_the_middle_of_its_records(stack: Stack, unique: str) -> None:
