@@ -228,7 +228,11 @@ def _api_parts(
         public_url=bound.public_url,
         help_url=bound.public_url + HELP_PREFIX.decode(),
         ca_pem=keys.authority.certificate_pem if config.users.certificate is None else None,
-        faults={AuditUnavailable: Code.AUDIT_UNAVAILABLE, StoreUnavailable: Code.STORE_STALE},
+        faults={
+            AuditUnavailable: Code.AUDIT_UNAVAILABLE,
+            AuditBroken: Code.AUDIT_UNAVAILABLE,
+            StoreUnavailable: Code.STORE_STALE,
+        },
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import trio
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -12,7 +13,7 @@ from cryptography.x509 import load_pem_x509_certificate
 
 from appliance.api.parts import Bundle
 from appliance.audit.reader import Reader
-from appliance.audit.shelf import Place
+from appliance.audit.shelf import AuditBroken, Place
 from appliance.audit.shown import shown
 from appliance.core import clusters
 from appliance.core.audit_query import AuditQuery
@@ -23,6 +24,8 @@ from appliance.store.store import Store
 from appliance.tunnel import enrolment
 from appliance.tunnel.authority import AgentCertificate, fingerprint
 from appliance.tunnel.ports import Redeemed, TokenFault
+
+T = TypeVar("T")
 
 AUDIT_READERS: Final = 4  # searches at once; each may keep a core busy for its two seconds
 
@@ -94,18 +97,20 @@ class AuditTrail:
         self._at_once = trio.CapacityLimiter(AUDIT_READERS)
 
     async def search(self, query: AuditQuery) -> Mapping[str, Any]:
-        def look() -> Mapping[str, Any]:
-            with Reader(self._place) as reader:
-                page = reader.search(query)
-            following = None if page.next is None else page.next.cursor()
-            return {"items": [shown(kept) for kept in page.items], "next": following}
-
-        return await trio.to_thread.run_sync(look, limiter=self._at_once)
+        page = await self._look(lambda reader: reader.search(query))
+        following = None if page.next is None else page.next.cursor()
+        return {"items": [shown(kept) for kept in page.items], "next": following}
 
     async def record(self, chain: int, number: int) -> Mapping[str, Any] | None:
-        def look() -> Mapping[str, Any] | None:
-            with Reader(self._place) as reader:
-                kept = reader.one(chain, number)
-            return None if kept is None else shown(kept)
+        kept = await self._look(lambda reader: reader.one(chain, number))
+        return None if kept is None else shown(kept)
 
-        return await trio.to_thread.run_sync(look, limiter=self._at_once)
+    async def _look(self, ask: Callable[[Reader], T]) -> T:
+        def work() -> T:
+            try:
+                with Reader(self._place) as reader:
+                    return ask(reader)
+            except (sqlite3.Error, OSError) as error:
+                raise AuditBroken(f"the audit ledger cannot be read: {error}") from error
+
+        return await trio.to_thread.run_sync(work, limiter=self._at_once)

@@ -155,7 +155,10 @@ def signed_by(body: str, signature: str, keys: Mapping[str, Ed25519PublicKey], k
     if public is None:
         return False
     try:
-        public.verify(bytes.fromhex(signature), _CHECKPOINT_PURPOSE + body.encode())
+        raw = bytes.fromhex(signature)
+        if raw.hex() != signature:
+            return False  # written in another form: whatever follows names the form that was written
+        public.verify(raw, _CHECKPOINT_PURPOSE + body.encode())
     except (InvalidSignature, ValueError, TypeError):
         return False
     return True

@@ -163,7 +163,9 @@ def nothing_is_lost(stack: Stack, work: Work) -> None:
     is_whole(stack)
 
 
-def refused_and_back(stack: Stack, name: str, broken: Callable[[], Any], mend: Callable[[], Any]) -> None:
+def refused_and_back(
+    stack: Stack, name: str, broken: Callable[[], Any], mend: Callable[[], Any], *, unreadable: bool = False
+) -> None:
     """The whole story of one outage, under work."""
     with Work(stack.door, name) as work:
         eventually(lambda: len(work.answered(201)) > 20, what="work")
@@ -176,6 +178,12 @@ def refused_and_back(stack: Stack, name: str, broken: Callable[[], Any], mend: C
         with pytest.raises(ApiError) as caught:
             trio.run(api(stack).call, "POST", "clusters", {"name": name})
         assert (caught.value.status, caught.value.code) == (503, "AUDIT_UNAVAILABLE")
+        if unreadable:
+            with pytest.raises(ApiError) as caught:
+                trio.run(api(stack).call, "GET", "audit")
+            assert (caught.value.status, caught.value.code) == (503, "AUDIT_UNAVAILABLE")
+        else:
+            assert trio.run(api(stack).call, "GET", "audit?limit=1")["items"]
         mend()
         before = len(work.answers)
         eventually(
@@ -218,11 +226,11 @@ def test_a_table_that_somebody_locks(postgres: Stack, server: PostgresServer, un
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_a_server_that_goes_and_comes_back(postgres: Stack, server: PostgresServer, how: str, unique: str) -> None:
-    refused_and_back(postgres, unique, getattr(server, how), server.start)
+    refused_and_back(postgres, unique, getattr(server, how), server.start, unreadable=True)
 
 
 def test_a_server_that_hangs(postgres: Stack, server: PostgresServer, unique: str) -> None:
-    refused_and_back(postgres, unique, server.pause, server.resume)
+    refused_and_back(postgres, unique, server.pause, server.resume, unreadable=True)
 
 
 def test_an_appliance_killed_in_the_middle_of_its_records(stack: Stack, unique: str) -> None:
