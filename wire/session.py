@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -21,7 +21,7 @@ from wire.credit import PROCESS_POOL, Pool
 from wire.exchange import Exchange, ExchangeReset, PeerStopped, SessionLost
 from wire.frames import Drain, Frame, Hello, Open, ResetCode
 from wire.heads import Identity, RequestHead
-from wire.workers import Workers
+from wire.workers import Begin, OnExchange, Workers
 
 __all__ = [
     "Exchange",
@@ -213,8 +213,8 @@ class Session:
                 await self._write_all()
             raise
 
-    async def run(self, on_exchange: Callable[[Exchange], Awaitable[None]] | None = None) -> None:
-        """Run until the session ends.
+    async def run(self, on_exchange: OnExchange | None = None, begin: Begin | None = None) -> None:
+        """Run until the session ends. `begin` takes what needs no task, `on_exchange` all else.
 
         Raises:
             SessionEnded: always, except when cancelled; its sentence says why.
@@ -228,7 +228,7 @@ class Session:
                 nursery.start_soon(self._pulse)
                 self._measure(trio.current_time())
                 try:
-                    await self._read_forever(nursery, on_exchange)
+                    await self._read_forever(nursery, on_exchange, begin)
                 except SessionEnded as ended:
                     reason = str(ended)
                 self._lose(reason)
@@ -251,16 +251,14 @@ class Session:
                 flow.owner.fail(SessionLost(f"the tunnel session ended: {reason}"))
         self.connection.flows.clear()
 
-    async def _read_forever(
-        self, nursery: trio.Nursery, on_exchange: Callable[[Exchange], Awaitable[None]] | None
-    ) -> None:
-        workers = None if on_exchange is None else Workers(nursery, on_exchange)
+    async def _read_forever(self, nursery: trio.Nursery, on_exchange: OnExchange | None, begin: Begin | None) -> None:
+        workers = None if on_exchange is None else Workers(nursery, on_exchange, begin)
         while True:
             for exchange in self._accepted:
                 if workers is None:
                     exchange.reset(ResetCode.PROTOCOL, "this end accepts no exchanges")
                 else:
-                    workers.carry(exchange)
+                    workers.accept(exchange)
             self._accepted.clear()
             data = await _read(self._stream)
             try:
@@ -283,8 +281,8 @@ class Session:
         except ProtocolViolation as error:
             self.connection.end(ResetCode.PROTOCOL, str(error).encode())
             raise SessionEnded(f"the peer broke the protocol: {error}") from error
-        except PeerEnded as error:
-            raise SessionEnded(str(error)) from error
+        except PeerEnded as end:
+            raise SessionEnded(str(end)) from end
         for flow, frame in said:
             if flow is None:
                 if type(frame) is Drain and self._on_drain is not None:
@@ -307,8 +305,8 @@ class Session:
                 await self._write_all()
             except trio.BrokenResourceError as error:
                 raise SessionEnded(f"the connection broke: {error}") from error
-            except trio.ClosedResourceError as error:
-                raise SessionEnded("the session was closed") from error
+            except trio.ClosedResourceError as closed:
+                raise SessionEnded("the session was closed") from closed
 
     async def _write_all(self) -> None:
         """Write until nothing waits. Frames are chosen as late as the kernel allows."""
@@ -448,8 +446,8 @@ async def _read(stream: ByteStream) -> bytes:
         data = await stream.read(_READ_BYTES)
     except trio.BrokenResourceError as error:
         raise SessionEnded(f"the connection broke: {error}") from error
-    except trio.ClosedResourceError as error:
-        raise SessionEnded("the session was closed") from error
+    except trio.ClosedResourceError as closed:
+        raise SessionEnded("the session was closed") from closed
     if not data:
         raise SessionEnded("the peer closed the connection")
     return data
