@@ -9,12 +9,14 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
 
+from tests.support.postgres import PostgresServer, cluster
 from wire import frames
 
 
@@ -31,6 +33,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if apart:
         config.hook.pytest_deselected(items=apart)
         items[:] = [item for item in items if item not in apart]
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One server for all tests, which each take a database of their own; a test that hurts a server makes its own."""
+    with cluster() as server:
+        yield server
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -18,10 +18,11 @@ from typing import Any, TypeVar
 import asyncpg
 import trio_asyncio
 
-from appliance.store import schema, statements
-from appliance.store.faults import StoreRefused, StoreUnavailable
+from appliance.store import schema
+from appliance.store.faults import StoreUnavailable
 from appliance.store.server import Server
 from appliance.store.sqlstates import LOST, translated
+from appliance.store.transaction import cut, drive, fit, nothing, whole
 from appliance.store.unit import Unit
 
 T = TypeVar("T")
@@ -40,16 +41,13 @@ MAX_WAITING_UNITS = 1_000  # as many as SQLite's thread takes; beyond, the serve
 RECONNECT_SECONDS = 1.0
 LISTENER_PULSE_SECONDS = 30.0  # how soon a dead but silent listening connection is noticed
 
-LOWEST_VERSION = 14  # the oldest that is still maintained
 CHANNEL = "fairlead_feed"
 MIGRATION_LOCK = 0x_6661_6972_6C65_6164  # "fairlead", as the number of an advisory lock
 
 BEGIN_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"  # after the feed's lock each statement sees the latest
 BEGIN_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"  # one state for all its statements
-NOTIFY = f"NOTIFY {CHANNEL}"  # delivered by the commit
+NOTIFY = f"NOTIFY {CHANNEL}"  # told to the others by the commit
 TABLED = "SELECT count(*) FROM information_schema.tables WHERE table_name = 'schema_migrations'"
-# An answered revocation is on the disk, whatever the database's default is; a stronger setting is kept.
-SETTLE = """SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"""
 
 log = logging.getLogger("fairlead.store")
 
@@ -127,17 +125,17 @@ class Postgres:
             max_size=self._server.connections,
             max_inactive_connection_lifetime=MAX_IDLE_SECONDS,
             command_timeout=COMMAND_SECONDS,
-            init=_fit,
-            reset=_nothing,
+            init=fit,
+            reset=nothing,
         )
         try:
             connection = await self._begun(BEGIN_WRITE)
-            async with _whole(self._pool, connection):
+            async with whole(self._pool, connection):
                 await connection.execute(f"SET LOCAL statement_timeout = {round(MIGRATION_SECONDS * 1000)}")
                 await connection.execute("SELECT pg_advisory_xact_lock($1)", MIGRATION_LOCK)
                 tabled = await connection.fetchval(TABLED) > 0
                 unit = schema.bring_up_to_date(tabled=tabled, migrate=migrate, now=now)
-                await _drive(connection, unit, MIGRATION_SECONDS)
+                await drive(connection, unit, MIGRATION_SECONDS)
         except BaseException:
             self._pool.terminate()
             raise
@@ -150,22 +148,22 @@ class Postgres:
             connection = await self._begun(begin)
         finally:
             self._waiting -= 1
-        async with _whole(self._pool, connection):
-            result, announced = await _drive(connection, unit, COMMAND_SECONDS)
+        async with whole(self._pool, connection) as ending:
+            result, announced = await drive(connection, unit, COMMAND_SECONDS)
             if announced:
-                await connection.execute(NOTIFY)
+                ending.append(NOTIFY)
         return result
 
     async def _begun(self, begin: str) -> Any:
-        """A connection in a fresh transaction. One that turns out to have died meanwhile is replaced, once."""
-        for again in (True, False):
+        """A connection in a fresh transaction. Those that turn out to have died meanwhile are replaced."""
+        for left in range(self._server.connections, -1, -1):
             connection = await self._pool.acquire(timeout=CONNECT_SECONDS)
             try:
                 await connection.execute(begin)
                 return connection
             except BaseException as error:
-                connection.terminate()  # which gives its place in the pool back
-                if not (again and isinstance(error, LOST) and not isinstance(error, TimeoutError)):
+                cut(connection)
+                if left == 0 or not isinstance(error, LOST) or isinstance(error, TimeoutError):
                     raise
         raise AssertionError
 
@@ -212,63 +210,6 @@ class Postgres:
                 "idle_in_transaction_session_timeout": str(round(IDLE_IN_TRANSACTION_SECONDS * 1000)),
             },
         }
-
-
-@asynccontextmanager
-async def _whole(pool: asyncpg.Pool, connection: Any) -> AsyncIterator[None]:
-    """The rest of a transaction: committed at the end, rolled back by an exception, cut when its state is unknown."""
-    try:
-        yield
-        done = await connection.execute("COMMIT")
-        if done != "COMMIT":
-            raise StoreUnavailable("the database rolled back instead of committing")
-    except BaseException as error:
-        if isinstance(error, Exception) and not isinstance(error, LOST):
-            await _roll_back(connection)
-        else:  # cancelled, or the server is silent or gone: what it has done is not known
-            connection.terminate()
-        raise
-    finally:
-        await pool.release(connection)
-
-
-async def _roll_back(connection: Any) -> None:
-    try:
-        await connection.execute("ROLLBACK")
-    except (*LOST, asyncpg.PostgresError):
-        connection.terminate()
-    except BaseException:
-        connection.terminate()
-        raise
-
-
-async def _drive(connection: Any, unit: Unit[T], seconds: float) -> tuple[T, bool]:
-    """The unit's statements in turn; also whether it announced a change."""
-    announced = False
-    try:
-        statement = next(unit)
-        while True:
-            announced = announced or statement.sql == statements.FEED_ADVANCE
-            rows = await connection.fetch(statement.sql, *statement.values, timeout=seconds)
-            statement = unit.send([tuple(row) for row in rows])
-    except StopIteration as finished:
-        return finished.value, announced
-    finally:
-        unit.close()
-
-
-async def _fit(connection: Any) -> None:
-    """What each new connection of the pool is asked before it is used."""
-    if connection.get_server_version().major < LOWEST_VERSION:
-        raise StoreRefused(f"PostgreSQL is older than {LOWEST_VERSION}, the lowest that is supported.")
-    encoding = await connection.fetchval("SHOW server_encoding")
-    if encoding != "UTF8":
-        raise StoreRefused(f"The database keeps text as {encoding}. Make it again with the encoding UTF8.")
-    await connection.execute(SETTLE)
-
-
-async def _nothing(connection: Any) -> None:
-    """In place of RESET ALL when a connection goes back: a unit leaves nothing, and this would undo `_fit`."""
 
 
 async def _hear(connection: Any, heard: Callable[[], None]) -> None:

@@ -144,9 +144,10 @@ def _context(files: Mapping[str, str]) -> ssl.SSLContext:
         if "sslcert" in files:
             name = "sslcert or sslkey"
             context.load_cert_chain(files["sslcert"], files["sslkey"], password=_no_password)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a certificate or key (PEM)"
-        raise ServerFault(f"names a file as {name} that cannot be used: {reason}") from None
+    except (ssl.SSLError, ValueError):
+        raise ServerFault(f"names a file as {name} that is not a certificate or key (PEM) we can open") from None
+    except OSError as error:
+        raise ServerFault(f"names a file as {name} that cannot be used: {error.strerror}") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 

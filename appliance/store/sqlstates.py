@@ -34,7 +34,13 @@ _BROKEN_CONSTRAINT = "23"
 _NOT_ALLOWED = "42501"
 
 #: The connection is no use any more, or nobody knows what it is doing.
-LOST = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError)
+LOST = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a farewell lay unread in it
+    asyncpg.PostgresConnectionError,
+)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from appliance.store.unit import Rows, Unit, run
 T = TypeVar("T")
 
 POLL_SECONDS = 0.8  # without a notification, another process's change is seen this soon: within a second
-REST_SECONDS = 0.01  # between two looks however many are notified of: a burst of changes is read together
+REST_SECONDS = 0.1  # between two looks, however much one is told: a burst of changes is read together
 STALE_SECONDS = 30.0  # without a successful poll: new requests are refused
 LOST_SECONDS = 90.0  # another minute: streams end
 CALL_SECONDS = 15.0  # beyond every limit of the engines; they should answer before

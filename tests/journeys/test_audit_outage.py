@@ -22,13 +22,14 @@ import pytest
 import trio
 
 from appliance.audit.postgres import PostgresPlace
+from appliance.store.server import parse
 from ops.demo import ports
 from ops.demo.admin import ApiError, Appliance
 from ops.demo.files import write_private
 from tests.journeys.door import Answer, Door
 from tests.journeys.processes import eventually
 from tests.journeys.stack import REPOSITORY, Stack, running_stack
-from tests.support.postgres_server import PostgresServer, postgres_server
+from tests.support.postgres import PostgresServer, cluster
 
 MAPS = "/api/v1/namespaces/demo/configmaps"
 PODS = "/api/v1/namespaces/demo/pods"
@@ -46,7 +47,7 @@ def on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
-    with postgres_server() as running:
+    with cluster() as running:
         yield running
 
 
@@ -54,7 +55,7 @@ def server() -> Iterator[PostgresServer]:
 def on_postgres(tmp_path_factory: pytest.TempPathFactory, server: PostgresServer) -> Iterator[Stack]:
     directory = tmp_path_factory.mktemp("stack")
     url, key = directory / "url", directory / "key"
-    write_private(url, server.url.encode())
+    write_private(url, server.url("postgres").encode())
     write_private(key, base64.b64encode(os.urandom(32)))
     extra = f'[store]\nurl_file = "{url}"\nmaster_key = "{key}"\n'
     with running_stack(directory, extra=extra) as started:
@@ -68,9 +69,7 @@ def sqlite(on_sqlite: Stack) -> Stack:
 
 
 @pytest.fixture
-def postgres(on_postgres: Stack, server: PostgresServer) -> Stack:
-    if server.process is None:
-        server.start()
+def postgres(on_postgres: Stack) -> Stack:
     on_postgres.mend()
     return on_postgres
 
@@ -215,7 +214,7 @@ def test_a_disk_that_fills(sqlite: Stack, unique: str) -> None:
 
 def test_a_table_that_somebody_locks(postgres: Stack, server: PostgresServer, unique: str) -> None:
     """The configuration can be read and written all the while; only records cannot be kept."""
-    with closing(PostgresPlace(server).open()) as locker:
+    with closing(PostgresPlace(parse(server.url("postgres"))).open()) as locker:
         refused_and_back(
             postgres,
             unique,
@@ -230,7 +229,7 @@ def test_a_server_that_goes_and_comes_back(postgres: Stack, server: PostgresServ
 
 
 def test_a_server_that_hangs(postgres: Stack, server: PostgresServer, unique: str) -> None:
-    refused_and_back(postgres, unique, server.pause, server.resume, unreadable=True)
+    refused_and_back(postgres, unique, server.freeze, server.thaw, unreadable=True)
 
 
 def test_an_appliance_killed_in_the_middle_of_its_records(stack: Stack, unique: str) -> None:

@@ -1,4 +1,4 @@
-"""One ledger for each engine, and the PostgreSQL server that all tests of it share."""
+"""One ledger for each engine."""
 
 from __future__ import annotations
 
@@ -8,27 +8,30 @@ from pathlib import Path
 import pytest
 
 from tests.appliance.audit.rig import Ledger, PostgresLedger, SQLiteLedger
-from tests.support.postgres_server import PostgresServer, postgres_server
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[PostgresServer]:
-    with postgres_server() as running:
-        yield running
+from tests.support.postgres import PostgresServer, cluster
 
 
 @pytest.fixture
-def postgres(server: PostgresServer) -> PostgresLedger:
-    """A ledger in PostgreSQL, empty so far."""
-    if server.process is None:
-        server.start()
-    ledger = PostgresLedger(server)
-    ledger.run(
-        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
-        "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
-    )
-    ledger.run("DROP SCHEMA IF EXISTS fairlead_audit CASCADE")
-    return ledger
+def postgres(postgres_server: PostgresServer) -> Iterator[PostgresLedger]:
+    """A ledger in a database of its own, empty so far."""
+    database = postgres_server.fresh()
+    yield PostgresLedger(postgres_server, database)
+    postgres_server.drop(database)
+
+
+@pytest.fixture(scope="session")
+def mortal_server() -> Iterator[PostgresServer]:
+    """A server for tests that hurt it; each leaves it running."""
+    with cluster() as server:
+        yield server
+
+
+@pytest.fixture
+def mortal(mortal_server: PostgresServer) -> Iterator[PostgresLedger]:
+    """The same on a server that a test may stop, kill and freeze."""
+    database = mortal_server.fresh()
+    yield PostgresLedger(mortal_server, database)
+    mortal_server.drop(database)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -20,7 +20,8 @@ from appliance.audit.sqlite import SQLitePlace
 from appliance.audit.verify import Verdict, verify_chain
 from appliance.core.audit_query import AuditQuery
 from appliance.core.events import AuditEvent, EventType
-from tests.support.postgres_server import PostgresServer
+from appliance.store.server import parse
+from tests.support.postgres import PostgresServer
 
 KEY = Ed25519PrivateKey.generate()
 
@@ -51,10 +52,15 @@ class SQLiteLedger:
 @dataclass
 class PostgresLedger:
     server: PostgresServer
+    database: str
+
+    @property
+    def url(self) -> str:
+        return self.server.url(self.database)
 
     @property
     def place(self) -> PostgresPlace:
-        return PostgresPlace(self.server)
+        return PostgresPlace(parse(self.url))
 
     def run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         with closing(self.place.open()) as shelf:

@@ -185,34 +185,34 @@ def test_a_connection_that_hangs_on_the_server_is_ended_by_its_own_appliance(pos
     assert (judge(postgres).records, judge(postgres).faults) == (3, ())
 
 
-def test_a_server_that_restarts(postgres: PostgresLedger) -> None:
-    book = Book(postgres.place, KEY, 1000)
+def test_a_server_that_restarts(mortal: PostgresLedger) -> None:
+    book = Book(mortal.place, KEY, 1000)
     book.append(EVENTS[:1])
-    postgres.server.kill()
+    mortal.server.kill()
     with pytest.raises(AuditBroken):
         book.append(EVENTS[1:])
     with pytest.raises(AuditBroken):
         book.recover(1001, EVENTS[1:])
-    postgres.server.start()
+    mortal.server.start()
     assert book.recover(1002, EVENTS[1:]) == 0
     book.append(EVENTS[1:])
     book.close()
-    assert kept(postgres) == [12, 11, 10]
-    assert judge(postgres).faults == ()
+    assert kept(mortal) == [12, 11, 10]
+    assert judge(mortal).faults == ()
 
 
-def test_a_server_that_does_not_answer(postgres: PostgresLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_does_not_answer(mortal: PostgresLedger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("appliance.audit.postgres.STATEMENT_SECONDS", 0.3)
     monkeypatch.setattr("appliance.audit.postgres.CONNECT_SECONDS", 0.3)
-    book = Book(postgres.place, KEY, 1000)
-    postgres.server.pause()
+    book = Book(mortal.place, KEY, 1000)
+    mortal.server.freeze()
     try:
         with pytest.raises(AuditBroken, match="did not answer"):
             book.append(EVENTS)
         with pytest.raises(AuditBroken):
             book.recover(1001, EVENTS)
     finally:
-        postgres.server.resume()
+        mortal.server.thaw()
     while True:
         try:
             known = book.recover(1002, EVENTS)
@@ -222,5 +222,5 @@ def test_a_server_that_does_not_answer(postgres: PostgresLedger, monkeypatch: py
     if not known:
         book.append(EVENTS)
     book.close()
-    assert kept(postgres) == [12, 11, 10]
-    assert judge(postgres).faults == ()
+    assert kept(mortal) == [12, 11, 10]
+    assert judge(mortal).faults == ()

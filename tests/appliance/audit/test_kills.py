@@ -18,20 +18,14 @@ RECORDS = 1_000
 WRITER = """
 import json, sys, trio
 from pathlib import Path
-from types import SimpleNamespace
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from appliance.audit.ledger import Ledger
 from appliance.audit.postgres import PostgresPlace
 from appliance.core.events import AuditEvent, EventType
+from appliance.store.server import parse
 
 where = json.loads(sys.argv[1])
-if "path" in where:
-    place = Path(where["path"])
-else:
-    hosts = ((where["socket"], 5432),)
-    place = PostgresPlace(SimpleNamespace(
-        hosts=hosts, database=where["database"], user=where["user"], tls=None, current_password=lambda: ""
-    ))
+place = Path(where["path"]) if "path" in where else PostgresPlace(parse(where["url"]))
 
 async def work(ledger, worker):
     for number in range(worker, 1_000_000, 8):
@@ -53,8 +47,7 @@ def where(ledger: Ledger) -> dict[str, str]:
     if isinstance(ledger, SQLiteLedger):
         return {"path": str(ledger.path)}
     assert isinstance(ledger, PostgresLedger)
-    server = ledger.server
-    return {"socket": str(server.root / "socket"), "database": server.database, "user": server.user}
+    return {"url": ledger.url}
 
 
 def written_until_killed(ledger: Ledger, directory: Path, at: int) -> set[int]:

@@ -30,8 +30,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def opened(postgres: PostgresLedger) -> AsyncIterator[Ledger]:
-    ledger = Ledger(postgres.place, KEY, lambda: 7)  # type: ignore[arg-type]  # it hands it on to Book, which takes it
+async def opened(mortal: PostgresLedger) -> AsyncIterator[Ledger]:
+    ledger = Ledger(mortal.place, KEY, lambda: 7)  # type: ignore[arg-type]  # it hands it on to Book, which takes it
     await ledger.start()
     try:
         yield ledger
@@ -45,9 +45,9 @@ async def until_available(ledger: Ledger) -> None:
             await trio.lowlevel.checkpoint()
 
 
-async def survives(postgres: PostgresLedger, break_it: Callable[[], object], mend_it: Callable[[], object]) -> None:
+async def survives(mortal: PostgresLedger, break_it: Callable[[], object], mend_it: Callable[[], object]) -> None:
     """Requests are refused while it lasts; whatever was handed over before, meanwhile and after is kept once."""
-    async with opened(postgres) as ledger:
+    async with opened(mortal) as ledger:
         await ledger.record(event(50))
         for _ in range(3):
             assert ledger.try_reserve()  # reads under way
@@ -64,29 +64,29 @@ async def survives(postgres: PostgresLedger, break_it: Callable[[], object], men
         await until_available(ledger)
         await ledger.record(event(53))
         ledger.close(event(54))
-    found = sorted(it.time for it in everything(postgres.place) if it.type is EventType.PROXY_CLOSED)
+    found = sorted(it.time for it in everything(mortal.place) if it.type is EventType.PROXY_CLOSED)
     assert [number for number in found if number != 60] == [50, 51, 52, 53, 54]
     assert found.count(60) <= 1  # refused: it may still have come to be there
-    assert (judge(postgres).faults, judge(postgres).unsigned) == ((), 0)
+    assert (judge(mortal).faults, judge(mortal).unsigned) == ((), 0)
 
 
-async def test_a_server_that_is_stopped_and_started(postgres: PostgresLedger) -> None:
-    await survives(postgres, postgres.server.stop, postgres.server.start)
+async def test_a_server_that_is_stopped_and_started(mortal: PostgresLedger) -> None:
+    await survives(mortal, mortal.server.stop, mortal.server.start)
 
 
-async def test_a_server_that_is_killed(postgres: PostgresLedger) -> None:
-    await survives(postgres, postgres.server.kill, postgres.server.start)
+async def test_a_server_that_is_killed(mortal: PostgresLedger) -> None:
+    await survives(mortal, mortal.server.kill, mortal.server.start)
 
 
-async def test_a_server_that_hangs(postgres: PostgresLedger) -> None:
-    await survives(postgres, postgres.server.pause, postgres.server.resume)
+async def test_a_server_that_hangs(mortal: PostgresLedger) -> None:
+    await survives(mortal, mortal.server.freeze, mortal.server.thaw)
 
 
-async def test_a_table_that_somebody_locks(postgres: PostgresLedger) -> None:
-    locker = postgres.place.open()
+async def test_a_table_that_somebody_locks(mortal: PostgresLedger) -> None:
+    locker = mortal.place.open()
     try:
         await survives(
-            postgres,
+            mortal,
             lambda: [locker.rows(it) for it in ("BEGIN", "LOCK TABLE records IN EXCLUSIVE MODE")],
             lambda: locker.rows("ROLLBACK"),
         )
@@ -94,15 +94,15 @@ async def test_a_table_that_somebody_locks(postgres: PostgresLedger) -> None:
         locker.close()
 
 
-async def test_a_connection_that_is_ended(postgres: PostgresLedger) -> None:
+async def test_a_connection_that_is_ended(mortal: PostgresLedger) -> None:
     """Found at the next record, mended by itself: nobody is refused."""
-    async with opened(postgres) as ledger:
+    async with opened(mortal) as ledger:
         await ledger.record(event(50))
         ended = (
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
             "WHERE application_name = $1 AND pid <> pg_backend_pid()"
         )
-        await trio.to_thread.run_sync(postgres.run, ended, "fairlead audit")
+        await trio.to_thread.run_sync(mortal.run, ended, "fairlead audit")
         with trio.fail_after(10):
             while True:
                 try:
@@ -110,5 +110,5 @@ async def test_a_connection_that_is_ended(postgres: PostgresLedger) -> None:
                     break
                 except AuditUnavailable:
                     continue
-    assert 51 in {it.time for it in everything(postgres.place)}
-    assert judge(postgres).faults == ()
+    assert 51 in {it.time for it in everything(mortal.place)}
+    assert judge(mortal).faults == ()
