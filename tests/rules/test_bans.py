@@ -64,9 +64,9 @@ BANS = (
     Ban(
         ("asyncio",),
         EVERYWHERE,
-        ("appliance/store/postgres.py", "appliance/store/postgres"),
+        ("appliance/store/postgres.py", "appliance/store/postgres", "appliance/audit/postgres.py"),
         "The program runs on Trio. asyncio's tasks have no parent and its cancellation leaks; only the PostgreSQL "
-        "engine needs it, through trio-asyncio.",
+        "engine needs it, through trio-asyncio, and the audit ledger in PostgreSQL, whose threads are not Trio's.",
     ),
     Ban(
         ("trio_asyncio", "asyncpg"),
