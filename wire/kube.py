@@ -63,6 +63,7 @@ _ENCODED_PATH = re.compile(rb"/[\x21\x22\x24-\x5b\x5d-\x7e]*")
 _QUERY = re.compile(rb"[\x21\x22\x24-\x7e]*")
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+_DECODED_AGAIN = re.compile(r"%(?:2[5ef]|5c)|/\.\.?;", re.IGNORECASE)
 _INTEGER = re.compile(rb"[+-]?[0-9]{1,18}")
 _INTEGER_OPTIONS = (b"limit", b"timeoutSeconds")
 
@@ -165,8 +166,10 @@ def _read(method: bytes, target: bytes) -> Ask:
         verb = _VERBS.get(method, "")
     namespace, resource, name, subresource, beyond = _resource(rest, verb)
     if "%" in path or ";" in path:
-        proxied = verb == "proxy" or subresource == "proxy"
-        _check_read_part(parts[: len(parts) - beyond] if proxied else parts)
+        tail = beyond if verb == "proxy" or subresource == "proxy" else 0
+        _check_read_part(parts[: len(parts) - tail])
+        if tail and _DECODED_AGAIN.search(path):
+            raise BadTarget("The path holds an encoded slash, dot or percent sign that was encoded once more.")
     argv: tuple[str, ...] = ()
     upgrade_kind = None
     if subresource in UPGRADE_KINDS and resource == "pods" and not group:
@@ -293,7 +296,7 @@ def _blame(raw: bytes) -> str:
 def _check_read_part(parts: list[str]) -> None:
     """Refuse what could be decoded again, or cut off as a parameter, where verb, resource and name are read.
 
-    What follows a `proxy` sub-resource is another server's path and may hold either.
+    What follows a `proxy` sub-resource is another server's path and may hold either, unless that could lead out of it.
     """
     for part in parts:
         if "%" in part or ";" in part:

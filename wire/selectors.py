@@ -1,4 +1,4 @@
-"""The one thing an authorizer reads in Kubernetes selectors: the name that a field selector's `metadata.name=` requires.
+"""What an authorizer reads in Kubernetes selectors: the one name that a field selector's `metadata.name=` requires.
 
 Pure, and read as k8s.io/apimachinery reads them (pkg/fields, pkg/labels): of fields, terms between commas, `=`, `==`
 or `!=`, a backslash before what is meant literally. Of labels it is only told whether they parse, because that decides

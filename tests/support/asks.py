@@ -1,7 +1,7 @@
-"""The table of requests and what Kubernetes understands by them (asks.txt), and what the API server says when it refuses.
+"""The table of requests and what Kubernetes understands by them (asks.txt), and what an API server says of its own.
 
-An API server tells its own reading in the sentence of a 403: verb, group, resource, sub-resource, namespace and name, or
-verb and path. `reading` takes that sentence apart, so that the table can be held against any API server.
+An API server tells how it read a request in the sentence of a 403: verb, group, resource, sub-resource, namespace and
+name, or verb and path. `reading` takes that sentence apart, so that the table can be held against any API server.
 """
 
 from __future__ import annotations
