@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from appliance.core.problems import Code, Problem, problem
+from appliance.core.roles import ANY
 from wire.kube import Ask
 
 MAX_NAMED_NAMESPACES = 10  # in a denial; more would not be read
@@ -17,7 +18,7 @@ MAX_ACTION_CHARS = 256  # a path may have thousands, and the answer repeats it
 
 About = tuple[tuple[str, str], ...]
 
-_CLUSTER_SCOPED = frozenset(
+CLUSTER_SCOPED = frozenset(
     {
         ("", "componentstatuses"),
         ("", "namespaces"),
@@ -75,7 +76,7 @@ def action(ask: Ask) -> str:
 
 
 def _verb(ask: Ask) -> str:
-    return ask.verb or ask.method
+    return "do anything with" if ask.verb == ANY else ask.verb or ask.method
 
 
 def _short(text: str) -> str:
@@ -85,13 +86,15 @@ def _short(text: str) -> str:
 def _what(ask: Ask) -> str:
     if not ask.is_resource:
         return ask.path
-    resource = f"{ask.resource}.{ask.group}" if ask.group else ask.resource
+    resource = "all resources" if ask.resource == ANY else ask.resource
+    if ask.group and ask.group != ANY:
+        resource = f"{resource}.{ask.group}"
     return f"{resource}/{ask.subresource}" if ask.subresource else resource
 
 
 def _beyond_namespaces(ask: Ask) -> bool:
     """Tell whether naming another namespace would not help, because what is asked for lies in none."""
-    if (ask.group, ask.resource) in _CLUSTER_SCOPED:
+    if (ask.group, ask.resource) in CLUSTER_SCOPED:
         return True
     # Objects in namespaces are named and created below their namespace; lists and watches may span all of them.
     return not ask.namespace and ask.verb not in {"list", "watch", "deletecollection"}

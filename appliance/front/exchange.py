@@ -21,12 +21,14 @@ import trio
 from appliance.core.credentials import Credential
 from appliance.core.decision import Denial, Permit, decide
 from appliance.core.problems import Code, Problem, problem
+from appliance.core.reviews import looks_into
 from appliance.front import records
 from appliance.front.caller import Caller
 from appliance.front.intake import Asked
 from appliance.front.parts import FrontParts
 from appliance.front.relay import relay
 from appliance.front.replies import correlation, proxy_reply
+from appliance.front.reviews import look_into, tell
 from appliance.front.running import Running
 from wire.kube import Ask, BadTarget, understand
 
@@ -71,11 +73,17 @@ async def exchange(caller: Caller, asked: Asked, parts: FrontParts, running: Run
         try:
             ask = understand_target(asked, route)
             permit = decide_now(credential, route, ask, parts, story)
+            answer: bytes | None = None
+            if permit.discovery and ask.is_resource and looks_into(ask):
+                caller, permit, answer = await look_into(caller, asked, permit, parts, story)
             try:
                 # Held before the record is awaited: what is withdrawn meanwhile is noticed, too.
                 with running.holding(permit, caller):
                     await record(permit, parts, story)
-                    await relay(caller, asked, permit, route.target, parts, story)
+                    if answer is None:
+                        await relay(caller, asked, permit, route.target, parts, story)
+                    else:
+                        await tell(caller, answer, story)
             finally:
                 records.close(parts, story)
         finally:
