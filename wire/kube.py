@@ -323,6 +323,9 @@ def _collection(query: bytes) -> tuple[str, str]:
     if not query:
         return "list", ""
     watch = _values(query, b"watch")
+    if watch and not watch[0].isascii():
+        # Go compared with "false" by lower case once and by Unicode folding now, which takes a long s for an s.
+        raise BadTarget("The parameter `watch` holds a character that is not ASCII.")
     verb = "watch" if watch and watch[0].lower() not in {b"false", b"0"} else "list"
     selectors = _values(query, b"fieldSelector")
     name = _selected(selectors[0]) if selectors else ""

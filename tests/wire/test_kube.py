@@ -159,6 +159,8 @@ REFUSED = [
     b"/api/v1/pods?x;watch=true",
     b"/api/v1/pods?watch=%zz",
     b"/api/v1/pods?wat%ch=true",
+    b"/api/v1/pods?watch=fal%C5%BFe",
+    b"/api/v1/pods?watch=%ff",
     b"/api/v1/pods?fieldSelector=metadata.name=%0a",
     b"/api/v1/pods?fieldSelector=metadata.name=%ff",
     b"/api/v1/namespaces/ns/pods/p/exec?command=a;b",
