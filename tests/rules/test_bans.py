@@ -75,8 +75,9 @@ BANS = (
             "appliance/store/postgres.py",
             "appliance/store/sqlstates.py",
             "appliance/store/transaction.py",
+            "appliance/audit/postgres.py",
         ),
-        "Only the PostgreSQL engine knows its driver and the driver's loop: importing them changes asyncio for the "
+        "Only the two sides of PostgreSQL know its driver and the driver's loop: importing them changes asyncio for the "
         "whole process, and an installation on SQLite does not have them.",
     ),
     Ban(("os.system", "os.popen"), EVERYWHERE, (), "A shell reads its argument again: use an argument list."),
