@@ -58,7 +58,7 @@ def on_postgres(tmp_path_factory: pytest.TempPathFactory, server: PostgresServer
     write_private(url, server.url("postgres").encode())
     write_private(key, base64.b64encode(os.urandom(32)))
     extra = f'[store]\nurl_file = "{url}"\nmaster_key = "{key}"\n'
-    with running_stack(directory, extra=extra) as started:
+    with running_stack(directory, settings=extra) as started:
         yield started
 
 

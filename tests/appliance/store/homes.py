@@ -49,9 +49,9 @@ class Home:
         return await Store.open(self.where, master_key=self.key, clock=clock, migrate=migrate)
 
     @asynccontextmanager
-    async def opened(self, *, running: bool = False) -> AsyncIterator[Store]:
+    async def opened(self, *, running: bool = False, migrate: bool = True) -> AsyncIterator[Store]:
         async with asyncio_loop() if self.url_file.exists() else nullcontext():
-            store = await self.open()
+            store = await self.open(migrate=migrate)
             try:
                 async with trio.open_nursery() as nursery:
                     if running:
