@@ -21,6 +21,7 @@ from appliance.front.intake import Asked
 from appliance.front.responses import CONTINUE, LAST_CHUNK, chunk, last_chunk, render
 from wire import http1
 from wire.heads import Headers
+from wire.passes import passes
 from wire.tls import TLSStream
 
 READ_BYTES: Final = 64 * 1024
@@ -246,7 +247,7 @@ class Client:
                     raise trio.BrokenResourceError("the client left in the middle of a body")
             if data.count(b"\r\n") > TURN_LINES:
                 data, self._buffer = data[:TURN_BYTES], data[TURN_BYTES:]
-                await trio.lowlevel.checkpoint()
+                await passes().wait()
             body = chunks.feed(data)
             if chunks.done:
                 self._left = 0

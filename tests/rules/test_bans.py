@@ -45,7 +45,7 @@ BANS = (
             "datetime.date.today",
         ),
         ("appliance/core", "wire"),
-        ("wire/session.py",),
+        ("wire/session.py", "wire/passes.py"),
         PURE_WHY,
     ),
     Ban(
