@@ -21,6 +21,7 @@ from typing import Final
 
 import trio
 
+from appliance.core.buckets import source_of
 from appliance.core.problems import Code, Problem, problem
 from appliance.tunnel.authority import AgentName, BadPeerError, agent_name
 from appliance.tunnel.enrolment import Enrolment
@@ -30,15 +31,18 @@ from appliance.tunnel.watch import end_revoked, fault_of, record_changes
 from wire import calls
 from wire.carrier import CallReceived, Carrier, CarrierEnded, CarrierError, CarrierEvent, Payload, TunnelRequested
 from wire.session import Session, SessionEnded, accept_session
+from wire.slots import Slots
 from wire.tls import TLSStream, serve_handshake
 
 HANDSHAKE_SLOTS: Final = 32  # 3-4 ms of CPU each: what is admitted at once keeps the loop responsive
+HANDSHAKE_SLOTS_PER_SOURCE: Final = 8  # of these, for one IPv4 address or IPv6 /64: agents behind one NAT take turns
 HANDSHAKE_SECONDS: Final = 10.0  # counts from the slot, so that a queue of honest agents does not time out
 REQUEST_SECONDS: Final = 10.0  # from handshake to a whole call, or to both HELLOs
 ANSWER_SECONDS: Final = 5.0  # to write an answer and be closed by the peer
 MAX_CONNECTIONS: Final = 4096  # a thousand clusters with a few sessions each
 MAX_UNPROVEN_PER_ADDRESS: Final = 256
-"""Connections without a tunnel from one address: a NAT full of agents fits, a flood from one place does not."""
+"""Connections without a tunnel from one IPv4 address or IPv6 /64: a NAT full of agents fits, a flood from one place
+does not."""
 RETRY_SECONDS: Final = 0.1  # when the process is out of descriptors
 DRAIN_SECONDS: Final = 20.0
 
@@ -61,7 +65,7 @@ class AgentsListener:
     name: str
     """What this appliance calls itself in HELLO."""
     drain_seconds: float = DRAIN_SECONDS
-    handshakes: trio.Semaphore = field(default_factory=lambda: trio.Semaphore(HANDSHAKE_SLOTS), init=False)
+    handshakes: Slots = field(default_factory=lambda: Slots(HANDSHAKE_SLOTS, HANDSHAKE_SLOTS_PER_SOURCE), init=False)
     connections: trio.Semaphore = field(default_factory=lambda: trio.Semaphore(MAX_CONNECTIONS), init=False)
     unproven: Counter[str] = field(default_factory=Counter, init=False)
 
@@ -121,12 +125,13 @@ async def _accept(parts: AgentsListener, listener: trio.SocketListener, connecti
             parts.connections.release()
             raise
         address = str(peer[0])
-        if parts.unproven[address] >= MAX_UNPROVEN_PER_ADDRESS:
+        source = source_of(address)
+        if parts.unproven[source] >= MAX_UNPROVEN_PER_ADDRESS:
             sock.close()
             parts.connections.release()
             await trio.lowlevel.checkpoint()
             continue
-        parts.unproven[address] += 1
+        parts.unproven[source] += 1
         connections.start_soon(_Connection(parts, address).run, sock)
 
 
@@ -136,6 +141,7 @@ class _Connection:
     def __init__(self, parts: AgentsListener, address: str) -> None:
         self._parts = parts
         self._address = address
+        self._source = source_of(address)
         self._counted = True
 
     async def run(self, sock: trio.socket.SocketType) -> None:
@@ -160,9 +166,9 @@ class _Connection:
         if self._counted:
             self._counted = False
             unproven = self._parts.unproven
-            unproven[self._address] -= 1
-            if unproven[self._address] <= 0:
-                del unproven[self._address]
+            unproven[self._source] -= 1
+            if unproven[self._source] <= 0:
+                del unproven[self._source]
 
     async def _handshake(self, sock: trio.socket.SocketType) -> TLSStream | None:
         with contextlib.closing(sock):
@@ -171,7 +177,7 @@ class _Connection:
                 await trio.lowlevel.wait_readable(sock)
             if silence.cancelled_caught:
                 return None
-            async with self._parts.handshakes:
+            async with self._parts.handshakes.held(self._source):
                 with trio.move_on_after(HANDSHAKE_SECONDS):
                     return await serve_handshake(sock, self._parts.context)
         _log.info("TLS handshake timed out", extra={"address": self._address})

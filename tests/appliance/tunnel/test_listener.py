@@ -16,6 +16,7 @@ from appliance.store import units
 from appliance.store.store import utc_micros
 from appliance.tunnel import listener
 from appliance.tunnel.authority import Authority
+from tests.appliance.front.test_listener import dial_from
 from tests.appliance.tunnel.rig import CLUSTER, Harbour, harbour
 from tests.support.pair import ALICE, get
 from wire.heads import ResponseHead
@@ -217,6 +218,20 @@ async def test_silent_peers_hold_no_handshake_slot(tmp_path: Path) -> None:
             await here.enrolled()
         for stream in silent:
             await stream.aclose()
+
+
+async def test_one_address_cannot_hold_every_handshake(tmp_path: Path) -> None:
+    """A byte of a ClientHello from each of many connections, all of one address; agents elsewhere come in at once."""
+    async with harbour(tmp_path) as here:
+        hoarders = [await dial_from("127.0.0.2", here.port) for _ in range(listener.HANDSHAKE_SLOTS * 2)]
+        for stream in hoarders:
+            await stream.send_all(b"\x16")
+        await until(lambda: len(here.parts.handshakes))
+        with trio.fail_after(listener.HANDSHAKE_SECONDS / 2):
+            await here.enrolled()
+        for stream in hoarders:
+            await stream.aclose()
+        await until(lambda: not len(here.parts.handshakes))
 
 
 async def test_one_that_connects_and_asks_for_nothing_is_cut_off(
