@@ -47,6 +47,7 @@ RETRY_SECONDS: Final = 0.1  # when the process is out of descriptors
 DRAIN_SECONDS: Final = 20.0
 
 _CAPACITY: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
+_ENDINGS: Final = (trio.BrokenResourceError, trio.ClosedResourceError, SessionEnded, CarrierError)
 _READ_BYTES: Final = 64 * 1024
 
 _log = logging.getLogger("fairlead.tunnel")
@@ -151,15 +152,31 @@ class _Connection:
             stream = await self._handshake(sock)
             if stream is not None:
                 await self._converse(stream)
-        except (trio.BrokenResourceError, trio.ClosedResourceError, SessionEnded, CarrierError) as error:
-            _log.info("agent connection ended early", extra={"address": self._address, "reason": str(error)})
-        except Exception:  # noqa: BLE001 # the barrier: one connection's defect costs no other
-            _log.exception("an agent's connection failed by a defect of ours", extra={"address": self._address})
+        except BaseExceptionGroup as group:
+            # A defect may come beside a cancellation: the one ends here, the other goes on.
+            faults, others = group.split(Exception)
+            if faults is not None:
+                self._report(faults)
+            if others is not None:
+                raise others from None
+        except Exception as error:  # noqa: BLE001 # the barrier: one connection's defect costs no other
+            self._report(error)
         finally:
             if stream is not None:
                 stream.abort()
             self._proven()
             self._parts.connections.release()
+
+    def _report(self, error: Exception) -> None:
+        """Say why the connection ended: what the peer did is worth a line, a defect of ours a trace."""
+        ended = error
+        if isinstance(error, ExceptionGroup):
+            ended = error.split(_ENDINGS)[1] or error.exceptions[0]
+        if isinstance(ended, _ENDINGS):
+            _log.info("agent connection ended early", extra={"address": self._address, "reason": str(ended)})
+        else:
+            extra = {"address": self._address}
+            _log.error("an agent's connection failed by a defect of ours", extra=extra, exc_info=ended)
 
     def _proven(self) -> None:
         """This connection no longer counts against its address."""

@@ -234,6 +234,33 @@ async def test_one_address_cannot_hold_every_handshake(tmp_path: Path) -> None:
         await until(lambda: not len(here.parts.handshakes))
 
 
+@pytest.mark.parametrize("beside", [ValueError("a defect"), trio.BrokenResourceError("it left")])
+async def test_a_fault_beside_a_cancellation_stays_in_its_connection(
+    tmp_path: Path, beside: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While the appliance stops, one connection's clean-up fails: nobody else hears of it."""
+    begun = trio.Event()
+
+    async def fails_when_cancelled() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise beside
+
+    async def serve_handshake(*_: object) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fails_when_cancelled)
+            nursery.start_soon(trio.sleep_forever)
+            begun.set()
+
+    monkeypatch.setattr(listener, "serve_handshake", serve_handshake)
+    async with harbour(tmp_path) as here, await trio.open_tcp_stream("127.0.0.1", here.port) as stream:
+        await stream.send_all(b"\x16")
+        await begun.wait()
+    assert ("a defect of ours" in caplog.text) is isinstance(beside, ValueError)
+    assert not here.parts.unproven
+
+
 async def test_one_that_connects_and_asks_for_nothing_is_cut_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
