@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -22,7 +22,7 @@ from wire.exchange import Exchange, ExchangeReset, PeerStopped, SessionLost
 from wire.frames import Drain, Frame, Hello, Open, ResetCode
 from wire.heads import Identity, RequestHead
 from wire.passes import passes
-from wire.workers import Workers
+from wire.workers import Begin, OnExchange, Workers
 
 __all__ = [
     "Exchange",
@@ -217,8 +217,8 @@ class Session:
                 await self._write_all()
             raise
 
-    async def run(self, on_exchange: Callable[[Exchange], Awaitable[None]] | None = None) -> None:
-        """Run until the session ends.
+    async def run(self, on_exchange: OnExchange | None = None, begin: Begin | None = None) -> None:
+        """Run until the session ends. `begin` takes what needs no task, `on_exchange` all else.
 
         Raises:
             SessionEnded: always, except when cancelled; its sentence says why.
@@ -232,7 +232,7 @@ class Session:
                 nursery.start_soon(self._pulse)
                 self._measure(trio.current_time())
                 try:
-                    await self._read_forever(nursery, on_exchange)
+                    await self._read_forever(nursery, on_exchange, begin)
                 except SessionEnded as ended:
                     reason = str(ended)
                 self._lose(reason)
@@ -255,16 +255,14 @@ class Session:
                 flow.owner.fail(SessionLost(f"the tunnel session ended: {reason}"))
         self.connection.flows.clear()
 
-    async def _read_forever(
-        self, nursery: trio.Nursery, on_exchange: Callable[[Exchange], Awaitable[None]] | None
-    ) -> None:
-        workers = None if on_exchange is None else Workers(nursery, on_exchange)
+    async def _read_forever(self, nursery: trio.Nursery, on_exchange: OnExchange | None, begin: Begin | None) -> None:
+        workers = None if on_exchange is None else Workers(nursery, on_exchange, begin)
         while True:
             for exchange in self._accepted:
                 if workers is None:
                     exchange.reset(ResetCode.PROTOCOL, "this end accepts no exchanges")
                 else:
-                    workers.carry(exchange)
+                    workers.accept(exchange)
             self._accepted.clear()
             data = await _read(self._stream)
             try:

@@ -19,6 +19,7 @@ import operator
 import select
 import socket as stdlib_socket
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -60,6 +61,7 @@ class TLSStream(trio.abc.HalfCloseableStream):
     def __init__(self, sock: ssl.SSLSocket) -> None:
         self._sock = sock
         self._fd = sock.fileno()
+        self.on_close: Callable[[], None] | None = None  # called once, before the socket is closed
         self._poll = select.poll()
         self._poll.register(self._fd, select.POLLOUT)
         self._writing = False
@@ -79,6 +81,11 @@ class TLSStream(trio.abc.HalfCloseableStream):
     def socket(self) -> ssl.SSLSocket:
         """The socket itself, for options and addresses; never read or write it."""
         return self._sock
+
+    @property
+    def file_number(self) -> int:
+        """The socket's descriptor, as it was when the stream was made."""
+        return self._fd
 
     @property
     def alpn(self) -> str | None:
@@ -156,6 +163,25 @@ class TLSStream(trio.abc.HalfCloseableStream):
                 self._write_broken = False
                 return waited
             waited = True
+
+    def write_nowait(self, data: bytes) -> bool:
+        """Send at most MAX_WRITE_BYTES at once. False: it would have to wait; the next write must be the same bytes.
+
+        Raises:
+            trio.BrokenResourceError: the connection broke.
+
+        """
+        assert len(data) <= MAX_WRITE_BYTES
+        self._claim_write()
+        self._writing = False
+        try:
+            self._sock.send(data)
+        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            return False
+        except _BROKEN as error:
+            self._write_broken = True
+            raise self._fault(error) from error
+        return True
 
     def writable_now(self) -> bool:
         """Tell whether the kernel would take bytes at once, so that a writer can choose them as late as possible."""
@@ -322,6 +348,8 @@ class TLSStream(trio.abc.HalfCloseableStream):
         """Close at once, without close_notify: what was cut off looks cut off."""
         if not self._closed:
             self._closed = True
+            if self.on_close is not None:
+                self.on_close()
             trio.lowlevel.notify_closing(self._sock)
             self._sock.close()
 

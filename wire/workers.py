@@ -19,19 +19,36 @@ from wire.frames import ResetCode
 MAX_IDLE: Final = 64
 """Tasks kept for the next burst; one that waits takes about 3 KiB."""
 
+OnExchange = Callable[[Exchange], Awaitable[None]]
+Begin = Callable[[Exchange, Callable[[Exchange], None]], bool]
+"""Begins an exchange without waiting; False: nothing was done. One that needs a task later is given to the callable."""
+
 _log = logging.getLogger("fairlead.session")
 
 
 class Workers:
     """The tasks of one session. They live in its nursery and end with it."""
 
-    def __init__(self, nursery: trio.Nursery, on_exchange: Callable[[Exchange], Awaitable[None]]) -> None:
+    def __init__(self, nursery: trio.Nursery, on_exchange: OnExchange, begin: Begin | None = None) -> None:
         self._nursery = nursery
         self._on_exchange = on_exchange
+        self._begin = begin
         self._idle: list[_Seat] = []
 
+    def accept(self, exchange: Exchange) -> None:
+        """Take an exchange in: begun without a task where `begin` can, else carried by one."""
+        if self._begin is not None:
+            try:
+                if self._begin(exchange, self.carry):
+                    return
+            except Exception as error:  # noqa: BLE001 # the barrier: no defect reaches a neighbour
+                _defect(exchange, error)
+                exchange.close()
+                return
+        self.carry(exchange)
+
     def carry(self, exchange: Exchange) -> None:
-        """Have an exchange carried to its end."""
+        """Have an exchange carried to its end by a task."""
         if self._idle:
             self._idle.pop().give(exchange)
         else:

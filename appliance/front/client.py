@@ -22,7 +22,7 @@ from appliance.front.responses import CONTINUE, LAST_CHUNK, chunk, last_chunk, r
 from wire import http1
 from wire.heads import Headers
 from wire.passes import passes
-from wire.tls import TLSStream
+from wire.tls import MAX_WRITE_BYTES, TLSStream
 
 READ_BYTES: Final = 64 * 1024
 """One read of a body, and the most that waits here unread: a megabyte a minute of pipelining buys nobody anything."""
@@ -46,7 +46,7 @@ DISCARD_SECONDS: Final = 1.0
 """What is read and dropped after an early answer, so that the answer is not lost to a reset (RFC 9112 §9.6)."""
 
 
-_NEVER: Final = float("inf")
+NEVER: Final = float("inf")
 
 
 class Ending(enum.Enum):
@@ -97,7 +97,7 @@ class Client:
         self.address = address
         self.file_number = stream.socket.fileno()
         self.scope = trio.CancelScope()
-        self.deadline = _NEVER
+        self.deadline = NEVER
         self.ending: Ending | None = None
         self.lost: Problem | None = None
         self.ends_cleanly = False  # this answer may end early without being wrong: a watch
@@ -149,6 +149,7 @@ class Client:
         """
         buffer = self._buffer
         if buffer:
+            self.resting = False
             self.deadline = trio.current_time() + HEAD_SECONDS
         scanned = 0
         while True:
@@ -158,7 +159,7 @@ class Client:
             if end >= 0:
                 end += 4
                 self._buffer = buffer[end:]
-                self.deadline = _NEVER
+                self.deadline = NEVER
                 return buffer[:end]
             if len(buffer) >= http1.MAX_HEAD_BYTES:
                 raise http1.BadHead(f"The head is longer than {http1.MAX_HEAD_BYTES} bytes.", 431)
@@ -168,8 +169,7 @@ class Client:
             if buffer:
                 data = await self.stream.read(READ_BYTES)
             else:
-                self.resting = True
-                self.deadline = trio.current_time() + IDLE_SECONDS
+                self.rest()
                 data = await self.stream.read(READ_BYTES)
                 self.resting = False
                 if not data.endswith(b"\r\n\r\n"):
@@ -178,8 +178,30 @@ class Client:
                 return None  # between two requests, or inside a head: nobody is left to answer
             buffer = buffer + data if buffer else data
 
+    @property
+    def buffered(self) -> int:
+        """How many bytes were read that no request has taken yet."""
+        return len(self._buffer)
+
+    def unread(self, data: bytes) -> None:
+        """Put bytes where the next read finds them."""
+        self._buffer += data
+
+    def rest(self) -> None:
+        """Between two requests, until `date_rest` and the deadline it sets."""
+        self.serving = self.started = False
+        self.resting = True
+        self.deadline = NEVER
+
+    def date_rest(self, now: float) -> None:
+        """Give a rest its deadline. The sweep does it, so that a rest costs a request nothing."""
+        if self.resting and self.deadline == NEVER:
+            self.deadline = now + IDLE_SECONDS
+
     def begin(self, asked: Asked) -> None:
         """Start serving one request."""
+        self.resting = False
+        self.deadline = NEVER
         block = asked.block
         self.asked = asked
         self.keep = block.keep_alive
@@ -261,13 +283,26 @@ class Client:
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a whole answer in one write. `headers` say its length, unless it may have no body."""
         self._close_after_unread_body()
-        head = render(status, headers, close=not self.keep, http10=self._http10)
         if self.serving and self.asked.method == b"HEAD":
             body = b""  # a refusal's too: its body would be read as the next answer
+        data = self.render(status, headers, body)
         self.started = True
-        self.sent = len(body)
-        await self._write(head + body if body else head)
+        await self._write(data)
         self.answered = True
+
+    def render(self, status: int, headers: Headers, body: bytes) -> bytes:
+        """Return a whole answer as it goes out."""
+        head = render(status, headers, close=not self.keep, http10=self._http10)
+        self.sent = len(body)
+        return head + body if body else head
+
+    def send_nowait(self, data: bytes) -> bool:
+        """Send a whole answer if that needs no wait. False: `send_rendered` must go on with the same bytes."""
+        self.started = True
+        self.writing = True
+        done = len(data) <= MAX_WRITE_BYTES and self.stream.write_nowait(data)
+        self.writing = not done
+        return done
 
     async def start(self, status: int, headers: Headers, piece: bytes, *, sized: bool) -> None:
         """Begin an answer that comes in pieces. `sized`: its headers tell its length."""
@@ -303,7 +338,6 @@ class Client:
     async def send_rendered(self, data: bytes) -> None:
         """Send bytes of an answer that the other lane has rendered, head and framing included."""
         self.started = True
-        self.sent += len(data)
         await self._write(data)
 
     def give_up_reading(self) -> None:

@@ -49,6 +49,8 @@ class Block:
     session: bytes | None  # Kubectl-Session
     trace_id: bytes | None  # of traceparent
 
+    plain: bool  # nothing above asks for more than an answer
+
     @property
     def has_body(self) -> bool:
         return self.chunked or bool(self.content_length)
@@ -121,4 +123,10 @@ def _block(request: http1.Request) -> Block:
         wants_trailers=(b"TE", b"trailers") in end_to_end,
         session=session if session is not None and _SESSION.fullmatch(session) else None,
         trace_id=trace[1] if trace and trace[1] != b"0" * 32 else None,
+        plain=request.version == 11
+        and request.keep_alive
+        and request.upgrade is None
+        and request.expect is None
+        and not request.chunked
+        and not request.content_length,
     )

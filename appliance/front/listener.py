@@ -23,6 +23,7 @@ import trio
 from appliance.core.buckets import source_of
 from appliance.core.problems import Code, Problem, problem
 from appliance.front.client import Client, Ending
+from appliance.front.errand import Errands
 from appliance.front.exchange import PREFIX, exchange
 from appliance.front.farewell import farewell
 from appliance.front.gone import Watcher
@@ -74,6 +75,7 @@ class Front:
         self.running = Running(parts)
         self.stopping = False
         self._intake = Intake()
+        self._errands = Errands(parts, self.running, self._intake)
         self._lane = HypercornLane(parts, self.running)
         self._connections = trio.Semaphore(parts.max_connections)
         self._handshakes = Slots(HANDSHAKES, HANDSHAKES_PER_SOURCE)
@@ -88,7 +90,7 @@ class Front:
     def stop(self, drain_seconds: float) -> None:
         """Accept no more, let running requests finish for so long, then end them. `serve` returns after that."""
         self._drain_seconds = drain_seconds
-        self.stopping = True
+        self.stopping = self._errands.stopping = True
         self._stop.set()
 
     async def serve(
@@ -102,6 +104,7 @@ class Front:
         try:
             async with self._lane.open(), trio.open_nursery() as background:
                 background.start_soon(self.watcher.watch)
+                background.start_soon(self._errands.readiness.run)
                 background.start_soon(self.running.watch)
                 async with trio.open_nursery() as nursery:
                     async with trio.open_nursery() as accepting:
@@ -217,15 +220,20 @@ class Front:
 
     async def _converse(self, client: Client) -> None:
         try:
+            seat = self._errands.seat(client)
             while not self.stopping:
-                head = await client.next_head()
-                if head is None:
-                    break
-                asked = self._intake.parse(head)
-                if client.hung_up:
-                    return  # whoever asked is gone: nothing was started
-                client.begin(asked)
-                await self._serve_one(client, asked)
+                case = await seat.rest() if seat is not None else None
+                if case is not None:
+                    await exchange(client, case.asked, self.parts, self.running, case)
+                else:
+                    head = await client.next_head()
+                    if head is None:
+                        break
+                    asked = self._intake.parse(head)
+                    if client.hung_up:
+                        return  # whoever asked is gone: nothing was started
+                    client.begin(asked)
+                    await self._serve_one(client, asked)
                 if not await client.settle():
                     break
         except BadHead as error:

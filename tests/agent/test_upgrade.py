@@ -12,7 +12,7 @@ from wire.frames import ResetCode
 from wire.heads import Headers
 from wire.session import Exchange, ExchangeReset, SessionLost
 
-pytestmark = pytest.mark.real_clock
+pytestmark = [pytest.mark.real_clock, pytest.mark.usefixtures("way")]
 
 UPGRADE: Headers = ((b"Upgrade", b"SPDY/3.1"), (b"X-Stream-Protocol-Version", b"v4.channel.k8s.io"))
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n"

@@ -96,6 +96,7 @@ WIRE_DRIVERS = (
     "wire/workers.py",
     "wire/exchange.py",
     "wire/passes.py",
+    "wire/readiness.py",
     "wire/slots.py",
     "wire/tls.py",
 )
