@@ -74,6 +74,7 @@ class Client:
         "answered",
         "asked",
         "chunked_out",
+        "correlation_id",
         "deadline",
         "ending",
         "ends_cleanly",
@@ -106,6 +107,7 @@ class Client:
         self.resting = False  # between two requests
         self.upgraded = False
         self.asked: Asked
+        self.correlation_id = b""  # of the request to a cluster that is open
         self.keep = True
         self.started = False  # an answer's head left
         self.answered = False  # the answer is whole

@@ -25,7 +25,7 @@ from appliance.core.problems import Code, Problem, problem
 from appliance.front.client import Client, Ending
 from appliance.front.errand import Errands
 from appliance.front.exchange import PREFIX, exchange
-from appliance.front.farewell import farewell
+from appliance.front.farewell import farewell, refuse
 from appliance.front.gone import Watcher
 from appliance.front.hypercorn_lane import HypercornLane
 from appliance.front.intake import Asked, Intake
@@ -268,10 +268,7 @@ class Front:
             client.abort()
             return
         code = Code.HEADERS_TOO_LARGE if error.status == 431 else Code.BAD_REQUEST
-        reply = plain_reply(problem(code, detail=error.sentence.rstrip(".")), correlation(), self.parts.public_url)
-        client.give_up_reading()
-        await client.answer(reply.status, reply.headers, reply.body)
-        await client.settle()
+        await refuse(client, problem(code, detail=error.sentence.rstrip(".")), self.parts)
 
 
 async def serve(
