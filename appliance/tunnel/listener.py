@@ -27,7 +27,7 @@ from appliance.tunnel.authority import AgentName, BadPeerError, agent_name
 from appliance.tunnel.enrolment import Enrolment
 from appliance.tunnel.ports import Clock, EnrolmentStore, Record
 from appliance.tunnel.registry import Registry, TooManySessionsError
-from appliance.tunnel.watch import end_revoked, fault_of, record_changes
+from appliance.tunnel.watch import end_revoked, fault_of, record_changes, refused
 from wire import calls
 from wire.carrier import CallReceived, Carrier, CarrierEnded, CarrierError, CarrierEvent, Payload, TunnelRequested
 from wire.session import Session, SessionEnded, accept_session
@@ -292,8 +292,7 @@ class _Connection:
             if fault == "":
                 return name
         await self._parts.enrolment.audit_refusal(fault, self._address, cluster_id)
-        sentence = f"The agent's certificate is refused: {fault}. Make a new bundle for the cluster and install it."
-        return Problem(Code.CREDENTIAL_REVOKED, sentence)
+        return refused(fault)
 
     async def _run_session(self, session: Session, name: AgentName) -> None:
         parts = self._parts
