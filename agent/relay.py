@@ -92,8 +92,8 @@ class Relay:
                     await self._plain(exchange, outgoing, outgoing.head + body)
                 else:
                     await self._uploading(exchange, outgoing, body)
-        except (RefusedError, AnswerError) as error:
-            exchange.reset(error.code, error.sentence)
+        except (RefusedError, AnswerError) as refusal:
+            exchange.reset(refusal.code, refusal.sentence)
         except (_GoneError, ExchangeReset, SessionLost, PeerStopped):
             pass  # the appliance knows; every connection was closed on the way here
         except trio.BrokenResourceError as error:

@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 import structlog
 import trio
 
-from appliance import bridges, health, logs
+from appliance import bridges, database, health, logs
 from appliance.api.app import make_app
 from appliance.api.parts import Parts
 from appliance.api.routes import UndeclaredRouteError
@@ -106,23 +106,13 @@ async def _main(config: Config) -> None:
     layout.make()
     with layout.claimed():
         layout.ports.unlink(missing_ok=True)
-        async with _open_store(layout) as store:
+        async with database.opened(config) as store:
             keys = await open_keys(store, utc_micros)
             async with _open_ledger(layout, keys, config) as ledger:
                 try:
                     await _serve(config, layout, store, keys, ledger)
                 finally:
                     layout.ports.unlink(missing_ok=True)
-
-
-@asynccontextmanager
-async def _open_store(layout: Layout) -> AsyncIterator[Store]:
-    store = await Store.open(layout.store, master_key=layout.master_key)
-    try:
-        yield store
-    finally:
-        with trio.CancelScope(shield=True):  # bounded by the store itself
-            await store.aclose()
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from collections.abc import Callable
 import structlog
 import trio
 
+from appliance import database
 from appliance.audit.book import Book
 from appliance.audit.ledger import Ledger
 from appliance.config import Config
@@ -49,13 +50,10 @@ async def mint(config: Config, name: str, seconds: int, clock: Callable[[], int]
     token = ids.new_token("flm")
     machine = Machine(ids.new_id("machine"), name, ids.token_hash(token), now + seconds * 1_000_000, now)
     try:
-        store = await Store.open(layout.store, master_key=layout.master_key, clock=clock)
-        try:
+        async with database.opened(config, clock=clock) as store:
             with contextlib.suppress(InUseError), layout.claimed():
                 await _record(layout, store, machine, now)
             await store.write(_unit(store.snapshot.role_by_name.get(ROLE_NAME), machine, now))
-        finally:
-            await store.aclose()
     except ProblemError as error:
         raise MachineTokenError(error.problem.message) from None
     except (StoreRefused, StoreUnavailable, SealError) as error:

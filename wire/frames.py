@@ -289,8 +289,8 @@ class Decoder:
             piece = view[start : start + _FEED_BYTES]
             try:
                 unpacker.feed(piece)
-            except msgpack.BufferFull as error:
-                raise FrameError("a frame is longer than any frame may be") from error
+            except msgpack.BufferFull as full:
+                raise FrameError("a frame is longer than any frame may be") from full
             self._fed += len(piece)
             while True:
                 try:

@@ -296,8 +296,8 @@ class Session:
         except ProtocolViolation as error:
             self.connection.end(ResetCode.PROTOCOL, str(error).encode())
             raise SessionEnded(f"the peer broke the protocol: {error}") from error
-        except PeerEnded as error:
-            raise SessionEnded(str(error)) from error
+        except PeerEnded as end:
+            raise SessionEnded(str(end)) from end
         for flow, frame in said:
             if flow is None:
                 if type(frame) is Drain and self._on_drain is not None:
@@ -320,8 +320,8 @@ class Session:
                 await self._write_all()
             except trio.BrokenResourceError as error:
                 raise SessionEnded(f"the connection broke: {error}") from error
-            except trio.ClosedResourceError as error:
-                raise SessionEnded("the session was closed") from error
+            except trio.ClosedResourceError as closed:
+                raise SessionEnded("the session was closed") from closed
 
     async def _write_all(self) -> None:
         """Write until nothing waits. Frames are chosen as late as the kernel allows."""
@@ -461,8 +461,8 @@ async def _read(stream: ByteStream) -> bytes:
         data = await stream.read(_READ_BYTES)
     except trio.BrokenResourceError as error:
         raise SessionEnded(f"the connection broke: {error}") from error
-    except trio.ClosedResourceError as error:
-        raise SessionEnded("the session was closed") from error
+    except trio.ClosedResourceError as closed:
+        raise SessionEnded("the session was closed") from closed
     if not data:
         raise SessionEnded("the peer closed the connection")
     return data

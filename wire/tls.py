@@ -47,6 +47,14 @@ NOTSENT_LOWAT_BYTES: Final = 128 * 1024
 _BROKEN: Final = (OSError, ssl.SSLError)
 
 
+class HandshakeFailed(trio.BrokenResourceError):
+    """There is no connection. `fault` says why: a compiled build keeps no `__cause__`."""
+
+    def __init__(self, sentence: str, fault: Exception) -> None:
+        super().__init__(sentence)
+        self.fault = fault
+
+
 def tune_socket(sock: stdlib_socket.socket | trio.socket.SocketType) -> None:
     """Set what every TCP socket of ours wants: no Nagle, and a bounded queue of unsent bytes."""
     with suppress(OSError):  # socketpairs and unusual kernels lack these; nothing but speed depends on them
@@ -370,7 +378,7 @@ async def dial_handshake(
     """Shake hands as the client, verifying `server_hostname`. The caller owns the deadline.
 
     Raises:
-        trio.BrokenResourceError: the handshake failed; the socket is closed. `__cause__` says why.
+        HandshakeFailed: it did; the socket is closed.
 
     """
     return await _handshake(_wrap(sock, context, server_side=False, server_hostname=server_hostname))
@@ -417,7 +425,7 @@ async def _handshake(wrapped: ssl.SSLSocket) -> TLSStream:
     except _BROKEN as error:
         wrapped.close()
         reason = getattr(error, "verify_message", None) or getattr(error, "reason", None) or error.__class__.__name__
-        raise trio.BrokenResourceError(f"the TLS handshake failed ({reason})") from error
+        raise HandshakeFailed(f"the TLS handshake failed ({reason})", error) from error
     except BaseException:
         wrapped.close()
         raise

@@ -32,20 +32,19 @@ _log = logging.getLogger("fairlead.front")
 class Errands:
     """What all seats of one front share."""
 
-    __slots__ = ("intake", "parts", "readiness", "running", "stopping")
+    __slots__ = ("intake", "offered", "parts", "readiness", "running", "stopping")
 
-    def __init__(self, parts: FrontParts, running: Running, intake: Intake) -> None:
+    def __init__(self, parts: FrontParts, running: Running, intake: Intake, *, offered: bool = True) -> None:
         self.parts = parts
         self.running = running
         self.intake = intake
         self.readiness = Readiness()
+        self.offered = offered and parts.lane == "express" and self.readiness.available
         self.stopping = False
 
     def seat(self, client: Client) -> Seat | None:
         """A seat for a new connection; None where its task must wait for every request itself."""
-        if self.parts.lane != "express" or not self.readiness.available:
-            return None
-        return Seat(self, client)
+        return Seat(self, client) if self.offered else None
 
 
 class Seat:

@@ -69,13 +69,13 @@ _log = logging.getLogger("fairlead.front")
 class Front:
     """One front: every listener, every connection."""
 
-    def __init__(self, parts: FrontParts) -> None:
+    def __init__(self, parts: FrontParts, *, errands: bool = True) -> None:
         self.parts = parts
         self.watcher = Watcher()
         self.running = Running(parts)
         self.stopping = False
         self._intake = Intake()
-        self._errands = Errands(parts, self.running, self._intake)
+        self._errands = Errands(parts, self.running, self._intake, offered=errands)
         self._lane = HypercornLane(parts, self.running)
         self._connections = trio.Semaphore(parts.max_connections)
         self._handshakes = Slots(HANDSHAKES, HANDSHAKES_PER_SOURCE)

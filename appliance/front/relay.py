@@ -207,8 +207,8 @@ async def _answer(
 ) -> None:
     try:
         head = await tunnel.head()
-    except _GONE as error:
-        raise _unanswered(error, permit, replayable=replayable and asked.method in {b"GET", b"HEAD"}) from None
+    except _GONE as gone:
+        raise _unanswered(gone, permit, replayable=replayable and asked.method in {b"GET", b"HEAD"}) from None
     try:
         await _deliver(caller, tunnel, asked, head, story)
     except (*_GONE, UnsafeHeader) as error:

@@ -38,6 +38,10 @@ JSON = ((b"Content-Type", b"application/json"),)
 Agent = Callable[[Exchange], Awaitable[None]]
 
 
+ERRANDS = {"on": True}
+"""Whether the express lane may serve requests without a task: the same tests hold for both ways."""
+
+
 async def until(condition: Callable[[], object]) -> None:
     """Wait for what no event announces."""
     with trio.fail_after(10):
@@ -309,7 +313,7 @@ async def fronted(
         if connected:
             parts.registry.add(CLUSTER, opener, generation=1, serial="1", now=now())
         rig.tunnel = opener
-        rig.front = Front(parts)
+        rig.front = Front(parts, errands=ERRANDS["on"])
         context = server_context(chain, private, alpn=["http/1.1"])
         await nursery.start(functools.partial(serve, rig.front, listeners, context))
         try:

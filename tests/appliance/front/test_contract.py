@@ -16,7 +16,11 @@ from wire.frames import ResetCode
 from wire.heads import ResponseHead
 from wire.session import Exchange
 
-pytestmark = [pytest.mark.real_clock, pytest.mark.parametrize("lane", ["express", "hypercorn"])]
+pytestmark = [
+    pytest.mark.real_clock,
+    pytest.mark.parametrize("lane", ["express", "hypercorn"]),
+    pytest.mark.usefixtures("way"),
+]
 
 
 async def test_a_get_reaches_the_cluster_as_the_person_and_its_answer_comes_back(tmp_path: Path, lane: Lane) -> None:

@@ -13,7 +13,7 @@ from tests.appliance.front.rig import Rig, fronted, revoke, until
 from wire.heads import ResponseHead
 from wire.session import Exchange
 
-pytestmark = pytest.mark.real_clock
+pytestmark = [pytest.mark.real_clock, pytest.mark.usefixtures("way")]
 
 HOST = b"Host: x\r\n"
 
@@ -88,6 +88,7 @@ async def test_malformed_chunks_are_refused_before_an_answer(tmp_path: Path) -> 
         assert await talk.ended() == "goodbye"
 
 
+@pytest.mark.interpreted
 async def test_a_slow_head_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "HEAD_SECONDS", 0.1)
     async with fronted(tmp_path) as rig:
@@ -98,6 +99,7 @@ async def test_a_slow_head_is_told_so(tmp_path: Path, monkeypatch: pytest.Monkey
         assert await talk.ended() == "goodbye"
 
 
+@pytest.mark.interpreted
 async def test_an_idle_connection_is_closed_politely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "IDLE_SECONDS", 0.1)
     async with fronted(tmp_path) as rig:

@@ -14,7 +14,7 @@ from tests.appliance.front.rig import CLUSTER, SECOND, Rig, Talk, fronted, now, 
 from wire.heads import ResponseHead
 from wire.session import Exchange
 
-pytestmark = pytest.mark.real_clock
+pytestmark = [pytest.mark.real_clock, pytest.mark.usefixtures("way")]
 
 
 async def streams(tunnel: Exchange) -> None:
