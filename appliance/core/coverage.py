@@ -92,6 +92,6 @@ def _parts(rule: Rule) -> Iterator[Rule]:
         for verb, url in product(rule.verbs, rule.non_resource_urls):
             yield Rule((verb,), non_resource_urls=(url,))
         return
-    names = [(name,) for name in rule.resource_names] or [()]
+    names: list[tuple[str, ...]] = [(name,) for name in rule.resource_names] or [()]
     for verb, group, resource, name in product(rule.verbs, rule.api_groups, rule.resources, names):
         yield Rule((verb,), (group,), (resource,), name)

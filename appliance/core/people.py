@@ -61,6 +61,7 @@ class Machine:
     token_sha256: str
     expires_at: int | None = None
     created_at: int = 0
+    created_by: str = ""  # empty: made on the appliance's own host
 
 
 def name_fault(name: str) -> str | None:

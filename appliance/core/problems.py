@@ -163,7 +163,10 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     Code.REQUEST_TIMEOUT: (408, "The request did not arrive in time. Check the connection and send it again."),
     Code.HEADERS_TOO_LARGE: (431, "The request's headers are too large. Remove those that are not needed."),
     Code.VALIDATION_ERROR: (422, "{field}: {detail}."),
-    Code.INVALID_DURATION: (400, "The duration must be from {shortest} to {longest} seconds. Ask for less time, or more."),
+    Code.INVALID_DURATION: (
+        400,
+        "The duration must be from {shortest} to {longest} seconds. Ask for less time, or more.",
+    ),
     Code.ROUTE_NOT_FOUND: (404, "There is nothing at this path. Check it against the API reference."),
     Code.METHOD_NOT_ALLOWED: (405, "This path does not take that method. Check it against the API reference."),
     Code.CLUSTER_NOT_FOUND: (404, "There is no cluster {cluster}. Check the name, or get a new kubeconfig."),

@@ -60,9 +60,7 @@ class Rights:
 
     def within(self, permission: Permission, scope: Scope, cluster: Cluster | None = None) -> bool:
         """Whether they hold it in a scope that contains `scope`; `cluster` is the one that `scope` names."""
-        return any(
-            permission in it.role.permissions and contains(it.binding.scope, scope, cluster) for it in self.held
-        )
+        return any(permission in it.role.permissions and contains(it.binding.scope, scope, cluster) for it in self.held)
 
     def everywhere(self, permission: Permission) -> bool:
         """Whether they hold it for what belongs to no cluster."""
@@ -98,9 +96,7 @@ def collected(bindings: Iterable[Binding], role: Callable[[str], Role | None], n
     return Rights(tuple(held))
 
 
-def escalation(
-    caller: Rights, role: Role, scope: Scope, cluster: Cluster | None, until: int | None
-) -> Problem | None:
+def escalation(caller: Rights, role: Role, scope: Scope, cluster: Cluster | None, until: int | None) -> Problem | None:
     """Why the caller may not give this role in this scope until then; None when they may."""
     if caller.within(Permission.ROLES_ESCALATE, scope, cluster):
         return None
@@ -110,9 +106,7 @@ def escalation(
     return problem(Code.ESCALATION_FORBIDDEN, detail=lacking, meta=(("role", role.name),))
 
 
-def _lacking(
-    caller: Rights, role: Role, scope: Scope, cluster: Cluster | None, until: int | None
-) -> Iterator[str]:
+def _lacking(caller: Rights, role: Role, scope: Scope, cluster: Cluster | None, until: int | None) -> Iterator[str]:
     """What of the role the caller does not hold in a scope that contains the target, for as long."""
     holding = [
         it for it in caller.held if contains(it.binding.scope, scope, cluster) and _lasts(it.binding.until, until)
@@ -154,3 +148,9 @@ def _words(rule: Rule) -> str:
         for resource in rule.resources
     )
     return f"{','.join(rule.verbs[:4])} on {','.join(reached[:4])}"
+
+
+def refusal(permission: Permission) -> Problem:
+    """What a caller is told who lacks a permission for something whose existence is no secret."""
+    needed = f"This needs {permission} in a scope that contains what you name. Ask an administrator for it."
+    return Problem(Code.FORBIDDEN, needed)

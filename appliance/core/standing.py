@@ -124,9 +124,7 @@ class Standing:
         if ask.is_resource:
             namespace = ask.namespace if ask.namespace in self._namespaces else ""
             name = ask.name if ask.name in self._names else ""
-            return self._remembered(
-                (ask.verb, ask.group, ask.resource, ask.subresource, namespace, name), ask, now
-            )
+            return self._remembered((ask.verb, ask.group, ask.resource, ask.subresource, namespace, name), ask, now)
         return self._remembered((ask.verb, ask.path if self._urls else ""), ask, now)
 
     def _remembered(self, kind: Hashable, ask: Ask | None, now: int) -> Grounds | None:

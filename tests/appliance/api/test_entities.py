@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from appliance.core.events import EventType
-from appliance.core.roles import Permission
 from appliance.tunnel.registry import ClusterState
 from tests.appliance.api.rig import NOW, Rig, rig
 
@@ -42,15 +41,6 @@ async def test_a_cluster_is_registered_listed_and_removed(tmp_path: Path) -> Non
         assert (await api.call("DELETE", "clusters/prod-eu")).code == "CLUSTER_NOT_FOUND"
         assert [str(it.type) for it in api.recorded] == ["CCL001I", "CCL005I", "CCL004I"]
         assert {it.actor for it in api.recorded} == {api.recorded[0].actor}
-
-
-async def test_labels_can_give_rights_so_they_need_the_right_to(tmp_path: Path) -> None:
-    async with rig(tmp_path) as api:
-        token = await api.machine(Permission.CLUSTERS_WRITE)
-
-        assert (await api.call("POST", "clusters", {"name": "a"}, token=token)).status == 201
-        reply = await api.call("POST", "clusters", {"name": "b", "labels": {"env": "prod"}}, token=token)
-        assert (reply.status, reply.code) == (403, "ESCALATION_FORBIDDEN")
 
 
 async def test_a_person_is_made_disabled_and_enabled(tmp_path: Path) -> None:

@@ -32,9 +32,10 @@ def slow(snapshot: Snapshot, person: Person, cluster: Cluster, ask: Ask, now: in
     found = []
     for binding in snapshot.bindings_for(person.id, cluster.id):
         role = snapshot.roles.get(binding.role_id)
-        if role is not None and binding.live(now):
-            if is_discovery(ask) or is_self_review(ask) or holding(binding, role).allows(ask):
-                found.append(binding)
+        if role is None or not binding.live(now):
+            continue
+        if is_discovery(ask) or is_self_review(ask) or holding(binding, role).allows(ask):
+            found.append(binding)
     return found
 
 
