@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 import structlog
 import trio
 
-from appliance import bridges, health, logs
+from appliance import bridges, expiries, health, logs
 from appliance.api.app import make_app
 from appliance.api.parts import Parts
 from appliance.api.routes import UndeclaredRouteError
@@ -161,6 +161,7 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
             background.start_soon(_await_signals, stop, background.cancel_scope)
             background.start_soon(store.run)
             background.start_soon(ledger.run)
+            background.start_soon(expiries.run, store, partial(_audit_ready, ledger), ledger.record, utc_micros)
             background.start_soon(keep_current, users_source, users_context)
             background.start_soon(keep_current, agents_source, agents_context)
             background.start_soon(health.serve, state, bound.health)
@@ -217,15 +218,11 @@ def _front_parts(
 def _api_parts(
     config: Config, store: Store, keys: Keys, ledger: Ledger, registry: Registry[Session], bound: Bound
 ) -> Parts:
-    async def audit_ready() -> None:
-        await ledger.reserve()
-        ledger.release()
-
     return Parts(
         snapshot=lambda: store.snapshot,
         write=store.write,
         states=registry.states,
-        audit_ready=audit_ready,
+        audit_ready=partial(_audit_ready, ledger),
         record=ledger.record,
         recent=bridges.recent_records(ledger.path),
         make_bundle=bridges.bundle_maker(bound.agents_url, keys.authority.certificate_pem),
@@ -236,6 +233,11 @@ def _api_parts(
         ca_pem=keys.authority.certificate_pem if config.users.certificate is None else None,
         faults={AuditUnavailable: Code.AUDIT_UNAVAILABLE, StoreUnavailable: Code.STORE_STALE},
     )
+
+
+async def _audit_ready(ledger: Ledger) -> None:
+    await ledger.reserve()
+    ledger.release()
 
 
 def _sign(keys: Keys, credential: Credential) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from appliance.core.clusters import Cluster
 from appliance.core.people import Person, name_fault
@@ -106,6 +107,8 @@ class Standing:
         self._urls = any(rule.non_resource_urls for rule in rules)
         self._begins, self._ends = _AFTER_ALL, _AFTER_ALL  # the time in which `_live` is right: none yet
         self._live: tuple[Holding, ...] = ()
+        self._open: list[tuple[int, Holding]] = []  # of `_live`, with its place there: those not confined
+        self._within: dict[str, list[tuple[int, Holding]]] = {}  # by namespace: those confined to it
         self._kinds: dict[Hashable, Grounds | None] = {}
         self._known: dict[tuple[str, ...], Grounds] = {}
 
@@ -134,11 +137,17 @@ class Standing:
             return self._kinds[kind]
         except KeyError:
             pass
-        found = self._live if ask is None else tuple([it for it in self._live if it.allows(ask)])
+        found = self._live if ask is None else self._allowing(ask)
         if len(self._kinds) >= MAX_REMEMBERED_KINDS:
             self._kinds.clear()
         self._kinds[kind] = grounds = self._shared(found)
         return grounds
+
+    def _allowing(self, ask: Ask) -> tuple[Holding, ...]:
+        """In the order of `_live`. Of those confined to namespaces only the request's own are looked at."""
+        near = self._within.get(ask.namespace, []) if ask.is_resource else []
+        candidates = sorted(self._open + near, key=itemgetter(0)) if near else self._open
+        return tuple([it for _, it in candidates if it.allows(ask)])
 
     def _shared(self, found: tuple[Holding, ...]) -> Grounds | None:
         """One object for the same bindings, however many kinds of request they allow."""
@@ -158,6 +167,11 @@ class Standing:
         self._begins = max((end for end in ends if end <= now), default=_BEFORE_ALL)
         self._ends = min((end for end in ends if now < end), default=_AFTER_ALL)
         self._live = tuple([it for it in self.holdings if it.binding.live(now)])
+        self._open = [(place, it) for place, it in enumerate(self._live) if not it.confined]
+        self._within = {}
+        for place, it in enumerate(self._live):
+            for namespace in dict.fromkeys(it.binding.scope.namespaces):
+                self._within.setdefault(namespace, []).append((place, it))
         self._kinds.clear()
         self._known.clear()
 
