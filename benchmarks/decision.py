@@ -34,7 +34,7 @@ ASKED = tuple(
 
 
 def world(bindings: int) -> tuple[Snapshot, Credential]:
-    """One person in 20 groups, and bindings for these groups of every kind: some plain, most confined, a third ruled."""
+    """One person in 20 groups, and bindings of every kind for these: some plain, most confined, a third ruled."""
     snapshot = Snapshot()
     cluster = Cluster("cluster_1", "prod", (("env", "prod"),))
     groups = tuple(f"team-{number}" for number in range(20))

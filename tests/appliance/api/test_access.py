@@ -210,12 +210,13 @@ async def test_requests_and_policies_are_seen_where_one_may_see(tmp_path: Path) 
         assert (await api.call("GET", "access-requests?state=x")).status == 422
         assert (await api.call("GET", "request-policies", token=stranger)).body["items"] == []
         assert [it["id"] for it in (await api.call("GET", "request-policies")).body["items"]] == [office.policy["id"]]
-        for method, path, body in (
+        tries: tuple[tuple[str, str, Any], ...] = (
             ("GET", "access-requests/{}", None),
             ("POST", "access-requests/{}/approve", {}),
             ("POST", "access-requests/{}/deny", {"reason": "x"}),
             ("POST", "access-requests/{}/revoke", {}),
-        ):
+        )
+        for method, path, body in tries:
             there = await api.call(method, path.format(asked["id"]), body, token=stranger)
             nowhere = await api.call(method, path.format("request_none"), body, token=stranger)
             assert (there.status, there.code, there.body["detail"]) == (
@@ -223,8 +224,8 @@ async def test_requests_and_policies_are_seen_where_one_may_see(tmp_path: Path) 
                 "REQUEST_NOT_FOUND",
                 nowhere.body["detail"],
             )
-        for method, body in (("PATCH", {"approvals": 1}), ("DELETE", None)):
-            reply = await api.call(method, f"request-policies/{office.policy['id']}", body, token=stranger)
+        for method, changes in (("PATCH", {"approvals": 1}), ("DELETE", None)):
+            reply = await api.call(method, f"request-policies/{office.policy['id']}", changes, token=stranger)
             assert (reply.status, reply.code) == (404, "REQUEST_POLICY_NOT_FOUND")
 
 
@@ -239,13 +240,14 @@ async def test_a_policy_is_changed_and_removed(tmp_path: Path) -> None:
         assert edited.body["askers"] == office.policy["askers"]
         assert (await api.call("DELETE", path)).status == 204
         assert (await api.call("GET", f"access-requests/{asked['id']}")).body["state"] == "denied"
-        for body in (
+        refused: tuple[dict[str, Any], ...] = (
             {"askers": []},
             {"askers": [{"kind": "email", "id": "a@example.com", "issuer": "i"}]},
             {"approvals": 3},
             {"approvals": 0},
             {"max_seconds": 31 * 86400},
-        ):
+        )
+        for body in refused:
             assert (await api.call("PATCH", path, body)).status == 422
         assert [it for it in codes(api) if it.startswith("CAR00")] == ["CAR007I", "CAR001I", "CAR008I", "CAR009I"]
 

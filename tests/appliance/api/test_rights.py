@@ -111,15 +111,16 @@ async def test_a_permission_for_one_cluster_does_nothing_to_another(tmp_path: Pa
         bindings = (await api.call("GET", "bindings", token=token)).body["items"]
         assert {it["scope"].get("cluster_id") for it in bindings} == {mine["id"]}
 
-        for method, path, body in (
+        tries: tuple[tuple[str, str, Any], ...] = (
             ("POST", "clusters/{}/bundles", {}),
             ("PATCH", "clusters/{}", {"labels": {}}),
             ("DELETE", "clusters/{}", None),
             ("GET", "explain?person=ann@example.com&verb=get&resource=pods&cluster={}", None),
             ("GET", "who-can?verb=get&resource=pods&cluster={}", None),
-        ):
-            there = await api.call(method, path.format(other["id"]), body, token=token)
-            nowhere = await api.call(method, path.format("cluster_none"), body, token=token)
+        )
+        for method, path, sent in tries:
+            there = await api.call(method, path.format(other["id"]), sent, token=token)
+            nowhere = await api.call(method, path.format("cluster_none"), sent, token=token)
             assert (there.status, there.code) == (404, "CLUSTER_NOT_FOUND"), path
             assert same(there, nowhere)
             assert there.body["detail"].replace(other["id"], "cluster_none") == nowhere.body["detail"]
