@@ -19,7 +19,7 @@ from appliance.core.roles import Binding, Scope, Subject, SubjectKind
 
 SECOND = 1_000_000  # times are microseconds
 PENDING_SECONDS = 8 * 3600  # a working day: someone in another time zone can still answer
-MIN_GRANT_SECONDS = 60  # shorter is over before a command has run
+MIN_GRANT_SECONDS = 10  # shorter is over before a command has run
 MAX_GRANT_SECONDS = 30 * 24 * 3600  # longer is not access for a while: bind the role
 MAX_APPROVALS = 2  # four eyes beside the asker's; more is a meeting
 KEPT_SECONDS = 90 * 24 * 3600  # a closed request stays listed that long; the audit trail keeps its events

@@ -173,7 +173,7 @@ async def test_what_may_be_asked(tmp_path: Path) -> None:
             ({"asked_by": on_dev.subject}, Code.CLUSTER_NOT_FOUND),
             ({"reason": ""}, Code.REQUEST_OUTSIDE_POLICY),
             ({"seconds": 3601}, Code.INVALID_DURATION),
-            ({"seconds": 59}, Code.INVALID_DURATION),
+            ({"seconds": 9}, Code.INVALID_DURATION),
             ({"asked_by": it.admin.subject, "scope": ON_DEV}, Code.REQUEST_OUTSIDE_POLICY),
             ({"asked_by": it.admin.subject, "scope": EVERYWHERE}, Code.REQUEST_OUTSIDE_POLICY),
             ({"asked_by": it.admin.subject, "scope": replace(ON_DEV, cluster_id="x")}, Code.CLUSTER_NOT_FOUND),
