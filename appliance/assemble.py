@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 import structlog
 import trio
 
-from appliance import bridges, database, health, logs
+from appliance import bridges, database, expiries, health, logs
 from appliance.api.app import make_app
 from appliance.api.parts import Parts
 from appliance.api.routes import UndeclaredRouteError
@@ -157,6 +157,7 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
             background.start_soon(ledger.run)
             if config.audit.retention_days:
                 background.start_soon(_retention(config, keys, ledger).run)
+            background.start_soon(expiries.run, store, partial(_audit_ready, ledger), ledger.record, utc_micros)
             background.start_soon(keep_current, users_source, users_context)
             background.start_soon(keep_current, agents_source, agents_context)
             background.start_soon(health.serve, state, bound.health)
@@ -238,6 +239,11 @@ def _api_parts(
 
 def _retention(config: Config, keys: Keys, ledger: Ledger) -> Retention:
     return Retention(audit_place(config), keys.audit, config.audit.retention_days, ledger.record, utc_micros)
+
+
+async def _audit_ready(ledger: Ledger) -> None:
+    await ledger.reserve()
+    ledger.release()
 
 
 def _sign(keys: Keys, credential: Credential) -> str:

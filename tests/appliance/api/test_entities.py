@@ -59,15 +59,6 @@ async def test_revoking_a_clusters_agents_raises_its_generation_and_makes_a_bund
         assert (await api.call("POST", "clusters/nope/revoke-agent", {})).code == "CLUSTER_NOT_FOUND"
 
 
-async def test_labels_can_give_rights_so_they_need_the_right_to(tmp_path: Path) -> None:
-    async with rig(tmp_path) as api:
-        token = await api.machine(Permission.CLUSTERS_WRITE)
-
-        assert (await api.call("POST", "clusters", {"name": "a"}, token=token)).status == 201
-        reply = await api.call("POST", "clusters", {"name": "b", "labels": {"env": "prod"}}, token=token)
-        assert (reply.status, reply.code) == (403, "ESCALATION_FORBIDDEN")
-
-
 async def test_a_person_is_made_disabled_and_enabled(tmp_path: Path) -> None:
     async with rig(tmp_path) as api:
         person = await made(api, "people", ANN)

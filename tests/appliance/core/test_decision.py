@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from appliance.core import decision
+from appliance.core import standing
 from appliance.core.clusters import Cluster
 from appliance.core.credentials import Credential
 from appliance.core.decision import Denial, Permit, decide, still_permitted, withdrawn
@@ -315,8 +315,8 @@ def test_identities_are_not_shared_between_credentials() -> None:
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decision, "MAX_REMEMBERED_STANDINGS", 4)
-    monkeypatch.setattr(decision, "MAX_REMEMBERED_IDENTITIES", 4)
+    monkeypatch.setattr(standing, "MAX_REMEMBERED_STANDINGS", 4)
+    monkeypatch.setattr(standing, "MAX_REMEMBERED_IDENTITIES", 4)
     world = World().role("viewer").bind("viewer")
     for number in range(20):
         world.put(Entity.PERSON, replace(ALICE, id=f"p{number}", name=f"n{number}", subject=f"s{number}"))
