@@ -18,6 +18,7 @@ from appliance.audit.shown import shown
 from appliance.core import clusters
 from appliance.core.audit_query import AuditQuery
 from appliance.core.clusters import Cluster
+from appliance.core.problems import ProblemError
 from appliance.core.snapshot import Snapshot
 from appliance.store import units
 from appliance.store.store import Store
@@ -61,10 +62,14 @@ class Enrolments:
             return _FAULTS[refused.fault]
         return Redeemed(enrolled.pem, enrolled.cluster_id, again=enrolled.again)
 
-    async def keep_certificate(self, certificate: AgentCertificate, cluster_id: str, generation: int, now: int) -> None:
+    async def keep_certificate(self, certificate: AgentCertificate, cluster_id: str, generation: int, now: int) -> bool:
         kept = _kept(certificate, cluster_id, generation)
         key_sha256 = certified_key_sha256(certificate.pem)
-        await self._store.write(units.add_certificate(kept, key_sha256, certificate.pem, now))
+        try:
+            await self._store.write(units.add_certificate(kept, key_sha256, certificate.pem, now))
+        except ProblemError:  # the one that this unit raises: its cluster is not there in this generation
+            return False
+        return True
 
 
 def certified_key_sha256(certificate_pem: str) -> str:

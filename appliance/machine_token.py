@@ -52,7 +52,7 @@ async def mint(config: Config, name: str, seconds: int, clock: Callable[[], int]
     token = ids.new_token("flm")
     machine = Machine(ids.new_id("machine"), name, ids.token_hash(token), now + seconds * 1_000_000, now)
     try:
-        async with database.opened(config, clock=clock) as store:
+        async with database.opened(config, migrate=False, clock=clock) as store:
             with contextlib.suppress(InUseError), layout.claimed():
                 await _record(audit_place(config), store, machine, now)
             await store.write(_unit(store.snapshot.role_by_name.get(ROLE_NAME), machine, now))

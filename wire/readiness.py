@@ -4,7 +4,7 @@ Trio's own wait arms the kernel's poll anew for each wait and starts a task's tu
 registered once and its function is called where the event is seen, so a request that can be dealt with at once costs
 neither. What always holds: a function is called only while its stream is open and armed; one that does not take what
 is there is put aside until it is armed again; a function that raises ends its own stream and nothing else; after
-SHARE calls others get the loop.
+SHARE calls, or when a pass of the loop has had its share (passes.py), others get the loop.
 
 Where there is no epoll nothing is ever called: `available` says so, and whoever asks uses tasks.
 """
@@ -19,6 +19,7 @@ from typing import Final
 
 import trio
 
+from wire.passes import passes
 from wire.tls import TLSStream
 
 SHARE: Final = 64
@@ -65,6 +66,7 @@ class Readiness:
         epoll = self._epoll
         if epoll is None:
             return
+        loop = passes()
         with epoll:
             while True:
                 await trio.lowlevel.wait_readable(epoll.fileno())
@@ -72,6 +74,8 @@ class Readiness:
                     found = self._calls.get(number)
                     if found is not None:
                         self._call(*found)
+                    if loop.spent:
+                        await loop.wait()
                 # Whoever was woken by these calls takes what is there before the kernel is asked again.
                 await trio.lowlevel.checkpoint()
 

@@ -7,7 +7,8 @@ connection lives. What always holds:
 * A write that could not finish is repeated with the same bytes, as OpenSSL demands. A write that was cancelled or
   failed leaves half a record on the wire: the stream is broken for good and says no goodbye.
 * Bytes end in `close_notify` or they were cut off: a bare EOF raises, it never looks like the end.
-* A task that never has to wait still lets others run: after YIELD_BYTES or YIELD_CALLS it checkpoints.
+* A task that never has to wait still lets others run: after YIELD_BYTES or YIELD_CALLS it checkpoints. And when many
+  are busy at once, none begins another piece in a pass of the loop that has had its share (passes.py).
 
 Nothing here has a deadline; whoever owns the connection does.
 """
@@ -24,6 +25,8 @@ from pathlib import Path
 from typing import Final
 
 import trio
+
+from wire.passes import passes
 
 MAX_WRITE_BYTES: Final = 64 * 1024
 """One SSL_write. Past this the cost per byte is flat, and the socket stays responsive."""
@@ -80,6 +83,7 @@ class TLSStream(trio.abc.HalfCloseableStream):
         self._more_likely = True  # the last read filled its record, so the next may find bytes without waiting
         self._unyielded_bytes = 0
         self._unyielded_calls = 0
+        self._passes = passes()
 
     @property
     def socket(self) -> ssl.SSLSocket:
@@ -122,6 +126,8 @@ class TLSStream(trio.abc.HalfCloseableStream):
                 await trio.lowlevel.checkpoint_if_cancelled()
                 if not self.writable_now():
                     await self._wait_writable()
+            if self._passes.spent:
+                await self._passes.wait()
             waited = False
             if len(data) <= MAX_WRITE_BYTES:
                 waited = await self._write_piece(data)
@@ -251,10 +257,13 @@ class TLSStream(trio.abc.HalfCloseableStream):
                 if self._at_end and not self._stash:
                     await trio.lowlevel.checkpoint()
                     return b""
-                data = self.receive_nowait(max_bytes) if self._more_likely or waited or self._stash else None
-                if data is not None:
-                    await self._share_the_loop(len(data), waited=waited)
-                    return data
+                if self._more_likely or waited or self._stash:
+                    if self._passes.spent:
+                        await self._passes.wait()
+                    data = self.receive_nowait(max_bytes)
+                    if data is not None:
+                        await self._share_the_loop(len(data), waited=waited)
+                        return data
                 await self._wait_readable()
                 waited = True
         finally:
@@ -399,8 +408,11 @@ def _wrap(
 
 
 async def _handshake(wrapped: ssl.SSLSocket) -> TLSStream:
+    loop = passes()
     try:
         while True:
+            if loop.spent:
+                await loop.wait()
             try:
                 wrapped.do_handshake()
             except ssl.SSLWantReadError:

@@ -38,6 +38,7 @@ class EventType(StrEnum):
     AGENT_AUTH_FAILED = "CAG001W"
     AGENT_ENROLLED = "CAG002I"
     AGENT_RENEWED = "CAG003I"
+    AGENT_REVOKED = "CAG004I"
     PROXY_CLOSED = "CPR001I"
     PROXY_DENIED = "CPR002W"
     PROXY_OPENED = "CPR003I"
@@ -91,6 +92,7 @@ NAMES: dict[EventType, str] = {
     EventType.AGENT_AUTH_FAILED: "agent.auth_failed",
     EventType.AGENT_ENROLLED: "agent.enrolled",
     EventType.AGENT_RENEWED: "agent.renewed",
+    EventType.AGENT_REVOKED: "agent.revoked",
     EventType.PROXY_CLOSED: "proxy.request",
     EventType.PROXY_DENIED: "proxy.access_denied",
     EventType.PROXY_OPENED: "proxy.opened",

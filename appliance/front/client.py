@@ -21,6 +21,7 @@ from appliance.front.intake import Asked
 from appliance.front.responses import CONTINUE, LAST_CHUNK, chunk, last_chunk, render
 from wire import http1
 from wire.heads import Headers
+from wire.passes import passes
 from wire.tls import MAX_WRITE_BYTES, TLSStream
 
 READ_BYTES: Final = 64 * 1024
@@ -73,6 +74,7 @@ class Client:
         "answered",
         "asked",
         "chunked_out",
+        "correlation_id",
         "deadline",
         "ending",
         "ends_cleanly",
@@ -105,6 +107,7 @@ class Client:
         self.resting = False  # between two requests
         self.upgraded = False
         self.asked: Asked
+        self.correlation_id = b""  # of the request to a cluster that is open
         self.keep = True
         self.started = False  # an answer's head left
         self.answered = False  # the answer is whole
@@ -268,7 +271,7 @@ class Client:
                     raise trio.BrokenResourceError("the client left in the middle of a body")
             if data.count(b"\r\n") > TURN_LINES:
                 data, self._buffer = data[:TURN_BYTES], data[TURN_BYTES:]
-                await trio.lowlevel.checkpoint()
+                await passes().wait()
             body = chunks.feed(data)
             if chunks.done:
                 self._left = 0

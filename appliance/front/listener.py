@@ -1,9 +1,9 @@
 """The users' TLS listener: accepts, shakes hands, and owns each connection for its whole life.
 
-What always holds: there are never more connections than allowed, nor more than HANDSHAKES at once shaking hands; a
-connection has one task, one scope and one exception barrier, so whatever goes wrong in it ends it and nothing else; a
-head is cut and validated here before any other code sees a byte of it. Running out of file descriptors pauses
-accepting and ends nothing.
+What always holds: there are never more connections than allowed, nor more than HANDSHAKES at once shaking hands, few of
+them of one address; a connection has one task, one scope and one exception barrier, so whatever goes wrong in it ends
+it and nothing else; a head is cut and validated here before any other code sees a byte of it. Running out of file
+descriptors pauses accepting and ends nothing.
 
 It speaks HTTP/1.1 only. What a request means is for `exchange`, or for the ASGI application behind `hypercorn_lane`.
 """
@@ -20,11 +20,12 @@ from typing import Final
 
 import trio
 
+from appliance.core.buckets import source_of
 from appliance.core.problems import Code, Problem, problem
 from appliance.front.client import Client, Ending
 from appliance.front.errand import Errands
 from appliance.front.exchange import PREFIX, exchange
-from appliance.front.farewell import farewell
+from appliance.front.farewell import farewell, refuse
 from appliance.front.gone import Watcher
 from appliance.front.hypercorn_lane import HypercornLane
 from appliance.front.intake import Asked, Intake
@@ -33,10 +34,15 @@ from appliance.front.replies import HELP_PREFIX, correlation, help_reply, plain_
 from appliance.front.running import Running
 from appliance.front.wrong_path import wrong_path
 from wire.http1 import BadHead
+from wire.slots import Slots
 from wire.tls import TLSStream, serve_handshake
 
 HANDSHAKES: Final = 32
 """At once. One costs 2 ms of CPU: these keep a core busy for 64 ms, and a flood waits for its turn."""
+
+HANDSHAKES_PER_SOURCE: Final = 8
+"""Of these, for one IPv4 address or IPv6 /64. An office behind one address gets through in turn, thousands a second;
+whoever begins handshakes and leaves them holds no more than these."""
 
 HANDSHAKE_SECONDS: Final = 10.0
 """For each of: the first byte, a slot's handshake. Waiting for a slot costs the client none of it."""
@@ -72,7 +78,7 @@ class Front:
         self._errands = Errands(parts, self.running, self._intake, offered=errands)
         self._lane = HypercornLane(parts, self.running)
         self._connections = trio.Semaphore(parts.max_connections)
-        self._handshakes = trio.CapacityLimiter(HANDSHAKES)
+        self._handshakes = Slots(HANDSHAKES, HANDSHAKES_PER_SOURCE)
         self._stop = trio.Event()
         self._drain_seconds = 0.0
 
@@ -171,7 +177,7 @@ class Front:
 
     async def _live(self, sock: trio.socket.SocketType, address: str, context: ssl.SSLContext) -> None:
         with sock:
-            stream = await self._shake(sock, context)
+            stream = await self._shake(sock, address, context)
         if stream is None:
             return
         client = Client(stream, address)
@@ -194,7 +200,7 @@ class Front:
             error = rest
         _log.error("a connection ended by a defect of ours", exc_info=error)
 
-    async def _shake(self, sock: trio.socket.SocketType, context: ssl.SSLContext) -> TLSStream | None:
+    async def _shake(self, sock: trio.socket.SocketType, address: str, context: ssl.SSLContext) -> TLSStream | None:
         try:
             for option, value in _KEEPALIVE:
                 sock.setsockopt(*option, value)
@@ -203,7 +209,7 @@ class Front:
                 await trio.lowlevel.wait_readable(sock)
             if silence.cancelled_caught:
                 return None
-            async with self._handshakes:
+            async with self._handshakes.held(source_of(address)):
                 with trio.move_on_after(HANDSHAKE_SECONDS):
                     return await serve_handshake(sock, context)
         except (OSError, trio.BrokenResourceError):
@@ -262,10 +268,7 @@ class Front:
             client.abort()
             return
         code = Code.HEADERS_TOO_LARGE if error.status == 431 else Code.BAD_REQUEST
-        reply = plain_reply(problem(code, detail=error.sentence.rstrip(".")), correlation(), self.parts.public_url)
-        client.give_up_reading()
-        await client.answer(reply.status, reply.headers, reply.body)
-        await client.settle()
+        await refuse(client, problem(code, detail=error.sentence.rstrip(".")), self.parts)
 
 
 async def serve(

@@ -57,14 +57,20 @@ def correlation(trace_id: bytes | None = None) -> bytes:
 
 def proxy_reply(problem: Problem, target: bytes, correlation_id: bytes, public_url: str) -> Reply:
     """Refuse a request to a cluster. `target` is what follows the cluster in its path."""
-    status = problem.status
+    status = proxy_status(problem, target)
     if shows_text(target):
-        if status not in {401, 429}:
-            status = 403 if status < 500 else 502
         return _text(problem, status, correlation_id, public_url)
     details = {"retryAfterSeconds": problem.retry_after} if problem.retry_after else None
     body = status_body(status, status_reason(status), problem.message, details)
     return Reply(status, _headers(_JSON, problem, len(body), correlation_id, public_url), body)
+
+
+def proxy_status(problem: Problem, target: bytes) -> int:
+    """Return the status that such a refusal has."""
+    status = problem.status
+    if shows_text(target) and status not in {401, 429}:
+        return 403 if status < 500 else 502
+    return status
 
 
 def plain_reply(problem: Problem, correlation_id: bytes, public_url: str) -> Reply:

@@ -78,6 +78,25 @@ def machine_token(config: Path | None, name: str, days: int) -> None:
     click.echo(token)
 
 
+@main.command("revoke-agent")
+@click.option("--cluster", required=True, help="Its name or id.")
+@click.option("--server", required=True, help="The appliance's public URL.")
+@click.option("--token-file", type=_FILE, required=True, help="A file with a token for the admin API.")
+@click.option("--ca", type=_FILE, help="The CA (PEM) of the appliance, unless this machine trusts it already.")
+@click.option("--bundle-out", type=_FILE, required=True, help="Where the new bundle is written, for you alone to read.")
+def revoke_agent(cluster: str, server: str, token_file: Path, ca: Path | None, bundle_out: Path) -> None:
+    """Refuse every certificate of a cluster's agents, end their sessions, and get the bundle for a new agent.
+
+    Example: fairlead revoke-agent --cluster prod --server https://fairlead.example.com --token-file t --bundle-out b
+    """
+    from ops.cli.revoke_agent import RevokeError, run
+
+    try:
+        run(cluster, server, token_file, ca, bundle_out)
+    except RevokeError as error:
+        _stop(error)
+
+
 @main.command()
 @click.option("--config", type=_FILE, help="Settings (TOML). Environment variables FAIRLEAD_AGENT_* override them.")
 def agent(config: Path | None) -> None:

@@ -45,7 +45,7 @@ BANS = (
             "datetime.date.today",
         ),
         ("appliance/core", "wire"),
-        ("wire/session.py",),
+        ("wire/session.py", "wire/passes.py"),
         PURE_WHY,
     ),
     Ban(
@@ -75,8 +75,9 @@ BANS = (
             "appliance/store/postgres.py",
             "appliance/store/sqlstates.py",
             "appliance/store/transaction.py",
+            "appliance/audit/postgres.py",
         ),
-        "Only the PostgreSQL engine knows its driver and the driver's loop: importing them changes asyncio for the "
+        "Only two modules know PostgreSQL's driver and its loop: importing them changes asyncio for the "
         "whole process, and an installation on SQLite does not have them.",
     ),
     Ban(("os.system", "os.popen"), EVERYWHERE, (), "A shell reads its argument again: use an argument list."),

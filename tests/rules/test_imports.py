@@ -95,8 +95,10 @@ WIRE_DRIVERS = (
     "wire/session.py",
     "wire/workers.py",
     "wire/exchange.py",
-    "wire/tls.py",
+    "wire/passes.py",
     "wire/readiness.py",
+    "wire/slots.py",
+    "wire/tls.py",
 )
 WAITING = {"trio", "socket", "ssl", "select", "selectors", "threading", "subprocess", "logging", "sqlite3"}
 

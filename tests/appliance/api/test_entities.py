@@ -44,6 +44,21 @@ async def test_a_cluster_is_registered_listed_and_removed(tmp_path: Path) -> Non
         assert {it.actor for it in api.recorded} == {api.recorded[0].actor}
 
 
+async def test_revoking_a_clusters_agents_raises_its_generation_and_makes_a_bundle(tmp_path: Path) -> None:
+    async with rig(tmp_path) as api:
+        cluster = await made(api, "clusters", {"name": "prod-eu"})
+        reader = await api.machine(Permission.CLUSTERS_READ)
+
+        refused = await api.call("POST", "clusters/prod-eu/revoke-agent", {}, token=reader)
+        assert (refused.status, api.store.snapshot.clusters[cluster["id"]].generation) == (403, 1)
+
+        revoked = await made(api, "clusters/prod-eu/revoke-agent", {})
+        assert revoked["bundle"] == {"cluster": cluster["id"], "token": "flb_x"}
+        assert api.store.snapshot.clusters[cluster["id"]].generation == 2
+        assert (api.recorded[-1].type, api.recorded[-1].details) == (EventType.AGENT_REVOKED, (("generation", "2"),))
+        assert (await api.call("POST", "clusters/nope/revoke-agent", {})).code == "CLUSTER_NOT_FOUND"
+
+
 async def test_labels_can_give_rights_so_they_need_the_right_to(tmp_path: Path) -> None:
     async with rig(tmp_path) as api:
         token = await api.machine(Permission.CLUSTERS_WRITE)

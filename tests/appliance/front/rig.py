@@ -218,6 +218,7 @@ class Rig:
         self.front: Front
         self.tunnel: Session
         self.ledger: MemoryLedger
+        self.ca_pem: str
         self.talks: list[Talk] = []
         self.token = self.mint()
 
@@ -307,7 +308,7 @@ async def fronted(
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listeners[0].socket.getsockname()[1]
     rig = Rig(parts, store, key, port, client_context(ca.pem, alpn=["http/1.1"], tls13_only=False))
-    rig.ledger = ledger
+    rig.ledger, rig.ca_pem = ledger, ca.pem
     async with joined_sessions(agent) as (opener, _), trio.open_nursery() as nursery:
         if connected:
             parts.registry.add(CLUSTER, opener, generation=1, serial="1", now=now())
