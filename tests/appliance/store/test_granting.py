@@ -301,6 +301,18 @@ async def test_a_person_who_is_the_last_administrator_stays_enabled_and_in_the_g
         await store.write(granting.set_person(desk.subject, ANN.id, lambda it: replace(it, enabled=False), NOW))
 
 
+async def test_a_person_bound_by_name_who_is_the_last_administrator_stays_enabled(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await only_administrator(store, cast.person(ANN))
+        desk = await cast.machine(store, "desk", (cast.may(Permission.PEOPLE_WRITE), EVERYWHERE))
+        unit = granting.set_person(desk.subject, ANN.id, lambda it: replace(it, enabled=False), NOW)
+        assert await refused(store, unit) is Code.LAST_ADMINISTRATOR
+        await only_administrator(store, cast.person(BEN))
+        await store.write(granting.set_person(desk.subject, ANN.id, lambda it: replace(it, enabled=False), NOW))
+        unit = granting.set_person(desk.subject, BEN.id, lambda it: replace(it, enabled=False), NOW)
+        assert await refused(store, unit) is Code.LAST_ADMINISTRATOR
+
+
 async def test_where_there_is_no_administrator_nothing_is_locked(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         caller = await cast.machine(store, "caller", (BINDER, EVERYWHERE))
