@@ -16,8 +16,8 @@ import pytest
 import trio
 import trio.testing
 
-from wire import frames
 from tests.support.postgres import PostgresServer, cluster
+from wire import frames
 
 
 def pytest_configure(config: pytest.Config) -> None:
