@@ -94,6 +94,11 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
+class Audit:
+    retention_days: int
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Every setting, checked."""
 
@@ -104,6 +109,7 @@ class Config:
     health: Health
     store: Store
     limits: Limits
+    audit: Audit
     log: Log
 
 
@@ -289,6 +295,12 @@ SETTINGS: tuple[Setting, ...] = (
         20,
         "How long a stopping appliance lets running requests finish before it ends them.",
     ),
+    Setting(
+        "audit.retention_days",
+        _whole(0, 36_500),
+        400,
+        "How long audit records are kept at least; older ones are removed, which is itself recorded. 0 keeps all.",
+    ),
     Setting("log.level", _choice("debug", "info", "warning", "error"), "info", "The least important line to write."),
     Setting(
         "log.format",
@@ -390,6 +402,7 @@ def _build(values: dict[str, Any]) -> Config:
         health=Health(**section("health")),
         store=Store(**section("store")),
         limits=Limits(**section("limits")),
+        audit=Audit(**section("audit")),
         log=Log(**section("log")),
     )
 

@@ -16,6 +16,7 @@ from appliance.core.clusters import Cluster
 from appliance.core.credentials import Credential
 from appliance.core.people import Person, name_fault
 from appliance.core.problems import Code, Problem, problem
+from appliance.core.refusals import forbidden
 from appliance.core.roles import Binding, Role, ScopeKind, reads_only_its_namespace
 from appliance.core.snapshot import Snapshot
 from wire.heads import Identity
@@ -23,7 +24,6 @@ from wire.kube import Ask, is_discovery, is_self_review
 
 MAX_REMEMBERED_STANDINGS = 16_384  # (person, cluster) pairs in one version; about 2 KB each
 MAX_REMEMBERED_IDENTITIES = 64  # per pair: credentials in use at once, times the sets of bindings that answer
-MAX_NAMED_NAMESPACES = 10  # in a denial; more would not be read
 EXTRA_CREDENTIAL = b"fairlead.dev/credential"  # becomes an Impersonate-Extra; Kubernetes lower-cases such keys
 
 
@@ -247,31 +247,17 @@ def _identity(
 
 def _forbidden(live: list[_Holding], cluster: Cluster, person: Person, ask: Ask) -> Problem:
     """A denial that says where the same request would be allowed, if there is such a place."""
+    elsewhere: set[str] = set()
     if ask.is_resource:
-        allowed = sorted(
-            {
-                namespace
-                for held in live
-                if held.confined and held.role.allows(ask) and ask.namespace not in held.binding.scope.namespaces
-                for namespace in held.binding.scope.namespaces
-            }
-        )
-        if allowed:
-            named = ", ".join(allowed[:MAX_NAMED_NAMESPACES])
-            more = len(allowed) - MAX_NAMED_NAMESPACES
-            words = f"the namespaces {named}{f' and {more} more' if more > 0 else ''}"
-            return problem(
-                Code.NAMESPACE_FORBIDDEN,
-                cluster=cluster.name,
-                namespaces=words if len(allowed) > 1 else f"the namespace {named}",
-                example=allowed[0],
-                meta=(*_about(person, cluster), ("namespaces", ",".join(allowed[:MAX_NAMED_NAMESPACES]))),
-            )
-    what = f"{ask.resource}/{ask.subresource}" if ask.subresource else ask.resource or ask.path
-    where = f" in namespace {ask.namespace}" if ask.namespace else ""
-    return problem(
-        Code.FORBIDDEN, action=f"{ask.verb} {what}{where}", cluster=cluster.name, meta=_about(person, cluster)
-    )
+        allows: dict[str, bool] = {}  # by role: many bindings share few, and asking one is what takes time here
+        for held in live:
+            if held.confined and ask.namespace not in held.binding.scope.namespaces:
+                role = held.role
+                if role.id not in allows:
+                    allows[role.id] = role.allows(ask)
+                if allows[role.id]:
+                    elsewhere.update(held.binding.scope.namespaces)
+    return forbidden(ask, cluster.name, sorted(elsewhere), _about(person, cluster))
 
 
 def _denial(

@@ -20,12 +20,14 @@ import trio
 from appliance.core.credentials import Credential
 from appliance.core.decision import Denial, Permit, decide
 from appliance.core.problems import Code, Problem, problem
+from appliance.core.reviews import looks_into
 from appliance.front import records
 from appliance.front.caller import Caller
 from appliance.front.intake import Asked
 from appliance.front.parts import FrontParts
 from appliance.front.relay import Opened, relay
 from appliance.front.replies import correlation, proxy_reply
+from appliance.front.reviews import look_into, tell
 from appliance.front.running import Held, Running
 from wire.kube import Ask, BadTarget, understand
 
@@ -75,6 +77,12 @@ class Case:
         self.held: Held | None = None
         self.opened: Opened | None = None
 
+    def hold(self, permit: Permit, caller: Caller, running: Running) -> None:
+        """Have the exchange watched, from before its record is awaited: what is withdrawn meanwhile is noticed, too."""
+        if self.held is not None:
+            self.held.release()
+        self.held = running.hold(permit, caller)
+
     def close(self, parts: FrontParts) -> None:
         """Leave the record, and give everything back. May be called twice."""
         held, self.held = self.held, None
@@ -97,8 +105,15 @@ async def exchange(caller: Caller, asked: Asked, parts: FrontParts, running: Run
             if case.refused is not None:
                 raise case.refused
             permit = case.permit or consider(case, parts, running)
+            answer: bytes | None = None
+            if permit.discovery and permit.ask.is_resource and looks_into(permit.ask):
+                caller, permit, answer = await look_into(caller, asked, permit, parts, case.story)
+                case.hold(permit, caller, running)
             await record(permit, parts, case.story)
-            await relay(caller, asked, permit, case.route.target, parts, case.story, case.opened)
+            if answer is None:
+                await relay(caller, asked, permit, case.route.target, parts, case.story, case.opened)
+            else:
+                await tell(caller, answer, case.story)
         finally:
             case.close(parts)
     except Refused as refused:
@@ -113,8 +128,7 @@ def consider(case: Case, parts: FrontParts, running: Running) -> Permit:
     case.admitted = credential
     ask = understand_target(case.asked, case.route)
     permit = case.permit = decide_now(credential, case.route, ask, parts, story)
-    # Held before the record is awaited: what is withdrawn meanwhile is noticed, too.
-    case.held = running.hold(permit, case.caller)
+    case.hold(permit, case.caller, running)
     return permit
 
 

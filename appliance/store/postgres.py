@@ -36,6 +36,7 @@ COMMAND_SECONDS = 12.0  # then we no longer believe that the server still works 
 CLOSE_SECONDS = 5.0
 MIGRATION_SECONDS = 600.0  # a statement of a migration may rewrite a large table
 MAX_IDLE_SECONDS = 300.0  # an unused connection is closed; firewalls forget them
+MAX_PREPARED = 256  # of one connection; there are about a hundred statements
 MAX_WAITING_UNITS = 1_000  # as many as SQLite's thread takes; beyond, the server has stopped
 
 RECONNECT_SECONDS = 1.0
@@ -125,6 +126,7 @@ class Postgres:
             max_size=self._server.connections,
             max_inactive_connection_lifetime=MAX_IDLE_SECONDS,
             command_timeout=COMMAND_SECONDS,
+            statement_cache_size=MAX_PREPARED,
             init=fit,
             reset=nothing,
         )

@@ -135,16 +135,18 @@ class Store:
 
     async def poll(self) -> None:
         """Applies what the feed holds beyond the snapshot; when it returns, everything committed before is there."""
-        asked = self._looks_begun
+        await self._call(self._look(self._looks_begun))
+        self.snapshot.forget_expired(self._clock())
+
+    async def _look(self, asked: int) -> None:
         async with self._looking:
             if self._last_look > asked:
                 return  # one that began after we were called has shown what we want to see
             self._looks_begun += 1
             look, began = self._looks_begun, trio.current_time()
-            place, changes = await self._call(self._engine.read(changes_since(self._place)))
+            place, changes = await self._engine.read(changes_since(self._place))
             self._apply(changes)
             self._place, self._last_look, self._polled_at = place, look, began
-        self.snapshot.forget_expired(self._clock())
 
     async def write(self, unit: Unit[T]) -> T:
         """Runs a unit in one transaction; returns once the snapshot shows it.

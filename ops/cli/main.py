@@ -13,6 +13,8 @@ from typing import NoReturn
 
 import click
 
+from ops.cli.audit import audit
+
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _DIRECTORY = click.Path(file_okay=False, path_type=Path)
 
@@ -39,6 +41,9 @@ def serve(config: Path | None) -> None:
         run(load(config, os.environ))
     except (ConfigError, StartError) as error:
         _stop(error)
+
+
+main.add_command(audit)
 
 
 @main.command()

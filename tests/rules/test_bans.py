@@ -64,9 +64,9 @@ BANS = (
     Ban(
         ("asyncio",),
         EVERYWHERE,
-        ("appliance/store/postgres.py", "appliance/store/postgres"),
+        ("appliance/store/postgres.py", "appliance/store/postgres", "appliance/audit/postgres.py"),
         "The program runs on Trio. asyncio's tasks have no parent and its cancellation leaks; only the PostgreSQL "
-        "engine needs it, through trio-asyncio.",
+        "engine needs it, through trio-asyncio, and the audit ledger in PostgreSQL, whose threads are not Trio's.",
     ),
     Ban(
         ("trio_asyncio", "asyncpg"),
@@ -75,8 +75,9 @@ BANS = (
             "appliance/store/postgres.py",
             "appliance/store/sqlstates.py",
             "appliance/store/transaction.py",
+            "appliance/audit/postgres.py",
         ),
-        "Only the PostgreSQL engine knows its driver and the driver's loop: importing them changes asyncio for the "
+        "Only two modules know PostgreSQL's driver and its loop: importing them changes asyncio for the "
         "whole process, and an installation on SQLite does not have them.",
     ),
     Ban(("os.system", "os.popen"), EVERYWHERE, (), "A shell reads its argument again: use an argument list."),

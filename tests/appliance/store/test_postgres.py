@@ -340,6 +340,18 @@ async def test_a_socket_will_do(home: Home) -> None:
         await store.write(units.add_cluster(CLUSTER, NOW))
 
 
+async def test_of_several_hosts_the_one_that_takes_writes_is_used(home: Home) -> None:
+    assert home.server is not None
+    port = home.server.port
+    home.url_file.write_text(home.server.url(home.database).replace(f":{port}", f":1,127.0.0.1:{port}"))
+    async with home.opened() as store:
+        await store.write(units.add_cluster(CLUSTER, NOW))
+    home.query(f"ALTER DATABASE {home.database} SET default_transaction_read_only = on")  # as a standby is
+    with pytest.raises(StoreUnavailable, match="target attribute"):
+        async with home.opened():
+            pass
+
+
 async def test_a_wrong_password_is_a_sentence_without_it(home: Home) -> None:
     assert home.server is not None
     url = home.url_file.read_text()
