@@ -253,10 +253,13 @@ class Session:
 
     def _lose(self, reason: str) -> None:
         self._alive = False
+        left = self.draining or self._drain_deadline != float("inf")
         for flow in list(self.connection.flows.values()):
             flow.window.close()
             if flow.owner is not None:
-                flow.owner.fail(SessionLost(f"the tunnel session ended: {reason}"))
+                lost = SessionLost(f"the tunnel session ended: {reason}")
+                lost.left = left
+                flow.owner.fail(lost)
         self.connection.flows.clear()
 
     async def _read_forever(self, nursery: trio.Nursery, on_exchange: OnExchange | None, begin: Begin | None) -> None:
