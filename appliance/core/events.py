@@ -57,6 +57,7 @@ class EventType(StrEnum):
     APPLIANCE_STARTED = "CSY001I"
     APPLIANCE_STOPPED = "CSY002I"
     AUDIT_CUT = "CSY003I"
+    APPLIANCE_RESTORED = "CSY011I"
 
     @property
     def category(self) -> str:
@@ -122,6 +123,7 @@ NAMES: dict[EventType, str] = {
     EventType.APPLIANCE_STARTED: "appliance.started",
     EventType.APPLIANCE_STOPPED: "appliance.stopped",
     EventType.AUDIT_CUT: "audit.cut",
+    EventType.APPLIANCE_RESTORED: "appliance.restored",
 }
 
 

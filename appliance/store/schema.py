@@ -84,7 +84,10 @@ def bring_up_to_date(*, tabled: bool, migrate: bool, now: int, to: int | None = 
         if to is not None and migration.number > to:
             return
         if found and not migrate:
-            raise StoreRefused(f"The database is behind: {migration.name} is not applied. Run: fairlead migrate")
+            raise StoreRefused(
+                f"The database is behind: {migration.name} is not applied. Stop the appliance, make a backup, then "
+                "run: fairlead migrate"
+            )
         for text in migration.statements():
             yield Statement(text)
         yield run(statements.MIGRATION_ADD, migration.number, migration.name, migration.checksum, now)

@@ -8,15 +8,20 @@ which gives its rows an order; the tables are listed so that a row never refers 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 from appliance.store.schema import Migration
+from appliance.store.unit import Row
 
 _TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"
-_COLUMNS = "SELECT name, pk FROM pragma_table_info($1) ORDER BY cid"
+_COLUMNS = "SELECT name, type, pk FROM pragma_table_info($1) ORDER BY cid"
 _REFERENCES = 'SELECT "table" FROM pragma_foreign_key_list($1)'
+
+KINDS: Mapping[str, type] = MappingProxyType({"TEXT": str, "BIGINT": int})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,7 @@ class Table:
     name: str
     columns: tuple[str, ...]
     key: str
+    kinds: tuple[type, ...] = ()  # what each column holds if it is not NULL: text or a whole number
 
     @property
     def first_page(self) -> str:
@@ -49,7 +55,7 @@ class Table:
     def clear(self) -> str:
         return f"DELETE FROM {self.name}"  # noqa: S608 -- our own name
 
-    def key_of(self, row: Sequence[object]) -> object:
+    def key_of(self, row: Row) -> Any:
         return row[self.columns.index(self.key)]
 
 
@@ -72,8 +78,8 @@ def tables_after(migrations: Iterable[Migration]) -> tuple[Table, ...]:
     return tuple(ordered)
 
 
-def _table(name: str, columns: list[tuple[str, int]]) -> Table:
-    keys = [column for column, place in columns if place]
+def _table(name: str, columns: list[tuple[str, str, int]]) -> Table:
+    keys = [column for column, _, place in columns if place]
     if len(keys) != 1:
         raise ValueError(f"the table {name} has no single column as its key")
-    return Table(name, tuple(column for column, _ in columns), keys[0])
+    return Table(name, tuple(it[0] for it in columns), keys[0], tuple(KINDS[kind] for _, kind, _ in columns))
