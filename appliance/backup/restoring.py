@@ -95,8 +95,8 @@ async def restore(
     head = await trio.to_thread.run_sync(_head, plan)
     where = database.place(config.store, plan.layout)
     with premises.held(plan.layout):
-        key = _key(plan, head)
         blocking = await _in_the_way(plan, where, kept_key=head.master_key is None)
+        key = _key(plan, head)
         with premises.stage(plan.layout) as staged:
             keep_master_key(staged.master_key, key)
             voided, records = await _unpack(plan, staged.store, SQLitePlace(staged.audit))
