@@ -20,8 +20,9 @@ from agent.enrolment import BundleError, EnrolmentRefusedError, renew
 from agent.identity import DataDirectory, Identity, IdentityError, wall_seconds
 from agent.outbound import OutboundError, Place, connect
 from wire.calls import CallError, MalformedBodyError
-from wire.session import Exchange, Session, SessionEnded, TunnelRefused, dial_session
+from wire.session import Session, SessionEnded, TunnelRefused, dial_session
 from wire.tls import client_context
+from wire.workers import Begin, OnExchange
 
 FIRST_BOUND_SECONDS: Final = 0.5
 CAP_SECONDS: Final = 20.0  # a thousand agents at once are back within 30 s
@@ -33,8 +34,6 @@ RENEWAL_RETRY_SECONDS: Final = 60 * 60.0  # ten days are left for it
 CERTIFICATE_LOOK_SECONDS: Final = 60.0
 
 _log = logging.getLogger("fairlead.agent")
-
-OnExchange = Callable[[Exchange], Awaitable[None]]
 
 
 class Backoff:
@@ -73,6 +72,7 @@ class Dialler:
         directory: DataDirectory,
         load_identity: Callable[[], Awaitable[Identity]],
         on_exchange: OnExchange,
+        begin: Begin | None = None,
         *,
         name: str,
         drain_seconds: float,
@@ -80,6 +80,7 @@ class Dialler:
         self._directory = directory
         self._load_identity = load_identity
         self._on_exchange = on_exchange
+        self._begin = begin
         self._name = name
         self._drain_seconds = drain_seconds
         self._live: set[Session] = set()
@@ -177,7 +178,7 @@ class Dialler:
 
     async def _run_session(self, session: Session, done: trio.Event) -> None:
         try:
-            await session.run(self._on_exchange)
+            await session.run(self._on_exchange, self._begin)
         except SessionEnded as error:
             _log.warning("the session ended: %s", error)
         finally:

@@ -47,7 +47,9 @@ async def run(
     relay = Relay(Outbox(Guard(config.bounds), upstream.authority), upstream)
 
     enrolment = Enrolment(directory, config.bundle)
-    dialler = Dialler(directory, enrolment.identity, relay, name=_name(), drain_seconds=config.drain_seconds)
+    dialler = Dialler(
+        directory, enrolment.identity, relay, relay.begin, name=_name(), drain_seconds=config.drain_seconds
+    )
 
     def missing() -> list[str]:
         found = [] if dialler.status.sessions else ["tunnel"]

@@ -16,8 +16,11 @@ from dataclasses import replace
 import structlog
 import trio
 
+from appliance import database
 from appliance.audit.book import Book
 from appliance.audit.ledger import Ledger
+from appliance.audit.shelf import AuditBroken, Place
+from appliance.audit_place import audit_place
 from appliance.config import Config
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.people import Machine, name_fault
@@ -50,18 +53,15 @@ async def mint(config: Config, name: str, seconds: int, clock: Callable[[], int]
     token = ids.new_token("flm")
     machine = Machine(ids.new_id("machine"), name, ids.token_hash(token), now + seconds * 1_000_000, now)
     try:
-        store = await Store.open(layout.store, master_key=layout.master_key, clock=clock)
-        try:
+        async with database.opened(config, migrate=False, clock=clock) as store:
             with contextlib.suppress(InUseError), layout.claimed():
-                await _record(layout, store, machine, now)
+                await _record(audit_place(config), store, machine, now)
             await store.write(_unit(store.snapshot.role_by_name.get(ROLE_NAME), machine, now))
-        finally:
-            await store.aclose()
     except ProblemError as error:
         raise MachineTokenError(error.problem.message) from None
     except (StoreRefused, StoreUnavailable, SealError) as error:
         raise MachineTokenError(str(error)) from None
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, AuditBroken) as error:
         raise MachineTokenError(f"The audit record cannot be kept: {error}.") from None
     return token
 
@@ -100,11 +100,11 @@ def _unit(known: Role | None, machine: Machine, now: int) -> Unit[None]:
     yield from units.add_binding(binding, now)
 
 
-async def _record(layout: Layout, store: Store, machine: Machine, now: int) -> None:
+async def _record(place: Place, store: Store, machine: Machine, now: int) -> None:
     key = (await open_keys(store, lambda: now)).audit
 
     def write() -> None:
-        book = Book(layout.audit, key, now)
+        book = Book(place, key, now)
         try:
             book.append([_event(machine, now)])
         finally:

@@ -2,8 +2,9 @@
 
 For every route, in this order: who calls, may they, is the request well formed; only then the route's own function
 runs. What always holds: every answer is JSON and carries X-Correlation-Id; every error, the framework's own included,
-is problem+json (RFC 9457) with a code of the catalogue; a refusal of rights is audited; an exception that nobody
-expected is logged with its correlation id and shown without its text.
+is problem+json (RFC 9457) with a code of the catalogue; a refusal of rights is audited, and a call that may change
+something is, before it does; an exception that nobody expected is logged with its correlation id and shown without its
+text.
 """
 
 from __future__ import annotations
@@ -80,7 +81,9 @@ def _view(parts: Parts, route: Route, failures: FailedLogins) -> Callable[..., A
             action = f"call {route.method} {PREFIX}/{route.path}, which needs {', '.join(missing)}{where},"
             return _reply(Problem(Code.FORBIDDEN, f"You may not {action} with this machine token."))
         if route.method != "GET":
-            await parts.audit_ready()
+            # On the disk before anything is changed; what was changed is recorded when it was. Killed in between, there
+            # is this.
+            await _record(parts, EventType.API_CALLED, caller.principal, address, now)
         call = Call(
             parts=parts,
             caller=caller.principal,
@@ -124,16 +127,30 @@ def _query(route: Route) -> dict[str, str]:
 async def _record_refusal(
     parts: Parts, principal: Principal | None, address: str, now: int, code: Code, rule: str
 ) -> None:
+    await _record(parts, EventType.API_DENIED, principal, address, now, status=CATALOGUE[code][0], code=code, rule=rule)
+
+
+async def _record(
+    parts: Parts,
+    kind: EventType,
+    principal: Principal | None,
+    address: str,
+    now: int,
+    *,
+    status: int = 0,
+    code: str = "",
+    rule: str = "",
+) -> None:
     await parts.record(
         AuditEvent(
             now,
-            EventType.API_DENIED,
+            kind,
             actor_id=principal.id if principal is not None else "",
             actor=principal.name if principal is not None else "",
             client_address=address,
             verb=request.method,
             path=request.path,
-            status=CATALOGUE[code][0],
+            status=status,
             code=code,
             correlation_id=g.correlation_id,
             rule=rule,

@@ -1,4 +1,4 @@
-"""Clusters: register, list with their live state, label, make a new bundle, remove."""
+"""Clusters: register, list with their live state, label, make a new bundle, revoke its agents, remove."""
 
 from __future__ import annotations
 
@@ -82,6 +82,21 @@ async def new_bundle(call: Call) -> Answer:
     return Answer(201, {"bundle": dict(bundle.document), "bundle_expires_at": render.moment(bundle.expires_at)})
 
 
+async def revoke_agent(call: Call) -> Answer:
+    """Refuse every certificate the cluster's agents hold, end their sessions, and make the bundle for the next one."""
+    cluster = find(call, call.path["cluster"])
+    bundle = call.parts.make_bundle(cluster.id, call.now)
+
+    def unit() -> Unit[Cluster]:
+        raised = yield from units.raise_generation(cluster.id, call.now)
+        yield from units.add_bootstrap_token(bundle.token_sha256, cluster.id, bundle.expires_at)
+        return raised
+
+    raised = await call.parts.write(unit())
+    await note(call, EventType.AGENT_REVOKED, cluster=raised, generation=raised.generation)
+    return Answer(201, {"bundle": dict(bundle.document), "bundle_expires_at": render.moment(bundle.expires_at)})
+
+
 async def remove(call: Call) -> Answer:
     cluster = find(call, call.path["cluster"])
     await call.parts.write(granting.remove_cluster(call.caller.subject, cluster.id, call.now))
@@ -107,5 +122,13 @@ ROUTES = (
         scoped=True,
     ),
     Route("POST", "clusters/<cluster>/bundles", (Permission.CLUSTERS_WRITE,), new_bundle, body=(), scoped=True),
+    Route(
+        "POST",
+        "clusters/<cluster>/revoke-agent",
+        (Permission.CLUSTERS_WRITE,),
+        revoke_agent,
+        body=(),
+        scoped=True,
+    ),
     Route("DELETE", "clusters/<cluster>", (Permission.CLUSTERS_WRITE,), remove, scoped=True),
 )

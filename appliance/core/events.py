@@ -35,7 +35,6 @@ class EventType(StrEnum):
     ROLE_CREATED = "CRL001I"
     ROLE_UPDATED = "CRL002I"
     ROLE_DELETED = "CRL003I"
-    PERSON_SYNCED = "CUA001I"
     ROLE_ASSIGNED = "CUA002I"
     ROLE_UNASSIGNED = "CUA003I"
     PERSON_CREATED = "CUA004I"
@@ -44,18 +43,40 @@ class EventType(StrEnum):
     MACHINE_CREATED = "CUA007I"
     MACHINE_DELETED = "CUA008I"
     API_DENIED = "CUA009W"
+    API_CALLED = "CUA010I"
     PERSON_UPDATED = "CUA020I"
     BINDING_CLAIMED = "CUA021I"
     AGENT_AUTH_FAILED = "CAG001W"
     AGENT_ENROLLED = "CAG002I"
     AGENT_RENEWED = "CAG003I"
+    AGENT_REVOKED = "CAG004I"
     PROXY_CLOSED = "CPR001I"
     PROXY_DENIED = "CPR002W"
     PROXY_OPENED = "CPR003I"
     PROXY_DISCOVERY = "CPR004I"
     APPLIANCE_STARTED = "CSY001I"
     APPLIANCE_STOPPED = "CSY002I"
+    AUDIT_CUT = "CSY003I"
 
+    @property
+    def category(self) -> str:
+        return CATEGORIES[self[:3]]
+
+    @property
+    def warning(self) -> bool:
+        return self.endswith("W")
+
+
+CATEGORIES: dict[str, str] = {  # by the first letters of the code
+    "CAR": "access_requests",
+    "CCR": "credentials",
+    "CCL": "clusters",
+    "CRL": "roles",
+    "CUA": "auth",
+    "CAG": "auth",
+    "CPR": "proxy",
+    "CSY": "system",
+}
 
 NAMES: dict[EventType, str] = {
     EventType.ACCESS_REQUESTED: "access_request.created",
@@ -79,7 +100,6 @@ NAMES: dict[EventType, str] = {
     EventType.ROLE_CREATED: "role.created",
     EventType.ROLE_UPDATED: "role.updated",
     EventType.ROLE_DELETED: "role.deleted",
-    EventType.PERSON_SYNCED: "user.synced",
     EventType.ROLE_ASSIGNED: "user.role_assigned",
     EventType.ROLE_UNASSIGNED: "user.role_unassigned",
     EventType.PERSON_CREATED: "user.created",
@@ -88,17 +108,20 @@ NAMES: dict[EventType, str] = {
     EventType.MACHINE_CREATED: "machine.created",
     EventType.MACHINE_DELETED: "machine.deleted",
     EventType.API_DENIED: "api.access_denied",
+    EventType.API_CALLED: "api.called",
     EventType.PERSON_UPDATED: "user.updated",
     EventType.BINDING_CLAIMED: "user.binding_claimed",
     EventType.AGENT_AUTH_FAILED: "agent.auth_failed",
     EventType.AGENT_ENROLLED: "agent.enrolled",
     EventType.AGENT_RENEWED: "agent.renewed",
+    EventType.AGENT_REVOKED: "agent.revoked",
     EventType.PROXY_CLOSED: "proxy.request",
     EventType.PROXY_DENIED: "proxy.access_denied",
     EventType.PROXY_OPENED: "proxy.opened",
     EventType.PROXY_DISCOVERY: "proxy.discovery",
     EventType.APPLIANCE_STARTED: "appliance.started",
     EventType.APPLIANCE_STOPPED: "appliance.stopped",
+    EventType.AUDIT_CUT: "audit.cut",
 }
 
 

@@ -27,6 +27,7 @@ class Code(StrEnum):
     NO_ROLE_ASSIGNMENT = "NO_ROLE_ASSIGNMENT"
     FORBIDDEN = "FORBIDDEN"
     NAMESPACE_FORBIDDEN = "NAMESPACE_FORBIDDEN"
+    CLUSTER_SCOPE_FORBIDDEN = "CLUSTER_SCOPE_FORBIDDEN"
     RESERVED_IDENTITY = "RESERVED_IDENTITY"
     ESCALATION_FORBIDDEN = "ESCALATION_FORBIDDEN"
     SELF_APPROVAL_FORBIDDEN = "SELF_APPROVAL_FORBIDDEN"
@@ -113,11 +114,24 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     ),
     Code.FORBIDDEN: (
         403,
-        "You may not {action} on cluster {cluster}. Ask your administrator for a role that allows it.",
+        (
+            "No role of yours in Fairlead allows this on cluster {cluster}: {action}. Ask your administrator for one "
+            "that does."
+        ),
     ),
     Code.NAMESPACE_FORBIDDEN: (
         403,
-        "Your access to cluster {cluster} is limited to {namespaces}. Name one of them, for example with: -n {example}",
+        (
+            "Your roles in Fairlead allow this on cluster {cluster} only in {namespaces}, not {asked}: {action}. Name "
+            "an allowed one, for example with: -n {example}"
+        ),
+    ),
+    Code.CLUSTER_SCOPE_FORBIDDEN: (
+        403,
+        (
+            "Your roles in Fairlead for this on cluster {cluster} hold only in {namespaces}, and this reaches beyond: "
+            "{action}. Ask your administrator for a role on the whole cluster."
+        ),
     ),
     Code.RESERVED_IDENTITY: (
         403,

@@ -39,16 +39,17 @@ async def farewell(client: Client, parts: FrontParts) -> None:
                 return
             await client.finish()
         elif client.serving or ending is Ending.SLOW:
-            await _refuse(client, client.lost or problem(_CODES[ending]), parts)
+            await refuse(client, client.lost or problem(_CODES[ending]), parts)
         await client.stream.aclose()
         return
     client.abort()
 
 
-async def _refuse(client: Client, refusal: Problem, parts: FrontParts) -> None:
+async def refuse(client: Client, refusal: Problem, parts: FrontParts) -> None:
+    """Answer whatever the connection was about, for the last time."""
     if client.serving and client.asked.target.startswith(PREFIX):
         target = Route.of(client.asked.target).target
-        reply = proxy_reply(refusal, target, correlation(client.asked.block.trace_id), parts.public_url)
+        reply = proxy_reply(refusal, target, client.correlation_id, parts.public_url)
     else:
         reply = plain_reply(refusal, correlation(), parts.public_url)
     client.give_up_reading()

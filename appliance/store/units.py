@@ -170,6 +170,7 @@ def claim_bindings(person: Person, email: str, now: int) -> Unit[list[Binding]]:
 
     Each is claimed once: whoever proves the same e-mail later gets nothing.
     """
+    yield run(statements.FEED_LOCK)
     key = email_key(email)
     if key is None:
         return []
@@ -319,6 +320,7 @@ def forget_expired(now: int, changes_before: int) -> Unit[None]:
     Revocations and certificates the snapshot forgets by itself. Bindings stay as long as the feed's history, so that
     `explain` can say "it has ended"; closed requests stay for a season.
     """
+    yield run(statements.FEED_LOCK)
     yield run(statements.CREDENTIALS_FORGET, now)
     yield run(statements.REVOCATIONS_FORGET, now)
     yield run(statements.BOOTSTRAP_TOKENS_FORGET, now)

@@ -89,6 +89,7 @@ class Stack:
     home: Home
     lane: str
     cable: Cable
+    settings: str = ""  # more sections of the appliance's settings
     toy: Part = field(init=False)
     appliance: Part = field(init=False)
     agent: Part = field(init=False)
@@ -114,7 +115,7 @@ class Stack:
     def start_appliance(self) -> None:
         self.home.bound_ports.unlink(missing_ok=True)
         file = self._appliance_settings()
-        self.token = self.token or _machine_token(file)  # before the first start, as a setup script would
+        self.token = self.token or self.machine_token()  # before the first start, as a setup script would
         self.appliance = Part("serve", "--config", str(file))
         bound = eventually(lambda: ports.read(self.home.bound_ports), START_SECONDS, "the appliance's start")
         assert bound is not None
@@ -131,17 +132,32 @@ class Stack:
             f'url = "https://{ports.LOOPBACK}:{self.cable.port}"\n'
             f'[health]\nlisten = "{ports.LOOPBACK}:{self.bound.health}"\n'
             f'[limits]\ndrain_seconds = {DRAIN_SECONDS}\n[log]\nformat = "json"\naudit = "all"\n'
+            f"{self.settings}"
         )
         write_private(file, text.encode())
         return file
+
+    def machine_token(self, name: str = "journeys") -> str:
+        """A token for the admin API, made beside the appliance, running or not."""
+        given = ["--name", name, "--config", str(self._appliance_settings())]
+        command = [sys.executable, "-m", "ops.cli.main", "machine-token", *given]
+        done = subprocess.run(
+            command, cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=START_SECONDS
+        )
+        return done.stdout.strip()
+
+    def api(self, token: str | None = None) -> Appliance:
+        """The admin API, as whoever holds the token."""
+        authority = (self.home.appliance / "ca.pem").read_text()
+        return Appliance(f"https://{ports.LOOPBACK}:{self.bound.users}", authority, token or self.token)
 
     def start_agent(self) -> None:
         self.agent = Part("agent", "--config", str(self.home.root / "agent.toml"))
 
     def set_up(self) -> None:
         """Register the cluster, start its agent, and write the kubeconfig once a request goes all the way."""
-        authority = (self.home.appliance / "ca.pem").read_text()
-        appliance = Appliance(f"https://{ports.LOOPBACK}:{self.bound.users}", authority, self.token)
+        appliance = self.api()
+        authority = appliance.ca_pem
 
         async def register() -> tuple[registration.Registered, Mapping[str, Any]]:
             registered = await registration.register(appliance, "toy", "toy:admins")
@@ -197,20 +213,14 @@ class Stack:
         return {"toy": self.toy, "appliance": self.appliance, "agent": self.agent}
 
 
-def _machine_token(config: Path) -> str:
-    command = [sys.executable, "-m", "ops.cli.main", "machine-token", "--name", "journeys", "--config", str(config)]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=START_SECONDS)
-    return done.stdout.strip()
-
-
 @contextmanager
-def running_stack(directory: Path, lane: str = "express") -> Iterator[Stack]:
+def running_stack(directory: Path, lane: str = "express", settings: str = "") -> Iterator[Stack]:
     """A stack that works."""
     home = Home(directory / "home")
     home.make()
     with ExitStack() as ending:
         cable = ending.enter_context(Cable())
-        stack = Stack(home, lane, cable)
+        stack = Stack(home, lane, cable, settings)
         for start in (stack.start_toy, stack.start_appliance, stack.set_up):
             ending.callback(_end, stack, start.__name__)
             start()

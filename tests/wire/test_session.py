@@ -247,6 +247,7 @@ async def test_a_broken_frame_ends_the_session_with_a_sentence() -> None:
             await opener.run()
 
 
+@pytest.mark.interpreted
 async def test_versions_that_do_not_meet_are_named() -> None:
     from wire import frames
 

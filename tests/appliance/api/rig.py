@@ -18,8 +18,9 @@ from werkzeug.datastructures import Headers
 from appliance.api.app import make_app
 from appliance.api.parts import Bundle, Parts
 from appliance.api.table import ROUTES
+from appliance.core.audit_query import AuditQuery
 from appliance.core.credentials import TokenVerifier, mint
-from appliance.core.events import AuditEvent
+from appliance.core.events import AuditEvent, EventType
 from appliance.core.people import Machine
 from appliance.core.problems import Code
 from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Scope, Subject, SubjectKind
@@ -55,6 +56,7 @@ class Rig:
     verifier: TokenVerifier
     app: QuartTrio
     recorded: list[AuditEvent]
+    called: list[AuditEvent]  # the records that come before a change
     token: str = ""
     now: int = NOW
     states: dict[str, ClusterState] = field(default_factory=dict)
@@ -96,28 +98,31 @@ async def rig(directory: Path) -> AsyncIterator[Rig]:
     store = await Store.open(directory / "data" / "fairlead.db")
     key = ec.generate_private_key(ec.SECP256R1())
     recorded: list[AuditEvent] = []
+    called: list[AuditEvent] = []
     made: Rig
 
     async def record(event: AuditEvent) -> None:
-        recorded.append(event)
-        await trio.lowlevel.checkpoint()
-
-    async def audit_ready() -> None:
         await trio.lowlevel.checkpoint()
         if made.audit_broken:
             raise DiskFullError
+        (called if event.type is EventType.API_CALLED else recorded).append(event)
 
-    async def recent(limit: int) -> list[dict[str, Any]]:
+    async def search(query: AuditQuery) -> dict[str, Any]:
         await trio.lowlevel.checkpoint()
-        return [{"type": str(event.type)} for event in reversed(recorded)][:limit]
+        fitting = [event for event in reversed(recorded) if query.fits(event)]
+        return {"items": [{"type": str(event.type)} for event in fitting[: query.limit]], "next": None}
+
+    async def one(chain: int, number: int) -> dict[str, Any] | None:
+        await trio.lowlevel.checkpoint()
+        return {"type": str(recorded[number - 1].type)} if chain == 1 and number <= len(recorded) else None
 
     parts = Parts(
         snapshot=lambda: store.snapshot,
         write=store.write,
         states=lambda: made.states,
-        audit_ready=audit_ready,
         record=record,
-        recent=recent,
+        search_audit=search,
+        audit_record=one,
         make_bundle=lambda cluster, now: Bundle({"cluster": cluster, "token": "flb_x"}, ids.new_id("t"), now + HOUR),
         sign=lambda credential: mint(credential, key),
         clock=lambda: made.now,
@@ -127,7 +132,7 @@ async def rig(directory: Path) -> AsyncIterator[Rig]:
         faults={DiskFullError: Code.AUDIT_UNAVAILABLE},
     )
     app = make_app(parts, ROUTES)
-    made = Rig(store, app.test_client(), TokenVerifier([key.public_key()]), app, recorded)
+    made = Rig(store, app.test_client(), TokenVerifier([key.public_key()]), app, recorded, called)
     try:
         made.token = await made.machine(*Permission)
         yield made

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from appliance.core.events import EventType
+from appliance.core.roles import Permission
 from appliance.tunnel.registry import ClusterState
 from tests.appliance.api.rig import NOW, Rig, rig
 
@@ -41,6 +42,21 @@ async def test_a_cluster_is_registered_listed_and_removed(tmp_path: Path) -> Non
         assert (await api.call("DELETE", "clusters/prod-eu")).code == "CLUSTER_NOT_FOUND"
         assert [str(it.type) for it in api.recorded] == ["CCL001I", "CCL005I", "CCL004I"]
         assert {it.actor for it in api.recorded} == {api.recorded[0].actor}
+
+
+async def test_revoking_a_clusters_agents_raises_its_generation_and_makes_a_bundle(tmp_path: Path) -> None:
+    async with rig(tmp_path) as api:
+        cluster = await made(api, "clusters", {"name": "prod-eu"})
+        reader = await api.machine(Permission.CLUSTERS_READ)
+
+        refused = await api.call("POST", "clusters/prod-eu/revoke-agent", {}, token=reader)
+        assert (refused.status, api.store.snapshot.clusters[cluster["id"]].generation) == (403, 1)
+
+        revoked = await made(api, "clusters/prod-eu/revoke-agent", {})
+        assert revoked["bundle"] == {"cluster": cluster["id"], "token": "flb_x"}
+        assert api.store.snapshot.clusters[cluster["id"]].generation == 2
+        assert (api.recorded[-1].type, api.recorded[-1].details) == (EventType.AGENT_REVOKED, (("generation", "2"),))
+        assert (await api.call("POST", "clusters/nope/revoke-agent", {})).code == "CLUSTER_NOT_FOUND"
 
 
 async def test_a_person_is_made_disabled_and_enabled(tmp_path: Path) -> None:
@@ -166,7 +182,7 @@ async def test_the_latest_audit_records(tmp_path: Path) -> None:
         await made(api, "clusters", {"name": "a"})
         await made(api, "people", ANN)
 
-        assert (await api.call("GET", "audit?limit=1")).body == {"items": [{"type": "CUA004I"}]}
+        assert (await api.call("GET", "audit?limit=1")).body == {"items": [{"type": "CUA004I"}], "next": None}
         assert len((await api.call("GET", "audit")).body["items"]) == 2
         for limit in ("0", "501", "x", "-1", "1e3", "%D9%A3", "0000001009999"):
             assert (await api.call("GET", f"audit?limit={limit}")).body["field"] == "?limit"

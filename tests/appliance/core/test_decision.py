@@ -286,7 +286,7 @@ def test_another_namespace_is_not_offered_where_it_would_not_help() -> None:
     world = World().role("logger", Rule(("get",), ("",), ("pods/log",))).bind("logger", SPACES)
     told = world.denied("DELETE /api/v1/namespaces/red/pods/web").problem
     assert told.code is Code.FORBIDDEN
-    assert "delete pods in namespace red" in told.message
+    assert "delete pods in the namespace red" in told.message
 
 
 @pytest.mark.parametrize("name", ["system:masters", "system:kube-controller-manager", "a\nb", ""])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,11 @@ from wire.frames import ResetCode
 from wire.heads import ResponseHead
 from wire.session import Exchange
 
-pytestmark = [pytest.mark.real_clock, pytest.mark.parametrize("lane", ["express", "hypercorn"])]
+pytestmark = [
+    pytest.mark.real_clock,
+    pytest.mark.parametrize("lane", ["express", "hypercorn"]),
+    pytest.mark.usefixtures("way"),
+]
 
 
 async def test_a_get_reaches_the_cluster_as_the_person_and_its_answer_comes_back(tmp_path: Path, lane: Lane) -> None:
@@ -106,6 +111,30 @@ async def test_each_watch_event_arrives_when_it_happens(tmp_path: Path, lane: La
             assert b"event %d\n" % number in await talk.until(b"event %d\n\r\n" % number)
         happened[0].close()
         assert await talk.until(b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "content"),
+    [("/api/v1/namespaces/a/pods", 400, "application/json"), ("/apis/x", 403, "text/plain; charset=utf-8")],
+)
+async def test_malformed_chunks_get_one_answer(
+    tmp_path: Path, lane: Lane, path: str, status: int, content: str
+) -> None:
+    async def agent(tunnel: Exchange) -> None:
+        with suppress(trio.BrokenResourceError):
+            while await tunnel.receive_some():
+                pass
+
+    async with fronted(tmp_path, agent, lane=lane) as rig:
+        talk = await rig.dial()
+        await talk.say(rig.get(path, "Transfer-Encoding: chunked", method="POST") + b"5\r\nhello\r\nzz\r\n")
+        said = await talk.answer()
+        assert (said.status, said["X-Fairlead-Error-Code"], said["Content-Type"]) == (status, "BAD_REQUEST", content)
+        assert b"hexadecimal" in said.body
+        assert await talk.ended() == "goodbye"
+        closed = await rig.event(EventType.PROXY_CLOSED)
+        assert (closed.status, closed.code) == (status, "BAD_REQUEST")
+        assert closed.correlation_id == said["X-Correlation-Id"]
 
 
 async def test_head_keeps_the_length_and_has_no_body(tmp_path: Path, lane: Lane) -> None:

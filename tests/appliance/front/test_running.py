@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import trio
 
-from appliance.core.events import AuditEvent
+from appliance.core.events import AuditEvent, EventType
 from appliance.core.roles import Binding, Scope, ScopeKind, Subject, SubjectKind
 from appliance.core.snapshot import Entity
 from tests.appliance.front.rig import CLUSTER, SECOND, Rig, Talk, fronted, now, revoke, until
 from wire.heads import ResponseHead
 from wire.session import Exchange
 
-pytestmark = pytest.mark.real_clock
+pytestmark = [pytest.mark.real_clock, pytest.mark.usefixtures("way")]
 
 
 async def streams(tunnel: Exchange) -> None:
@@ -67,6 +67,9 @@ async def test_who_has_no_answer_yet_is_told_why(tmp_path: Path) -> None:
         rig.store.snapshot.put(Entity.BINDING, "bi_1", None)
         said = await talk.answer()
         assert (said.status, said["X-Fairlead-Error-Code"]) == (403, "NO_ROLE_ASSIGNMENT")
+        closed = await rig.event(EventType.PROXY_CLOSED)
+        assert (closed.status, closed.code) == (403, "NO_ROLE_ASSIGNMENT")
+        assert closed.correlation_id == said["X-Correlation-Id"]
 
 
 async def test_a_right_that_ends_while_its_use_is_being_recorded_is_noticed(tmp_path: Path) -> None:
