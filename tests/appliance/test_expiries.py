@@ -49,7 +49,10 @@ async def test_what_has_ended_is_recorded_once_and_only_when_it_can_be(tmp_path:
         for _ in range(2):
             await expiries.look(store, ledger, granted.until)
         assert store.snapshot.access_requests[granted.id].decided is RequestState.EXPIRED
-        await expiries.look(store, ledger, NOW + PENDING_SECONDS * SECOND)
+        async with in_file(tmp_path / "store").opened() as other:  # another appliance, which comes first
+            late = NOW + PENDING_SECONDS * SECOND
+            await expiries.look(other, ledger, late)
+            await expiries.look(store, ledger, late)
     await ledger.aclose()
     about = [dict(it.details) for it in recorded]
     assert [(it["what"], it["requester"], it["role"]) for it in about] == [

@@ -77,6 +77,26 @@ def test_the_clock_alone_ends_what_is_remembered() -> None:
     assert isinstance(decided(snapshot, request, NOW + 4), Permit)
 
 
+def test_of_several_ends_the_first_one_counts_first() -> None:
+    snapshot = world(0)
+    for number, until in enumerate((NOW + 3, NOW + 5, None)):
+        snapshot.put(Entity.BINDING, f"b{number}", Binding(f"b{number}", ME, "role", EVERYWHERE, until))
+    seen = {}
+    for now in (NOW, NOW + 2, NOW + 3, NOW + 4, NOW + 5, NOW + 9, NOW + 1):
+        found = decided(snapshot, "GET /api/v1/namespaces/x/pods/web", now)
+        assert isinstance(found, Permit)
+        seen[now - NOW] = (len(found.binding_ids), found.until)
+    assert seen == {
+        0: (3, NOW + 3),
+        2: (3, NOW + 3),
+        3: (2, NOW + 5),
+        4: (2, NOW + 5),
+        5: (1, None),
+        9: (1, None),
+        1: (3, NOW + 3),
+    }
+
+
 def test_what_is_remembered_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standing, "MAX_REMEMBERED_KINDS", 4)
     monkeypatch.setattr(standing, "MAX_REMEMBERED_GROUNDS", 4)
