@@ -16,7 +16,7 @@ import trio
 
 from agent import health
 from agent.config import Config
-from agent.dialling import Dialler
+from agent.dialling import SESSION_BYTES, Dialler
 from agent.enrolment import Enrolment
 from agent.guard import Guard
 from agent.identity import DataDirectory
@@ -32,6 +32,7 @@ async def run(
     *,
     catch_signals: bool = True,
     stop: trio.Event | None = None,
+    session_bytes: int = SESSION_BYTES,
     task_status: trio.TaskStatus[list[trio.SocketListener]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run the agent until a signal, or `stop`; started with its health listeners.
@@ -48,7 +49,13 @@ async def run(
 
     enrolment = Enrolment(directory, config.bundle)
     dialler = Dialler(
-        directory, enrolment.identity, relay, relay.begin, name=_name(), drain_seconds=config.drain_seconds
+        directory,
+        enrolment.identity,
+        relay,
+        relay.begin,
+        name=_name(),
+        drain_seconds=config.drain_seconds,
+        session_bytes=session_bytes,
     )
 
     def missing() -> list[str]:

@@ -155,9 +155,9 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
             background.start_soon(_await_signals, stop, background.cancel_scope)
             background.start_soon(store.run)
             background.start_soon(ledger.run)
-            background.start_soon(expiries.run, store, ledger, utc_micros)
             if config.audit.retention_days:
                 background.start_soon(_retention(config, keys, ledger).run)
+            background.start_soon(expiries.run, store, ledger, utc_micros)
             background.start_soon(keep_current, users_source, users_context)
             background.start_soon(keep_current, agents_source, agents_context)
             background.start_soon(health.serve, state, bound.health)

@@ -42,7 +42,12 @@ class ExchangeReset(trio.BrokenResourceError):
 
 
 class SessionLost(trio.BrokenResourceError):
-    """The session ended under the exchange. Whether the request was carried out is not known."""
+    """The session ended under the exchange. Whether the request was carried out is not known.
+
+    `left`: it was being drained, so this came at the drain's end and not by an accident.
+    """
+
+    left = False
 
 
 class PeerStopped(trio.BrokenResourceError):

@@ -51,6 +51,9 @@ LATE_LOOP_SECONDS: Final = 2.0
 """If our own loop was late by more, the silence may be our fault: the clock starts again."""
 
 PULSE_SECONDS: Final = 1.0
+LINGER_PULSES: Final = 5
+"""How long an acceptor that has drained waits for the opener to end the session, which it does at once."""
+
 MEASURE_SECONDS: Final = 30.0
 """A busy session is never silent; its round trip is measured this often all the same."""
 
@@ -107,6 +110,7 @@ class Session:
         self._alive = True
         self._now = trio.current_time()
         self._heard = self._now
+        self.carried = 0  # bytes of the carrier, both ways
         self._pinged: float | None = None
         self._measured = self._now
         self._write_began: float | None = None
@@ -249,10 +253,13 @@ class Session:
 
     def _lose(self, reason: str) -> None:
         self._alive = False
+        left = self.draining or self._drain_deadline != float("inf")
         for flow in list(self.connection.flows.values()):
             flow.window.close()
             if flow.owner is not None:
-                flow.owner.fail(SessionLost(f"the tunnel session ended: {reason}"))
+                lost = SessionLost(f"the tunnel session ended: {reason}")
+                lost.left = left
+                flow.owner.fail(lost)
         self.connection.flows.clear()
 
     async def _read_forever(self, nursery: trio.Nursery, on_exchange: OnExchange | None, begin: Begin | None) -> None:
@@ -286,8 +293,9 @@ class Session:
         """Hand on what the peer says."""
         self._now = self._heard = trio.current_time()
         self._pinged = None
+        self.carried += len(data)
         self._take_in(lambda: self.connection.receive(data, self._now))
-        if self.connection.wants_write:
+        if self.connection.wants_write or (self.draining and self._drained()):
             self.wake_writer()
 
     def _take_in(self, receive: Callable[[], list[tuple[Flow | None, Frame]]]) -> None:
@@ -310,8 +318,8 @@ class Session:
     async def _write_forever(self) -> None:
         while True:
             while not self.connection.wants_write:
-                if self._drained():
-                    raise SessionEnded("drained")
+                if self.connection.opener and self._drained():
+                    await self._leave()
                 self._silent.set()
                 self._wake = trio.Event()
                 self._writer_sleeps = True
@@ -334,6 +342,7 @@ class Session:
             if batch:
                 self._write_began = trio.current_time()
                 await stream.write(batch)
+                self.carried += len(batch)
                 self._write_began = None
             for lane in spoke:
                 if lane.owner is not None:
@@ -346,11 +355,21 @@ class Session:
             await self._silent.wait()
 
     def _drained(self) -> bool:
-        return self._drain_deadline != float("inf") and not self.connection.flows
+        """Tell whether nothing is open and nothing will be."""
+        leaving = self._drain_deadline != float("inf") or (self.connection.opener and self.draining)
+        return leaving and not self.connection.flows
+
+    async def _leave(self) -> None:
+        """Opener: end a drained session. It has every answer by now; an acceptor that closed could cut off its last."""
+        self.connection.end(ResetCode.DRAINING, b"drained")
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            await self._write_all()
+        raise SessionEnded("drained")
 
     async def _pulse(self) -> None:
         """Notice a peer that is silent, a write that is stuck, and the end of a drain."""
         expected = trio.current_time() + PULSE_SECONDS
+        lingered = 0
         while True:
             await trio.sleep_until(expected)
             now = trio.current_time()
@@ -365,6 +384,9 @@ class Session:
                 raise SessionEnded("drained at its deadline")
             if self._drained():
                 self.wake_writer()
+                lingered += 1
+                if lingered > LINGER_PULSES:
+                    raise SessionEnded("drained")
 
     def _check_life(self, now: float) -> None:
         if self._write_began is not None and now - self._write_began >= STALLED_WRITE_SECONDS:

@@ -127,7 +127,8 @@ def _query(route: Route) -> dict[str, str]:
 async def _record_refusal(
     parts: Parts, principal: Principal | None, address: str, now: int, code: Code, rule: str
 ) -> None:
-    await _record(parts, EventType.API_DENIED, principal, address, now, status=CATALOGUE[code][0], code=code, rule=rule)
+    status = CATALOGUE[code][0]
+    await _record(parts, EventType.API_DENIED, principal, address, now, status=status, code=code, rule=rule)
 
 
 async def _record(

@@ -122,13 +122,6 @@ ROUTES = (
         scoped=True,
     ),
     Route("POST", "clusters/<cluster>/bundles", (Permission.CLUSTERS_WRITE,), new_bundle, body=(), scoped=True),
-    Route(
-        "POST",
-        "clusters/<cluster>/revoke-agent",
-        (Permission.CLUSTERS_WRITE,),
-        revoke_agent,
-        body=(),
-        scoped=True,
-    ),
+    Route("POST", "clusters/<cluster>/revoke-agent", (Permission.CLUSTERS_WRITE,), revoke_agent, body=(), scoped=True),
     Route("DELETE", "clusters/<cluster>", (Permission.CLUSTERS_WRITE,), remove, scoped=True),
 )

@@ -217,8 +217,19 @@ async def _answer(
         failed = _unanswered(error, permit, replayable=False)
         if not caller.started:
             raise failed from None
+        if isinstance(error, SessionLost) and error.left and caller.client.ends_cleanly:
+            await _finish(caller)
+            return
         if tunnel_failed(error):
             story.code = failed.problem.code.value
+        caller.abort()
+
+
+async def _finish(caller: Caller) -> None:
+    """End a watch whose session was left: its client sees an end, not an error, and watches on from there."""
+    try:
+        await caller.finish()
+    except _GONE:
         caller.abort()
 
 

@@ -10,8 +10,8 @@ at run time.
 from __future__ import annotations
 
 FEED_ADVANCE = "UPDATE feed SET head = head + 1 WHERE id = 1 RETURNING head"
-FEED_LOCK = "UPDATE feed SET head = head WHERE id = 1 RETURNING head"
 FEED_HEAD = "SELECT head, (SELECT changed_at FROM changes WHERE number = $1) FROM feed WHERE id = 1"
+FEED_LOCK = "UPDATE feed SET head = head WHERE id = 1 RETURNING head"
 CHANGE_ADD = "INSERT INTO changes (number, entity, entity_id, changed_at) VALUES ($1, $2, $3, $4)"
 CHANGES_AFTER = "SELECT number, entity, entity_id, changed_at FROM changes WHERE number > $1 ORDER BY number LIMIT $2"
 CHANGES_FORGET = "DELETE FROM changes WHERE changed_at < $1 AND number < (SELECT head FROM feed WHERE id = 1)"

@@ -174,6 +174,7 @@ def claim_bindings(person: Person, email: str, now: int) -> Unit[list[Binding]]:
     key = email_key(email)
     if key is None:
         return []
+    yield run(statements.FEED_LOCK)
     claimed = []
     for row in (yield run(statements.BINDINGS_NAMING, str(SubjectKind.EMAIL), key, person.issuer)):
         binding = replace(rows.binding(row), subject=Subject(SubjectKind.PERSON, person.id))

@@ -113,6 +113,25 @@ async def test_each_watch_event_arrives_when_it_happens(tmp_path: Path, lane: La
         assert await talk.until(b"0\r\n\r\n")
 
 
+async def test_a_session_that_is_left_ends_its_watches_cleanly_and_cuts_the_rest(tmp_path: Path, lane: Lane) -> None:
+    async def agent(tunnel: Exchange) -> None:
+        await tunnel.send_head(ResponseHead(200, JSON))
+        await tunnel.send_all(b"so far\n")
+        await trio.sleep_forever()
+
+    async with fronted(tmp_path, agent, lane=lane) as rig:
+        watch, log = await rig.dial(), await rig.dial()
+        await watch.say(rig.get("/api/v1/pods?watch=1"))
+        await log.say(rig.get("/api/v1/namespaces/a/pods/p/log?follow=true"))
+        for talk in (watch, log):
+            await talk.until(b"so far\n\r\n")
+        rig.tunnel.drain(0.1)
+        assert await watch.until(b"0\r\n\r\n") == b"0\r\n\r\n"
+        assert await log.ended() == "cut"
+        ended = [await rig.event(EventType.PROXY_CLOSED) for _ in range(2)]
+        assert {event.verb: event.code for event in ended} == {"watch": "", "get": "TUNNEL_LOST"}
+
+
 @pytest.mark.parametrize(
     ("path", "status", "content"),
     [("/api/v1/namespaces/a/pods", 400, "application/json"), ("/apis/x", 403, "text/plain; charset=utf-8")],

@@ -197,7 +197,8 @@ async def test_hostile_bytes_cost_nobody_else_anything(tmp_path: Path, hostile: 
 async def test_peers_that_never_speak_are_limited_by_address_and_cut_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listener, "HANDSHAKE_SECONDS", 0.3)
+    monkeypatch.setattr(listener, "HANDSHAKE_SECONDS", 2.0)
+    monkeypatch.setattr(listener, "MAX_UNPROVEN_PER_ADDRESS", 16)  # they all must be in before the first is cut off
     async with harbour(tmp_path) as here:
         silent = [
             await trio.open_tcp_stream("127.0.0.1", here.port) for _ in range(listener.MAX_UNPROVEN_PER_ADDRESS + 8)
