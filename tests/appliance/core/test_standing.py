@@ -50,6 +50,7 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
+@pytest.mark.interpreted
 def test_a_request_looks_at_the_bindings_of_its_namespace_once(looked: list[str]) -> None:
     snapshot = world(1000)
     for name in ("web", "db", "x"):
@@ -57,6 +58,7 @@ def test_a_request_looks_at_the_bindings_of_its_namespace_once(looked: list[str]
     assert looked == ["b0007"]
 
 
+@pytest.mark.interpreted
 def test_what_is_remembered_outlives_a_revocation_but_no_change_of_rights(looked: list[str]) -> None:
     snapshot = world(3)
     decided(snapshot, "GET /api/v1/namespaces/space-1/pods/web")
@@ -97,6 +99,7 @@ def test_of_several_ends_the_first_one_counts_first() -> None:
     }
 
 
+@pytest.mark.interpreted
 def test_what_is_remembered_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standing, "MAX_REMEMBERED_KINDS", 4)
     monkeypatch.setattr(standing, "MAX_REMEMBERED_GROUNDS", 4)
