@@ -180,11 +180,11 @@ def _credential_problem(
         return problem(Code.CREDENTIAL_EXPIRED, expired_at=expired, meta=meta)
     if person is not None and not person.enabled:
         return problem(Code.PERSON_DISABLED)  # first: disabling also refuses what was issued before, and this is why
-    if person is None or snapshot.revoked(credential.id) or credential.issued_at < person.not_before:
+    if person is None or snapshot.revoked(credential.id) or credential.issued_at <= person.not_before:
         return problem(Code.CREDENTIAL_REVOKED, meta=(("credentialId", credential.id),))
     if cluster is None:
         return problem(Code.CLUSTER_NOT_FOUND, cluster=cluster_id, meta=(("clusterId", cluster_id),))
-    if credential.issued_at < cluster.not_before:
+    if credential.issued_at <= cluster.not_before:
         return problem(Code.CREDENTIAL_REVOKED, meta=(("credentialId", credential.id),))
     return None
 

@@ -15,7 +15,7 @@ RESERVED_PREFIX = "system:"  # `system:kube-controller-manager` alone reads all 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Someone who may sign in. Times are microseconds UTC; `not_before` refuses credentials issued earlier."""
+    """Someone who may sign in. Times are microseconds UTC; `not_before` refuses what was issued until then."""
 
     id: str
     issuer: str

@@ -13,15 +13,13 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from appliance.core.clusters import AgentCertificate, Cluster
-from appliance.core.credentials import Credential
+from appliance.core.credentials import KEPT_SECONDS, SECOND, Credential, CredentialKind
 from appliance.core.people import Machine, Person
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Binding, Role, SubjectKind
 from appliance.core.snapshot import Entity
 from appliance.store import rows, statements
 from appliance.store.unit import Unit, run
-
-MAX_LISTED_CREDENTIALS = 1_000  # of one person, unexpired; more is not a list anyone reads
 
 
 def change(entity: Entity, identity: str, now: int) -> Unit[None]:
@@ -148,21 +146,26 @@ def remove_binding(binding_id: str, now: int) -> Unit[None]:
         raise ProblemError(problem(Code.ASSIGNMENT_NOT_FOUND))
 
 
-def add_credential(credential: Credential, issued_by: str) -> Unit[None]:
+def add_credential(
+    credential: Credential, issued_by: str, kind: CredentialKind = CredentialKind.STATIC
+) -> Unit[None]:
     """Keeps that a kubeconfig credential was issued; not a change of the configuration."""
     it = credential
-    yield run(statements.CREDENTIAL_ADD, it.id, it.person_id, it.cluster_id, it.issued_at, it.expires_at, issued_by)
+    yield run(
+        statements.CREDENTIAL_ADD,
+        it.id,
+        it.person_id,
+        it.cluster_id,
+        it.issued_at,
+        it.expires_at,
+        issued_by,
+        str(kind),
+    )
 
 
 def credential(credential_id: str) -> Unit[Credential | None]:
     found = yield run(statements.CREDENTIAL, credential_id)
     return rows.credential(found[0]) if found else None
-
-
-def credentials_of(person_id: str, now: int) -> Unit[list[Credential]]:
-    """The person's credentials that have not expired, oldest first."""
-    found = yield run(statements.CREDENTIALS_OF_PERSON, person_id, now, MAX_LISTED_CREDENTIALS)
-    return [rows.credential(row) for row in found]
 
 
 def revoke_credential(credential_id: str, reason: str, now: int) -> Unit[Credential]:
@@ -263,8 +266,10 @@ def add_certificate(certificate: AgentCertificate, public_key_sha256: str, pem: 
 
 def forget_expired(now: int, changes_before: int) -> Unit[None]:
     """Removes what the clock has already made void, and old history of the feed. The snapshot forgets by itself."""
-    yield run(statements.CREDENTIALS_FORGET, now)
-    yield run(statements.REVOCATIONS_FORGET, now)
+    kept = now - KEPT_SECONDS * SECOND
+    yield run(statements.CREDENTIALS_FORGET, kept)
+    yield run(statements.REVOCATIONS_FORGET, kept)
+    yield run(statements.ISSUES_FORGET, kept)
     yield run(statements.BOOTSTRAP_TOKENS_FORGET, now)
     yield run(statements.CERTIFICATES_FORGET, now)
     yield run(statements.CHANGES_FORGET, changes_before)

@@ -138,11 +138,15 @@ def test_what_takes_a_right_away_ends_new_requests_and_running_streams(
     assert ended.code is code
 
 
-def test_not_before_itself_is_still_good() -> None:
-    world = World().role("viewer").bind("viewer")
-    world.put(Entity.PERSON, replace(ALICE, not_before=CREDENTIAL.issued_at))
-    world.put(Entity.CLUSTER, replace(PROD, not_before=CREDENTIAL.issued_at))
-    world.allowed(GET_POD)
+@pytest.mark.parametrize("earlier", [0, 1])
+def test_not_before_itself_is_refused_and_the_microsecond_after_it_is_not(earlier: int) -> None:
+    for entity, identity, value in (
+        (Entity.PERSON, "person_1", replace(ALICE, not_before=CREDENTIAL.issued_at - earlier)),
+        (Entity.CLUSTER, "cluster_1", replace(PROD, not_before=CREDENTIAL.issued_at - earlier)),
+    ):
+        world = World().role("viewer").bind("viewer")
+        world.snapshot.put(entity, identity, value)
+        assert isinstance(world.ask(GET_POD), Permit if earlier else Denial)
 
 
 def test_a_stream_outlives_its_credentials_expiry_but_not_its_bindings() -> None:
