@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 
 from appliance.api import bodies
 from appliance.api.bodies import BodyError
-from appliance.api.callers import authenticate
+from appliance.api.callers import NOBODY, Caller, authenticate
 from appliance.api.parts import Parts
 from appliance.api.routes import PREFIX, Answer, Call, Route, checked
 from appliance.core.buckets import FailedLogins
@@ -66,10 +66,12 @@ def _view(parts: Parts, route: Route, failures: FailedLogins) -> Callable[..., A
     async def view(**path: str) -> Response:
         now = parts.clock()
         address = request.remote_addr or ""
+        if route.proof is not None:
+            return await _proved(parts, route, failures, address, path, now)
         caller = authenticate(request.headers.get("Authorization"), address, parts.snapshot(), failures, now)
         if isinstance(caller, Problem):
             if caller.code is Code.INVALID_TOKEN:  # bounded: failed tries are limited before they get here
-                await _record_refusal(parts, Machine("", "", ""), address, now, caller.code, caller.message)
+                await _record_refusal(parts, NOBODY.machine, address, now, caller.code, caller.message)
             return _reply(caller)
         missing = [permission for permission in route.permissions if permission not in caller.permissions]
         if missing:
@@ -77,22 +79,41 @@ def _view(parts: Parts, route: Route, failures: FailedLogins) -> Callable[..., A
             await _record_refusal(parts, caller.machine, address, now, Code.FORBIDDEN, rule)
             action = f"call {route.method} {PREFIX}/{route.path}, which needs {', '.join(missing)},"
             return _reply(Problem(Code.FORBIDDEN, f"You may not {action} with this machine token."))
-        if route.method != "GET":
-            await parts.audit_ready()
-        call = Call(
-            parts=parts,
-            caller=caller.machine,
-            permissions=caller.permissions,
-            path=path,
-            query=_query(route),
-            body=await _body(route),
-            correlation_id=g.correlation_id,
-            client_address=address,
-            now=now,
-        )
-        return _render(await route.answer(call))
+        return _render(await route.answer(await _call(parts, route, caller, address, path, now)))
 
     return view
+
+
+async def _proved(
+    parts: Parts, route: Route, failures: FailedLogins, address: str, path: Mapping[str, str], now: int
+) -> Response:
+    """A route that checks its caller's proof itself. Failed tries count like those with a wrong token."""
+    limited = failures.refuse(address, now)
+    if limited is not None:
+        return _reply(limited)
+    call = await _call(parts, route, NOBODY, address, path, now)
+    try:
+        return _render(await route.answer(call))
+    except ProblemError as error:
+        if error.problem.status == 401:
+            failures.failed(address, now)
+        raise
+
+
+async def _call(parts: Parts, route: Route, caller: Caller, address: str, path: Mapping[str, str], now: int) -> Call:
+    if route.method != "GET":
+        await parts.audit_ready()
+    return Call(
+        parts=parts,
+        caller=caller.machine,
+        permissions=caller.permissions,
+        path=path,
+        query=_query(route),
+        body=await _body(route),
+        correlation_id=g.correlation_id,
+        client_address=address,
+        now=now,
+    )
 
 
 async def _body(route: Route) -> dict[str, Any]:

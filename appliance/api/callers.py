@@ -31,6 +31,9 @@ class Caller:
     permissions: frozenset[Permission]
 
 
+NOBODY: Final = Caller(Machine("", "", ""), frozenset())  # who calls is not known, or not asked
+
+
 def token_digest(token: str) -> str:
     """How a token is known to the store. Looking it up by digest leaks nothing through timing."""
     return hashlib.sha256(token.encode()).hexdigest()

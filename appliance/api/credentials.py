@@ -1,33 +1,62 @@
-"""Kubeconfig credentials: issue one for a person and a cluster, revoke one."""
+"""Kubeconfig credentials: issue one for a person and a cluster, and list them. How they end is in `revocations`."""
 
 from __future__ import annotations
 
+import re
+from typing import Any, Final
+
 from appliance.api import bodies, clusters, people, render
-from appliance.api.bodies import Field
+from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
-from appliance.core.credentials import MAX_STATIC_SECONDS, SECOND, Credential
+from appliance.core.clusters import Cluster
+from appliance.core.credentials import MAX_STATIC_SECONDS, CredentialKind
 from appliance.core.events import EventType
-from appliance.core.problems import Code, ProblemError, problem
+from appliance.core.people import Person
+from appliance.core.problems import ProblemError
 from appliance.core.roles import Permission
-from appliance.store import ids, units
+from appliance.store import ids, issuing
+from appliance.store.issuing import FIRST_PAGE, CredentialState, Listed, Wanted
 
 MIN_SECONDS = 60  # shorter is over before a command has run
-MAX_REASON_CHARS = 256
+DEFAULT_LISTED = 100
+MAX_LISTED = 500  # about 150 KB of JSON
+
+_CURSOR: Final = re.compile(r"(\d{1,18})\.(cred\w{1,60})", re.ASCII)
+_ID: Final = re.compile(r"(?:person|cluster)_[0-9a-f]{1,64}")
+
+
+def kind(where: str, value: Any) -> CredentialKind:
+    """How the credential will be kept."""
+    try:
+        return CredentialKind(value)
+    except ValueError:
+        known = ", ".join(CredentialKind)
+        raise BodyError(where, f"{where} must be one of: {known}.") from None
 
 
 async def issue(call: Call) -> Answer:
     """The token is shown this once, and kept nowhere."""
-    cluster = clusters.find(call, call.body["cluster"])
-    person = people.find(call, call.body["person"])
-    if not person.enabled:
-        await note(call, EventType.CREDENTIAL_ISSUE_FAILED, cluster=cluster, person=person.name, reason="disabled")
-        raise ProblemError(problem(Code.PERSON_DISABLED))
-    # Whole seconds, rounded up: a credential issued in the second in which older ones were refused must be newer.
-    issued_at = -(-call.now // SECOND) * SECOND
-    expires_at = issued_at + call.body["ttl_seconds"] * SECOND
-    made = Credential(ids.new_id("credential"), person.id, cluster.id, issued_at, expires_at)
-    await call.parts.write(units.add_credential(made, call.caller.id))
+    wanted_kind: CredentialKind = call.body["kind"]
+    seconds: int | None = call.body["ttl_seconds"]
+    most = wanted_kind.most_seconds
+    if seconds is not None and seconds > most:
+        raise BodyError("ttl_seconds", f"ttl_seconds must be at most {most} for a credential of kind {wanted_kind}.")
+    cluster: Cluster | None = None
+    try:
+        cluster = clusters.find(call, call.body["cluster"])
+        person = people.find(call, call.body["person"])
+        made = await call.parts.write(
+            issuing.issue(
+                Wanted(ids.new_id("credential"), person.id, cluster.id, wanted_kind, seconds or most, call.caller.id),
+                call.now,
+            )
+        )
+    except ProblemError as error:
+        named = {"person": call.body["person"], "cluster_named": call.body["cluster"], "reason": error.problem.code}
+        await note(call, EventType.CREDENTIAL_ISSUE_FAILED, cluster=cluster, **named)
+        raise
+    expires_at = render.moment(made.expires_at)
     await note(
         call,
         EventType.CREDENTIAL_ISSUED,
@@ -35,27 +64,85 @@ async def issue(call: Call) -> Answer:
         credential_id=made.id,
         person=person.name,
         person_id=person.id,
-        expires_at=render.moment(expires_at) or "",
+        kind=wanted_kind,
+        expires_at=expires_at,
     )
     answer = {
         "id": made.id,
         "token": call.parts.sign(made),
-        "expires_at": render.moment(expires_at),
+        "kind": str(wanted_kind),
+        "issued_at": render.moment(made.issued_at),
+        "expires_at": expires_at,
         "server": f"{call.parts.public_url}/api/proxy/{cluster.name}",
         "ca": call.parts.ca_pem,
     }
     return Answer(201, answer)
 
 
-async def revoke(call: Call) -> Answer:
-    """Refused within a second everywhere; streams that run on it end."""
-    revoked = await call.parts.write(units.revoke_credential(call.path["credential"], "revoked by API", call.now))
-    cluster = call.parts.snapshot().clusters.get(revoked.cluster_id)
-    await note(call, EventType.CREDENTIAL_REVOKED, cluster=cluster, credential_id=revoked.id)
-    return Answer(204)
+async def listed(call: Call) -> Answer:
+    """The latest first; `next` is the cursor of what follows, null at the end."""
+    snapshot = call.parts.snapshot()
+    person_id = _wanted(call, "person", snapshot.people, people.find)
+    cluster_id = _wanted(call, "cluster", snapshot.clusters, clusters.find)
+    limit = _limit(call.query.get("limit"))
+    found = await call.parts.read(issuing.page(person_id, cluster_id, _state(call), _beyond(call), limit + 1, call.now))
+    shown = found[:limit]
+    items = [
+        render.credential(
+            it, snapshot.people.get(it.credential.person_id), snapshot.clusters.get(it.credential.cluster_id)
+        )
+        for it in shown
+    ]
+    return Answer(200, {"items": items, "next": _cursor(shown[-1]) if len(found) > limit else None})
+
+
+def _wanted(call: Call, name: str, known: Any, find: Any) -> str:
+    """The id a filter names, "" without one. What was deleted is still found by its id."""
+    given = call.query.get(name)
+    if given is None or (given not in known and _ID.fullmatch(given)):
+        return given or ""
+    named: Person | Cluster = find(call, given)
+    return named.id
+
+
+def _state(call: Call) -> CredentialState | None:
+    given = call.query.get("state")
+    try:
+        return None if given is None else CredentialState(given)
+    except ValueError:
+        raise BodyError("?state", f"state must be one of: {', '.join(CredentialState)}.") from None
+
+
+def _limit(given: str | None) -> int:
+    if given is None:
+        return DEFAULT_LISTED
+    if not given.isascii() or not given.isdigit() or len(given) > 9 or not 1 <= int(given) <= MAX_LISTED:
+        raise BodyError("?limit", f"limit must be a whole number from 1 to {MAX_LISTED}.")
+    return int(given)
+
+
+def _cursor(last: Listed) -> str:
+    return f"{last.credential.issued_at}.{last.credential.id}"
+
+
+def _beyond(call: Call) -> tuple[int, str]:
+    given = call.query.get("cursor")
+    if given is None:
+        return FIRST_PAGE
+    match = _CURSOR.fullmatch(given)
+    if match is None:
+        raise BodyError("?cursor", "cursor must be the `next` of an earlier page.")
+    return int(match[1]), match[2]
 
 
 ROUTES = (
+    Route(
+        "GET",
+        "credentials",
+        (Permission.CREDENTIALS_READ,),
+        listed,
+        query=frozenset({"person", "cluster", "state", "limit", "cursor"}),
+    ),
     Route(
         "POST",
         "credentials",
@@ -64,10 +151,8 @@ ROUTES = (
         body=(
             Field("cluster", bodies.text),
             Field("person", bodies.text),
-            Field(
-                "ttl_seconds", bodies.whole(MIN_SECONDS, MAX_STATIC_SECONDS), required=False, default=MAX_STATIC_SECONDS
-            ),
+            Field("kind", kind, required=False, default=CredentialKind.STATIC),
+            Field("ttl_seconds", bodies.whole(MIN_SECONDS, MAX_STATIC_SECONDS), required=False, default=None),
         ),
     ),
-    Route("DELETE", "credentials/<credential>", (Permission.CREDENTIALS_REVOKE,), revoke),
 )

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from appliance.core.credentials import Credential
 from appliance.core.events import AuditEvent
-from appliance.core.problems import Code
+from appliance.core.problems import Code, Problem
 from appliance.core.snapshot import Snapshot
 from appliance.store.unit import Unit
 
@@ -17,6 +17,12 @@ T = TypeVar("T")
 
 class Write(Protocol):
     """Do a unit of work in one transaction; returns once the local snapshot shows it."""
+
+    async def __call__(self, unit: Unit[T], /) -> T: ...
+
+
+class Read(Protocol):
+    """Do a unit of work that only reads: for what the snapshot does not hold."""
 
     async def __call__(self, unit: Unit[T], /) -> T: ...
 
@@ -47,18 +53,21 @@ class Bundle:
 class Parts:
     """Everything the API needs. `clock` gives microseconds UTC; `ca_pem` only when our own CA signs for users.
 
-    `audit_ready` raises when a record could not be kept now, and is asked before anything is changed; `help_url` is
-    what a problem's code is appended to; `faults` are the exceptions of store and ledger, with what a caller is told.
+    `audit_ready` raises when a record could not be kept now, and is asked before anything is changed; `prove` says what
+    a kubeconfig token says, if we issued it; `help_url` is what a problem's code is appended to; `faults` are the
+    exceptions of store and ledger, with what a caller is told.
     """
 
     snapshot: Callable[[], Snapshot]
     write: Write
+    read: Read
     states: Callable[[], Mapping[str, ClusterState]]
     audit_ready: Callable[[], Awaitable[None]]
     record: Callable[[AuditEvent], Awaitable[None]]
     recent: Callable[[int], Awaitable[Sequence[Mapping[str, Any]]]]
     make_bundle: Callable[[str, int], Bundle]
     sign: Callable[[Credential], str]
+    prove: Callable[[bytes, int], Credential | Problem]
     clock: Callable[[], int]
     public_url: str
     help_url: str

@@ -13,7 +13,7 @@ from appliance.core.events import EventType
 from appliance.core.people import Person, name_fault
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission
-from appliance.store import ids, units
+from appliance.store import ids, issuing, units
 
 
 def kubernetes_name(where: str, value: Any) -> str:
@@ -58,9 +58,7 @@ async def create(call: Call) -> Answer:
 async def disable(call: Call) -> Answer:
     """The person's credentials are refused from now on, those issued before for good; running streams end."""
     person = find(call, call.path["person"])
-    edited = await call.parts.write(
-        units.set_person(person.id, lambda it: replace(it, enabled=False, not_before=call.now), call.now)
-    )
+    edited = await call.parts.write(issuing.refuse_person(person.id, call.now, disable=True))
     await note(call, EventType.PERSON_DISABLED, person=edited.name, person_id=edited.id)
     return Answer(200, render.person(edited))
 

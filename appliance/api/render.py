@@ -12,6 +12,7 @@ from appliance.api.parts import ClusterState
 from appliance.core.clusters import Cluster
 from appliance.core.people import Person
 from appliance.core.roles import Binding, Role, Rule
+from appliance.store.issuing import Listed
 
 _SECOND = 1_000_000
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
@@ -46,6 +47,25 @@ def cluster(it: Cluster, state: ClusterState | None) -> dict[str, Any]:
         "sessions": state.sessions if state is not None else 0,
         "since": moment(state.since) if state is not None else None,
         "reason": "" if connected else (state.reason if state is not None else "not connected since the start"),
+    }
+
+
+def credential(it: Listed, person: Person | None, cluster: Cluster | None) -> dict[str, Any]:
+    """A credential without its token, which is kept nowhere. Who or what was deleted since has no name here."""
+    made = it.credential
+    return {
+        "id": made.id,
+        "person_id": made.person_id,
+        "person": person.name if person is not None else None,
+        "cluster_id": made.cluster_id,
+        "cluster": cluster.name if cluster is not None else None,
+        "kind": str(it.kind),
+        "issued_at": moment(made.issued_at),
+        "issued_by": it.issued_by,
+        "expires_at": moment(made.expires_at),
+        "state": str(it.state),
+        "revoked_at": moment(it.revoked_at),
+        "reason": it.reason,
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance.api import audit, clusters, credentials, people, roles
+from appliance.api import audit, clusters, credentials, people, revocations, roles
 from appliance.api.routes import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -10,5 +10,6 @@ ROUTES: tuple[Route, ...] = (
     *people.ROUTES,
     *roles.ROUTES,
     *credentials.ROUTES,
+    *revocations.ROUTES,
     *audit.ROUTES,
 )

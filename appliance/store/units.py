@@ -146,9 +146,7 @@ def remove_binding(binding_id: str, now: int) -> Unit[None]:
         raise ProblemError(problem(Code.ASSIGNMENT_NOT_FOUND))
 
 
-def add_credential(
-    credential: Credential, issued_by: str, kind: CredentialKind = CredentialKind.STATIC
-) -> Unit[None]:
+def add_credential(credential: Credential, issued_by: str, kind: CredentialKind = CredentialKind.STATIC) -> Unit[None]:
     """Keeps that a kubeconfig credential was issued; not a change of the configuration."""
     it = credential
     yield run(

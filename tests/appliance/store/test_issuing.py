@@ -91,7 +91,9 @@ async def test_a_refusal_never_becomes_younger(tmp_path: Path) -> None:
     async with opened(tmp_path / "db") as store:
         await furnish(store)
         first = await store.write(issuing.refuse_person("person_1", NOW))
-        assert (await store.write(issuing.refuse_person("person_1", NOW - HOUR * SECOND))).not_before == first.not_before
+        assert (
+            await store.write(issuing.refuse_person("person_1", NOW - HOUR * SECOND))
+        ).not_before == first.not_before
 
 
 async def test_the_list_tells_each_state(tmp_path: Path) -> None:
