@@ -65,7 +65,7 @@ def refused_now(api: Rig, token: str) -> bool:
 async def test_each_kind_lives_as_long_as_it_may(tmp_path: Path, kind: str, seconds: int | None, lives: int) -> None:
     async with rig(tmp_path) as api:
         await furnish(api)
-        wanted = {} if seconds is None else {"ttl_seconds": seconds}
+        wanted: dict[str, Any] = {} if seconds is None else {"ttl_seconds": seconds}
         it = proven(api, (await issued(api, kind=kind, **wanted))["token"])
         assert it.expires_at - it.issued_at == lives * SECOND
         assert (await api.call("GET", "credentials")).body["items"][0]["kind"] == kind
