@@ -1,4 +1,4 @@
-"""People: make known, list, disable and enable again."""
+"""People: make known, list, disable and enable again, delete."""
 
 from __future__ import annotations
 
@@ -71,6 +71,14 @@ async def enable(call: Call) -> Answer:
     return Answer(200, render.person(edited))
 
 
+async def remove(call: Call) -> Answer:
+    """With all that was bound to the person. Whoever takes the name afterwards is somebody else."""
+    person = find(call, call.path["person"])
+    await call.parts.write(units.remove_person(person.id, call.now))
+    await note(call, EventType.PERSON_DELETED, person=person.name, person_id=person.id)
+    return Answer(204)
+
+
 ROUTES = (
     Route("GET", "people", (Permission.PEOPLE_READ,), listed),
     Route(
@@ -88,4 +96,5 @@ ROUTES = (
     ),
     Route("POST", "people/<person>/disable", (Permission.PEOPLE_WRITE,), disable, body=()),
     Route("POST", "people/<person>/enable", (Permission.PEOPLE_WRITE,), enable, body=()),
+    Route("DELETE", "people/<person>", (Permission.PEOPLE_WRITE,), remove),
 )

@@ -35,6 +35,7 @@ class EventType(StrEnum):
     MACHINE_CREATED = "CUA007I"
     MACHINE_DELETED = "CUA008I"
     API_DENIED = "CUA009W"
+    PERSON_DELETED = "CUA022I"
     AGENT_AUTH_FAILED = "CAG001W"
     AGENT_ENROLLED = "CAG002I"
     AGENT_RENEWED = "CAG003I"
@@ -68,6 +69,7 @@ NAMES: dict[EventType, str] = {
     EventType.MACHINE_CREATED: "machine.created",
     EventType.MACHINE_DELETED: "machine.deleted",
     EventType.API_DENIED: "api.access_denied",
+    EventType.PERSON_DELETED: "user.deleted",
     EventType.AGENT_AUTH_FAILED: "agent.auth_failed",
     EventType.AGENT_ENROLLED: "agent.enrolled",
     EventType.AGENT_RENEWED: "agent.renewed",

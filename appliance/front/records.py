@@ -129,6 +129,10 @@ def close(parts: FrontParts, story: Story) -> None:
     if story.permit is None:
         return
     permit = story.permit
+    lost = story.caller.client.lost
+    if lost is not None and not story.code:  # ended from outside: a right was withdrawn, or the store was lost
+        story.code = lost.code.value
+        story.status = story.status or lost.status
     if story.reserved:
         story.reserved = False
         parts.ledger.close(story.closed(parts.clock()))

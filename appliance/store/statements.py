@@ -37,6 +37,7 @@ PERSON_ADD = (
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING id"
 )
 PERSON_SET = "UPDATE people SET email = $2, groups_json = $3, enabled = $4, not_before = $5 WHERE id = $1 RETURNING id"
+PERSON_REMOVE = "DELETE FROM people WHERE id = $1 RETURNING id"
 
 MACHINES = "SELECT id, name, token_sha256, expires_at, created_at FROM machines ORDER BY id"
 MACHINE = "SELECT id, name, token_sha256, expires_at, created_at FROM machines WHERE id = $1"

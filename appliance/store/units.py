@@ -83,6 +83,15 @@ def set_person(person_id: str, edit: Callable[[Person], Person], now: int) -> Un
     return edited
 
 
+def remove_person(person_id: str, now: int) -> Unit[None]:
+    """With their bindings. Their credentials are refused for good: nobody gets the same id again."""
+    yield from change(Entity.PERSON, person_id, now)
+    if not (yield run(statements.PERSON_REMOVE, person_id)):
+        raise ProblemError(problem(Code.USER_NOT_FOUND))
+    for (binding_id,) in (yield run(statements.BINDINGS_OF_SUBJECT, str(SubjectKind.PERSON), person_id)):
+        yield from remove_binding(binding_id, now)
+
+
 def add_machine(machine: Machine, now: int) -> Unit[None]:
     yield from change(Entity.MACHINE, machine.id, now)
     if not (yield run(statements.MACHINE_ADD, *rows.machine_values(machine))):

@@ -324,6 +324,8 @@ async def test_losing_a_right_ends_a_running_stream(tmp_path: Path, lane: Lane) 
         revoke(rig.store.snapshot)
         with trio.fail_after(2):
             assert await talk.ended() == "cut"
+        closed = await rig.event(EventType.PROXY_CLOSED)
+        assert (closed.status, closed.code) == (200, "CREDENTIAL_REVOKED")
 
 
 async def test_a_refused_head_request_gets_no_body(tmp_path: Path, lane: Lane) -> None:

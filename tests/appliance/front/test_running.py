@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from appliance.core.events import AuditEvent
+from appliance.core.events import AuditEvent, EventType
 from appliance.core.roles import Binding, Scope, ScopeKind, Subject, SubjectKind
 from appliance.core.snapshot import Entity
 from tests.appliance.front.rig import CLUSTER, SECOND, Rig, Talk, fronted, now, revoke, until
@@ -67,6 +67,8 @@ async def test_who_has_no_answer_yet_is_told_why(tmp_path: Path) -> None:
         rig.store.snapshot.put(Entity.BINDING, "bi_1", None)
         said = await talk.answer()
         assert (said.status, said["X-Fairlead-Error-Code"]) == (403, "NO_ROLE_ASSIGNMENT")
+        closed = await rig.event(EventType.PROXY_CLOSED)
+        assert (closed.status, closed.code) == (403, "NO_ROLE_ASSIGNMENT")
 
 
 async def test_a_right_that_ends_while_its_use_is_being_recorded_is_noticed(tmp_path: Path) -> None:
