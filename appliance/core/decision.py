@@ -155,10 +155,10 @@ def withdrawn(permit: Permit, snapshot: Snapshot, now: int) -> Problem | None:
     for binding_id in permit.binding_ids:
         held = holdings.get(binding_id)
         if held is None or not held.binding.live(now) or not (permit.discovery or held.allows(permit.ask)):
-            return problem(Code.NO_ROLE_ASSIGNMENT, cluster=cluster.name, meta=_about(person, cluster))
+            return problem(Code.ACCESS_WITHDRAWN, cluster=cluster.name, meta=_about(person, cluster))
         groups.update(held.role.groups)
     if not groups.issuperset(permit.groups):
-        return problem(Code.NO_ROLE_ASSIGNMENT, cluster=cluster.name, meta=_about(person, cluster))
+        return problem(Code.ACCESS_WITHDRAWN, cluster=cluster.name, meta=_about(person, cluster))
     return None
 
 
@@ -172,6 +172,9 @@ def _credential_problem(
 ) -> Problem | None:
     """Every check of a kubeconfig credential but its signature. The cluster named is not confirmed to a stranger."""
     if credential.cluster_id != cluster_id:
+        if credential.cluster_id not in snapshot.clusters:  # a deleted one's name leads nowhere, or to its successor
+            gone = credential.cluster_id
+            return problem(Code.CLUSTER_NOT_FOUND, cluster=gone, meta=(("clusterId", gone),))
         meta = (("tokenClusterId", credential.cluster_id), ("requestedClusterId", cluster_id))
         return problem(Code.CLUSTER_MISMATCH, cluster=cluster_id, meta=meta)
     if now >= credential.expires_at:

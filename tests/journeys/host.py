@@ -104,7 +104,8 @@ async def short_credential(store: Store, person_id: str, cluster_id: str, second
     return mint(made, (await open_keys(store, utc_micros)).credentials)
 
 
-async def main(data: str, deed: str, *names: str) -> None:
+async def main(*words: str) -> None:
+    data, deed, *names = words
     layout = Layout(Path(data))
     store = await Store.open(layout.store, master_key=layout.master_key)
     try:
