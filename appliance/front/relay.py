@@ -222,6 +222,8 @@ async def _stream(
     if length is not None and left < 0:
         raise ExchangeReset(ResetCode.TRUNCATED, "the answer is longer than it said")
     await caller.start(story.status, headers, piece, sized=length is not None)
+    if caller.client.ends_cleanly and _in_json(headers):
+        await _events(caller, tunnel, piece)
     while piece := await tunnel.read():
         if length is not None:
             left -= len(piece)
@@ -231,6 +233,22 @@ async def _stream(
     if left > 0:
         raise ExchangeReset(ResetCode.TRUNCATED, "the answer is shorter than it said")
     await caller.finish(trailers_end_to_end(tunnel.trailers) if tunnel.trailers else ())
+
+
+async def _events(caller: Caller, tunnel: Exchange, piece: bytes) -> None:
+    """A watch in JSON, to its end. It is noted whether what left are whole events: each ends in a line feed."""
+    client = caller.client
+    while True:
+        client.between_events = not piece or piece.endswith(b"\n")
+        if not (piece := await tunnel.read()):
+            return
+        client.between_events = False
+        await caller.send(piece)
+
+
+def _in_json(headers: Headers) -> bool:
+    kinds = find_all(headers, b"content-type")
+    return len(kinds) == 1 and kinds[0].startswith(b"application/json") and not find_all(headers, b"content-encoding")
 
 
 def _length(headers: Headers) -> int | None:
