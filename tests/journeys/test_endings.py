@@ -289,7 +289,7 @@ def test_a_binding_ends_by_the_clock(harbour: Harbour) -> None:
 def test_a_credential_that_expires_ends_no_stream_until_it_is_revoked(harbour: Harbour) -> None:
     visitor = harbour.visitor()
     data = harbour.stack.home.appliance
-    _, token = host.do(data, "short_credential", visitor.person_id, visitor.cluster_id, "4")
+    _, token = host.do(data, "short_credential", visitor.person_id, visitor.cluster_id, "6")
     short = harbour.with_token(visitor, token)
     with ExitStack() as ending:
         running = streams(short)
