@@ -195,7 +195,7 @@ async def _await_signals(stop: trio.Event, everything: trio.CancelScope) -> None
 def _front_parts(
     config: Config, store: Store, keys: Keys, ledger: Ledger, registry: Registry[Session], bound: Bound
 ) -> FrontParts:
-    verifier = TokenVerifier([keys.credentials.public_key()])
+    verifier = TokenVerifier(keys.believed)
     return FrontParts(
         public_url=bound.public_url,
         verifier=verifier,

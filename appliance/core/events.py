@@ -45,6 +45,7 @@ class EventType(StrEnum):
     PROXY_DISCOVERY = "CPR004I"
     APPLIANCE_STARTED = "CSY001I"
     APPLIANCE_STOPPED = "CSY002I"
+    KEY_ROTATED = "CSY010I"
 
 
 NAMES: dict[EventType, str] = {
@@ -79,6 +80,7 @@ NAMES: dict[EventType, str] = {
     EventType.PROXY_DISCOVERY: "proxy.discovery",
     EventType.APPLIANCE_STARTED: "appliance.started",
     EventType.APPLIANCE_STOPPED: "appliance.stopped",
+    EventType.KEY_ROTATED: "key.rotated",
 }
 
 

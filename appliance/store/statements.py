@@ -136,6 +136,7 @@ CERTIFICATES_FORGET = "DELETE FROM agent_certificates WHERE not_after < $1"
 
 SEALED = "SELECT key_id, box FROM sealed WHERE name = $1"
 SEALED_ADD = "INSERT INTO sealed (name, key_id, box, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO NOTHING"
+SEALED_NAMES = "SELECT name FROM sealed ORDER BY name"
 SEALED_ANY = "SELECT key_id FROM sealed ORDER BY name LIMIT 1"
 
 MIGRATIONS = "SELECT number, checksum FROM schema_migrations ORDER BY number"
