@@ -137,6 +137,8 @@ async def test_rows_outlive_the_token_and_then_go(tmp_path: Path) -> None:
         store.snapshot.forget_expired(kept)
         assert store.snapshot.revoked("cred_1")
         assert await listed(store, now=kept) == ["cred_1 expired"]
+    async with opened(tmp_path / "db") as store:
+        assert store.snapshot.revoked("cred_1"), "also after a restart"
         await store.write(units.forget_expired(kept + 1, 0))
         store.snapshot.forget_expired(kept + 1)
         assert not store.snapshot.revoked("cred_1")
