@@ -23,7 +23,7 @@ from appliance.front.intake import Asked
 from appliance.front.parts import FrontParts
 from appliance.front.records import Story
 from appliance.front.replies import proxy_reply
-from appliance.front.responses import UnsafeHeader
+from appliance.front.responses import UnsafeHeader, in_json, sized
 from wire.frames import FrameError, ResetCode
 from wire.headers import find, find_all, response_end_to_end, trailers_end_to_end
 from wire.heads import Headers, RequestHead, ResponseHead
@@ -248,7 +248,7 @@ async def _deliver(caller: Caller, tunnel: Exchange, asked: Asked, head: Respons
     if piece is None:
         piece = b""
     elif tunnel.at_eof and not tunnel.trailers:
-        await caller.answer(status, _sized(headers, length, piece), piece)
+        await caller.answer(status, sized(headers, length, piece), piece)
         return
     await _stream(caller, tunnel, story, headers, length, piece)
 
@@ -264,21 +264,12 @@ def whole_nowait(client: Client, tunnel: Exchange, asked: Asked, story: Story) -
         return None
     headers = (*response_end_to_end(head.headers), (b"X-Correlation-Id", story.correlation_id))
     try:
-        rendered = client.render(status, _sized(headers, _length(headers), piece), piece)
+        rendered = client.render(status, sized(headers, _length(headers), piece), piece)
     except (ExchangeReset, UnsafeHeader):
         return None
     story.status = status
     tunnel.receive_nowait()
     return rendered
-
-
-def _sized(headers: Headers, length: int | None, piece: bytes) -> Headers:
-    """The headers of an answer that is here whole."""
-    if length is None:
-        return (*headers, (b"Content-Length", b"%d" % len(piece)))
-    if length != len(piece):
-        raise ExchangeReset(ResetCode.TRUNCATED, "the answer is not as long as it said")
-    return headers
 
 
 async def _stream(
@@ -289,6 +280,8 @@ async def _stream(
     if length is not None and left < 0:
         raise ExchangeReset(ResetCode.TRUNCATED, "the answer is longer than it said")
     await caller.start(story.status, headers, piece, sized=length is not None)
+    if caller.client.ends_cleanly and in_json(headers):
+        await _events(caller, tunnel, piece)
     while piece := await tunnel.read():
         if length is not None:
             left -= len(piece)
@@ -298,6 +291,17 @@ async def _stream(
     if left > 0:
         raise ExchangeReset(ResetCode.TRUNCATED, "the answer is shorter than it said")
     await caller.finish(trailers_end_to_end(tunnel.trailers) if tunnel.trailers else ())
+
+
+async def _events(caller: Caller, tunnel: Exchange, piece: bytes) -> None:
+    """A watch in JSON, to its end. It is noted whether what left are whole events: each ends in a line feed."""
+    client = caller.client
+    while True:
+        client.between_events = not piece or piece.endswith(b"\n")
+        if not (piece := await tunnel.read()):
+            return
+        client.between_events = False
+        await caller.send(piece)
 
 
 def _length(headers: Headers) -> int | None:
