@@ -23,7 +23,7 @@ from appliance.front.intake import Asked
 from appliance.front.parts import FrontParts
 from appliance.front.records import Story
 from appliance.front.replies import proxy_reply
-from appliance.front.responses import UnsafeHeader, in_json, sized
+from appliance.front.responses import UnsafeHeader, in_json
 from wire.frames import FrameError, ResetCode
 from wire.headers import find, find_all, response_end_to_end, trailers_end_to_end
 from wire.heads import Headers, RequestHead, ResponseHead
@@ -33,6 +33,7 @@ from wire.session import Exchange, ExchangeReset, PeerStopped, Session, SessionD
 INLINE_BODY_BYTES: Final = 16 * 1024
 """A body this small that has already arrived goes with the request, without a second task. Most objects are smaller."""
 
+_FAILED: Final = (ExchangeReset, SessionLost)  # the tunnel's side broke, not the client's
 _GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 _log = logging.getLogger("fairlead.front")
 
@@ -220,7 +221,7 @@ async def _answer(
         if isinstance(error, SessionLost) and error.left and caller.client.ends_cleanly:
             await _finish(caller)
             return
-        if tunnel_failed(error):
+        if isinstance(error, _FAILED):
             story.code = failed.problem.code.value
         caller.abort()
 
@@ -248,7 +249,7 @@ async def _deliver(caller: Caller, tunnel: Exchange, asked: Asked, head: Respons
     if piece is None:
         piece = b""
     elif tunnel.at_eof and not tunnel.trailers:
-        await caller.answer(status, sized(headers, length, piece), piece)
+        await caller.answer(status, _sized(headers, length, piece), piece)
         return
     await _stream(caller, tunnel, story, headers, length, piece)
 
@@ -264,12 +265,21 @@ def whole_nowait(client: Client, tunnel: Exchange, asked: Asked, story: Story) -
         return None
     headers = (*response_end_to_end(head.headers), (b"X-Correlation-Id", story.correlation_id))
     try:
-        rendered = client.render(status, sized(headers, _length(headers), piece), piece)
+        rendered = client.render(status, _sized(headers, _length(headers), piece), piece)
     except (ExchangeReset, UnsafeHeader):
         return None
     story.status = status
     tunnel.receive_nowait()
     return rendered
+
+
+def _sized(headers: Headers, length: int | None, piece: bytes) -> Headers:
+    """The headers of an answer that is here whole."""
+    if length is None:
+        return (*headers, (b"Content-Length", b"%d" % len(piece)))
+    if length != len(piece):
+        raise ExchangeReset(ResetCode.TRUNCATED, "the answer is not as long as it said")
+    return headers
 
 
 async def _stream(
@@ -337,7 +347,7 @@ async def _upgraded(caller: Caller, tunnel: Exchange, permit: Permit, story: Sto
                     await client.write_raw(piece)
                 await client.end_raw()
             except _GONE as error:
-                if tunnel_failed(error):
+                if isinstance(error, _FAILED):
                     story.code = Code.TUNNEL_LOST.value
                 client.abort()
                 nursery.cancel_scope.cancel()
@@ -353,11 +363,6 @@ async def _raw_up(caller: Caller, tunnel: Exchange) -> None:
         tunnel.end_nowait()
     except _GONE:
         return  # the other direction meets the same end and reports it
-
-
-def tunnel_failed(error: BaseException) -> bool:
-    """Tell whether it was the tunnel's side that broke, not the client's."""
-    return isinstance(error, (ExchangeReset, SessionLost))
 
 
 _RESETS: Final[dict[int, Code]] = {

@@ -69,12 +69,3 @@ def in_json(headers: Headers) -> bool:
     """Whether a body is JSON that can be read, and added to, as it is."""
     kinds = find_all(headers, b"content-type")
     return len(kinds) == 1 and kinds[0].startswith(b"application/json") and not find_all(headers, b"content-encoding")
-
-
-def sized(headers: Headers, length: int | None, piece: bytes) -> Headers:
-    """The headers of an answer that is here whole."""
-    if length is None:
-        return (*headers, (b"Content-Length", b"%d" % len(piece)))
-    if length != len(piece):
-        raise ExchangeReset(ResetCode.TRUNCATED, "the answer is not as long as it said")
-    return headers

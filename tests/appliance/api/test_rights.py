@@ -342,7 +342,8 @@ async def test_what_waits_for_a_deleted_person_is_closed(tmp_path: Path) -> None
         role = await made(api, "roles", {"name": "viewer", "groups": ["viewers"]})
         subject = {"kind": "person", "id": person["id"]}
         await made(api, "bindings", {"subject": subject, "role_id": role["id"], "scope": EVERYWHERE})
-        policy = await made(api, "request-policies", {"role_id": role["id"], "scope": EVERYWHERE, "askers": [subject]})
+        more = await made(api, "roles", {"name": "editor", "groups": ["editors"]})
+        policy = await made(api, "request-policies", {"role_id": more["id"], "scope": EVERYWHERE, "askers": [subject]})
         desk = await api.machine(Permission.ACCESS_REQUEST_FOR)
         wish = {"policy_id": policy["id"]}
         asked = await api.call("POST", f"people/{person['id']}/access-requests", wish, token=desk)
