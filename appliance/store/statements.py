@@ -155,7 +155,7 @@ CREDENTIAL_ADD = (
     "VALUES ($1, $2, $3, $4, $5, $6, $7)"
 )
 CREDENTIAL = "SELECT id, person_id, cluster_id, issued_at, expires_at FROM credentials WHERE id = $1"
-# One page, the latest first, beyond ($3, $4). $2: the clusters wanted, each between commas, or '' for all. $5 is now;
+# One page, the latest first, beyond ($3, $4). $2: the clusters wanted, with commas between, or '' for all. $5 is now;
 # $6 the state wanted, or ''.
 CREDENTIALS_PAGE = (
     "SELECT id, person_id, cluster_id, issued_at, expires_at, issued_by, kind, revoked_at, reason, state FROM ("
@@ -165,7 +165,7 @@ CREDENTIALS_PAGE = (
     "OR k.id IS NULL OR c.issued_at <= k.not_before THEN 'revoked' ELSE 'live' END AS state "
     "FROM credentials c LEFT JOIN revocations r ON r.credential_id = c.id LEFT JOIN people p ON p.id = c.person_id "
     "LEFT JOIN clusters k ON k.id = c.cluster_id "
-    "WHERE ($1 = '' OR c.person_id = $1) AND ($2 = '' OR replace($2, ',' || c.cluster_id || ',', '') <> $2) "
+    "WHERE ($1 = '' OR c.person_id = $1) AND ($2 = '' OR replace($2, c.cluster_id, '') <> $2) "
     "AND (c.issued_at < $3 OR (c.issued_at = $3 AND c.id < $4))"
     ") AS shown WHERE $6 = '' OR state = $6 ORDER BY issued_at DESC, id DESC LIMIT $7"
 )

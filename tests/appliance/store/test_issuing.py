@@ -123,6 +123,22 @@ async def test_pages_join_without_a_gap_also_where_times_are_equal(home: Home) -
         assert seen == [f"cred_{number}" for number in (6, 5, 4, 3, 2, 1, 0)]
 
 
+async def test_a_page_holds_the_clusters_wanted_and_no_others(home: Home) -> None:
+    async with home.opened() as store:
+        await furnish(store)
+        await store.write(units.add_cluster(Cluster("cluster_21", "c21"), NOW))
+        for number, cluster in enumerate(("cluster_1", "cluster_2", "cluster_21", "cluster_1")):
+            await store.write(issuing.issue(wanted(number, cluster=cluster), NOW + number))
+
+        async def of(*clusters: str) -> list[str]:
+            return [it.credential.id for it in await store.read(issuing.page("", clusters, None, FIRST_PAGE, 9, NOW))]
+
+        assert await of("cluster_1") == ["cred_3", "cred_0"]
+        assert await of("cluster_1", "cluster_2") == ["cred_3", "cred_1", "cred_0"]
+        assert await of("cluster_21") == ["cred_2"]
+        assert await of("cluster_9") == await of() == []
+
+
 async def test_rows_outlive_the_token_and_then_go(home: Home) -> None:
     async with home.opened() as store:
         await furnish(store)
