@@ -3,7 +3,10 @@ PYTHON ?= python3.11
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: demo test check lint types unit format lock bench help
+COMPILED = build/compiled
+COMPILED_TESTS = tests/wire tests/agent tests/appliance/core tests/appliance/front tests/appliance/audit
+
+.PHONY: demo test check lint types unit compiled format lock bench help
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -11,7 +14,7 @@ help: ## Show this list
 demo: $(VENV)/.installed ## Start an appliance, an agent and a cluster; print the line that makes kubectl work
 	@$(BIN)/fairlead demo $(DEMO_ARGS)
 
-test: $(VENV)/.installed lint types unit ## Check style and types, then run every test
+test: $(VENV)/.installed lint types unit compiled ## Check style and types, then run every test
 
 check: lint types ## Style and types only
 
@@ -25,16 +28,27 @@ types: $(VENV)/.installed
 unit: $(VENV)/.installed
 	$(BIN)/pytest $(PYTEST_ARGS)
 
+compiled: $(COMPILED)/.built ## The tests of what is compiled, against the compiled build (needs a C compiler)
+	cd $(COMPILED) && $(abspath $(BIN))/pytest $(COMPILED_TESTS) $(PYTEST_ARGS)
+
 format: $(VENV)/.installed ## Rewrite sources in house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.installed ## Compare with nginx on this machine (needs wrk and nginx)
-	$(BIN)/python -m benchmarks
+bench: $(COMPILED)/.built ## Compare the compiled build with nginx on this machine (needs wrk, nginx and a C compiler)
+	cd $(COMPILED) && $(abspath $(BIN))/python -m benchmarks $(BENCH_ARGS)
 
 lock: ## Renew the hash-locked requirements (needs pip-tools)
 	pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-header --extra dev -o requirements/dev.txt pyproject.toml
 	pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-header -o requirements/run.txt pyproject.toml
+	pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-header --extra postgres -o requirements/postgres.txt pyproject.toml
+
+$(COMPILED)/.built: $(VENV)/.installed setup.py $(shell git ls-files '*.py' '*.sql' '*.md' '*.json')
+	rm -rf $(COMPILED) build/temp* build/lib* build/bdist*
+	FAIRLEAD_COMPILE=1 $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		--target $(COMPILED) .
+	cp -r tests benchmarks pyproject.toml $(COMPILED)
+	@touch $@
 
 $(VENV)/.installed: pyproject.toml requirements/dev.txt
 	$(PYTHON) -m venv $(VENV)

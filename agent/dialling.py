@@ -20,8 +20,9 @@ from agent.enrolment import BundleError, EnrolmentRefusedError, renew
 from agent.identity import DataDirectory, Identity, IdentityError, wall_seconds
 from agent.outbound import OutboundError, Place, connect
 from wire.calls import CallError, MalformedBodyError
-from wire.session import Exchange, Session, SessionEnded, TunnelRefused, dial_session
+from wire.session import Session, SessionEnded, TunnelRefused, dial_session
 from wire.tls import client_context
+from wire.workers import Begin, OnExchange
 
 FIRST_BOUND_SECONDS: Final = 0.5
 CAP_SECONDS: Final = 20.0  # a thousand agents at once are back within 30 s
@@ -29,12 +30,12 @@ STABLE_SECONDS: Final = 30.0  # a session that held this long ends a row of fail
 HELLO_SECONDS: Final = 10.0
 SESSION_SECONDS: Final = 12 * 60 * 60.0  # then it is replaced, so that load and code move
 SESSION_JITTER: Final = 0.1
+SESSION_BYTES: Final = 256 * 1024**3  # both ways: well before the 2**24.5 full records that one AES-GCM key is good for
+VOLUME_LOOK_SECONDS: Final = 1.0  # a session carries a gigabyte in that time at most
 RENEWAL_RETRY_SECONDS: Final = 60 * 60.0  # ten days are left for it
 CERTIFICATE_LOOK_SECONDS: Final = 60.0
 
 _log = logging.getLogger("fairlead.agent")
-
-OnExchange = Callable[[Exchange], Awaitable[None]]
 
 
 class Backoff:
@@ -73,15 +74,19 @@ class Dialler:
         directory: DataDirectory,
         load_identity: Callable[[], Awaitable[Identity]],
         on_exchange: OnExchange,
+        begin: Begin | None = None,
         *,
         name: str,
         drain_seconds: float,
+        session_bytes: int = SESSION_BYTES,
     ) -> None:
         self._directory = directory
         self._load_identity = load_identity
         self._on_exchange = on_exchange
+        self._begin = begin
         self._name = name
         self._drain_seconds = drain_seconds
+        self._session_bytes = session_bytes
         self._live: set[Session] = set()
         self._stop = trio.Event()
         self.status = Status()
@@ -159,7 +164,10 @@ class Dialler:
             raise
 
     async def _stay(self, session: Session, identity: Identity, sessions: trio.Nursery) -> None:
-        """Stay until the session ends, the appliance drains it, or its time is up. It runs on until its next stands."""
+        """Stay until the session ends, the appliance drains it, or it has lived or carried enough.
+
+        It runs on until its next stands.
+        """
         done = trio.Event()
         session.on_drain(done.set)
         for old in self._live:
@@ -172,18 +180,26 @@ class Dialler:
         with trio.move_on_after(life):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._renew_in_time, identity, done)
+                nursery.start_soon(self._wear_out, session, done)
                 await done.wait()
                 nursery.cancel_scope.cancel()
 
     async def _run_session(self, session: Session, done: trio.Event) -> None:
         try:
-            await session.run(self._on_exchange)
+            await session.run(self._on_exchange, self._begin)
         except SessionEnded as error:
             _log.warning("the session ended: %s", error)
         finally:
             self._live.discard(session)
             self.status.sessions = len(self._live)
             done.set()
+
+    async def _wear_out(self, session: Session, worn: trio.Event) -> None:
+        """Have a session replaced that has carried as much as one may."""
+        while session.carried < self._session_bytes:  # noqa: ASYNC110 # an event a write would cost every write
+            await trio.sleep(VOLUME_LOOK_SECONDS)
+        _log.info("the session has carried %d bytes and is replaced", session.carried)
+        worn.set()
 
     async def _renew_in_time(self, identity: Identity, renewed: trio.Event) -> None:
         """Renew the certificate once two thirds of its life are over; the session then is replaced with it."""

@@ -21,7 +21,7 @@ MAX_IDENTITY_BYTES: Final = 48 * 1024
 
 _METHOD: Final = re.compile(rb"[A-Z]{1,32}")
 _SYSTEM: Final = b"system:"
-_BEYOND_POD_READING: Final = frozenset({"proxy", "ephemeralcontainers"})
+_BEYOND_POD_READING: Final = kube.UPGRADE_KINDS | {"proxy", "ephemeralcontainers"}
 
 
 class RefusedError(Exception):
@@ -84,9 +84,7 @@ class Guard:
         if kube.is_discovery(ask) or kube.is_self_review(ask):
             return
         bounds = self._bounds
-        if bounds.no_exec and (
-            upgrade or ask.upgrade_kind or ask.verb == "proxy" or ask.subresource in _BEYOND_POD_READING
-        ):
+        if bounds.no_exec and (upgrade or ask.verb == "proxy" or ask.subresource in _BEYOND_POD_READING):
             raise _refused("exec, attach, port-forward and proxy are not allowed in this cluster")
         if bounds.read_only and (upgrade or not ask.read_only):
             raise _refused("only reading is allowed in this cluster")

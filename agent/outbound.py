@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import trio
 
-from wire.tls import TLSStream, dial_handshake
+from wire.tls import HandshakeFailed, TLSStream, dial_handshake
 
 TCP_SECONDS: Final = 10.0
 TLS_SECONDS: Final = 10.0
@@ -101,7 +101,7 @@ async def connect(
 
 
 def _tls_fault(where: str, name: str, error: trio.BrokenResourceError) -> OutboundError:
-    cause = error.__cause__
+    cause = error.fault if isinstance(error, HandshakeFailed) else None
     if isinstance(cause, ssl.SSLCertVerificationError):
         return OutboundError(
             Failing.CERTIFICATE,

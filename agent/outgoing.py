@@ -142,8 +142,8 @@ def _pass(headers: Headers) -> _Passed:
         block = render_fields(
             tuple(pair for pair in kept if pair[0].lower() not in {b"content-length", b"upgrade", b"connection"})
         )
-    except ReservedHeader as error:
-        raise RefusedError(ResetCode.REFUSED, f"{error}: only the agent writes it") from None
+    except ReservedHeader as reserved:
+        raise RefusedError(ResetCode.REFUSED, f"{reserved}: only the agent writes it") from None
     except ValueError as error:
         raise RefusedError(ResetCode.BAD_REQUEST, f"The agent refuses a header: {error}.") from None
     if block.translate(None, _TEXT):

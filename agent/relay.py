@@ -5,19 +5,22 @@ guard has passed it; a connection goes back to the pool only after a whole reque
 exchange early closes its connection upstream at once, so the API server sees the client leave; an answer that was cut
 is RESET, never ended.
 
-A request whose body is here already (most have none) needs no nursery, no second task and no timer: nobody reads the
-exchange while its answer is awaited, so `sweep` looks four times a second whether it is still wanted.
+The usual request is over before it comes here (errand.py). One whose body is here already needs no nursery, no second
+task and no timer: nobody reads the exchange while its answer is awaited, so `sweep` looks four times a second whether
+it is still wanted.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable
 from typing import Final
 
 import trio
 
 from agent.answer import AnswerBody, AnswerError, read_head
+from agent.errand import Errands
 from agent.guard import RefusedError
 from agent.outgoing import Outbox, Outgoing
 from agent.pool import Connection, Pool
@@ -51,22 +54,34 @@ class Relay:
         self._pool = Pool(upstream.dial)
         self._at_work: dict[Exchange, Connection] = {}
         """Exchanges at work, and the connection that ends with each: no task may be reading when one is reset."""
+        self.errands = Errands(self._pool, self._at_work)
 
     @property
     def idle(self) -> int:
         """How many connections wait to be used again."""
         return len(self._pool)
 
-    async def __call__(self, exchange: Exchange) -> None:
-        """Carry one exchange to its end."""
+    def begin(self, exchange: Exchange, carry: Callable[[Exchange], None]) -> bool:
+        """Begin an exchange without a task, if it is of the usual kind. False: nothing was done, it needs one.
+
+        One that is begun here and turns out to need a task is given to `carry`, which has `__call__` go on with it.
+        """
+        if exchange.has_body or exchange.upgrade:
+            return False
         try:
-            outgoing = self._outbox.outgoing(
-                exchange.request,
-                exchange.identity,
-                has_body=exchange.has_body,
-                upgrade=exchange.upgrade,
-                authorization=self._upstream.authorization,
-            )
+            outgoing = self._outgoing(exchange)
+        except RefusedError:
+            return False
+        return self.errands.begin(exchange, outgoing, carry)
+
+    async def __call__(self, exchange: Exchange) -> None:
+        """Carry one exchange to its end, from where `begin` has brought it."""
+        try:
+            begun = self.errands.take(exchange)
+            if begun is not None:
+                await self._plain(exchange, begun.outgoing, begun.outgoing.head, begun.connection)
+                return
+            outgoing = self._outgoing(exchange)
             if exchange.upgrade:
                 await self._upgraded(exchange, outgoing)
             elif not exchange.has_body:
@@ -77,20 +92,32 @@ class Relay:
                     await self._plain(exchange, outgoing, outgoing.head + body)
                 else:
                     await self._uploading(exchange, outgoing, body)
-        except (RefusedError, AnswerError) as error:
-            exchange.reset(error.code, error.sentence)
+        except (RefusedError, AnswerError) as refusal:
+            exchange.reset(refusal.code, refusal.sentence)
         except (_GoneError, ExchangeReset, SessionLost, PeerStopped):
             pass  # the appliance knows; every connection was closed on the way here
         except trio.BrokenResourceError as error:
             _log.warning("an exchange broke", extra={"exchange": exchange.id, "reason": str(error)})
 
+    def _outgoing(self, exchange: Exchange) -> Outgoing:
+        return self._outbox.outgoing(
+            exchange.request,
+            exchange.identity,
+            has_body=exchange.has_body,
+            upgrade=exchange.upgrade,
+            authorization=self._upstream.authorization,
+        )
+
     # The usual request: all of it is here
 
-    async def _plain(self, exchange: Exchange, outgoing: Outgoing, request: bytes) -> None:
-        connection = self._pool.take()
+    async def _plain(
+        self, exchange: Exchange, outgoing: Outgoing, request: bytes, asked: Connection | None = None
+    ) -> None:
+        """Ask, and hand the answer on. `asked`: a reused connection on which the request was written already."""
+        connection = asked or self._pool.take()
         if connection is not None:
             try:
-                response = await self._ask(exchange, connection, outgoing, request)
+                response = await self._ask(exchange, connection, outgoing, b"" if asked else request)
             except AnswerError as error:
                 if not (error.untouched and outgoing.repeatable):
                     raise
@@ -118,7 +145,8 @@ class Relay:
             if exchange.unwanted:
                 raise _GoneError
             with contextlib.suppress(trio.BrokenResourceError):  # an early 4xx before the close is worth reading
-                await connection.stream.write(request)
+                if request:
+                    await connection.stream.write(request)
             return await read_head(connection, outgoing.method)
         except BaseException as error:
             connection.abort()
@@ -172,8 +200,8 @@ class Relay:
                     raise (upload.fault or _GoneError()) from None
                 finally:
                     nursery.cancel_scope.cancel()
-        except* (_GoneError, AnswerError, RefusedError, trio.BrokenResourceError) as group:
-            fault = _only(group)  # what is raised in here would come out in a group again
+        except BaseExceptionGroup as group:
+            fault = _only(group, (_GoneError, AnswerError, RefusedError, trio.BrokenResourceError))
         finally:
             del self._at_work[exchange]
             if reusable and upload.whole:
@@ -211,8 +239,8 @@ class Relay:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._down, exchange, connection)
                 await self._up(exchange, connection)
-        except* (AnswerError, trio.BrokenResourceError, trio.ClosedResourceError) as group:
-            fault = _only(group)
+        except BaseExceptionGroup as group:
+            fault = _only(group, (AnswerError, trio.BrokenResourceError, trio.ClosedResourceError))
         if fault is not None:
             raise fault
 
@@ -251,24 +279,40 @@ class Relay:
     # Beside the exchanges
 
     async def sweep(self) -> None:
-        """Close what is no longer wanted, and keep credentials current, until cancelled."""
-        turns = 0
-        while True:
-            await trio.sleep(SWEEP_SECONDS)
-            for exchange, connection in list(self._at_work.items()):
-                if exchange.unwanted:
-                    connection.abort()
-            turns += 1
-            if turns % REFRESH_SWEEPS == 0:
-                self._upstream.refresh()
-                self._pool.sweep()
+        """Close what is no longer wanted, watch what is under way without a task, and keep credentials current."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.errands.readiness.run)
+            turns = 0
+            while True:
+                await trio.sleep(SWEEP_SECONDS)
+                for exchange, connection in list(self._at_work.items()):
+                    if exchange.unwanted:
+                        connection.abort()
+                        self.errands.drop(exchange)
+                turns += 1
+                if turns % REFRESH_SWEEPS == 0:
+                    self._upstream.refresh()
+                    self._pool.sweep()
 
     def close(self) -> None:
         """Close what is idle; for the end of the process."""
         self._pool.close()
 
 
-def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return what to report of several faults: the API server's, or ours, before a mere end."""
-    found = [_only(error) if isinstance(error, BaseExceptionGroup) else error for error in group.exceptions]
-    return min(found, key=lambda error: not isinstance(error, AnswerError | RefusedError))
+def _only(group: BaseExceptionGroup[BaseException], expected: tuple[type[Exception], ...]) -> BaseException:
+    """Return what to report of several faults: the API server's, or ours, before a mere end.
+
+    Anything beside what is `expected`, a cancellation above all, is raised at once.
+    """
+    found, others = group.split(expected)
+    if others is not None:
+        raise others from None
+    assert found is not None, "a group holds something"
+    return min(_leaves(found), key=lambda error: not isinstance(error, (AnswerError, RefusedError)))
+
+
+def _leaves(group: BaseExceptionGroup[Exception]) -> list[BaseException]:
+    leaves: list[BaseException] = []
+    for error in group.exceptions:
+        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return leaves

@@ -16,7 +16,7 @@ import trio
 
 from agent import health
 from agent.config import Config
-from agent.dialling import Dialler
+from agent.dialling import SESSION_BYTES, Dialler
 from agent.enrolment import Enrolment
 from agent.guard import Guard
 from agent.identity import DataDirectory
@@ -32,6 +32,7 @@ async def run(
     *,
     catch_signals: bool = True,
     stop: trio.Event | None = None,
+    session_bytes: int = SESSION_BYTES,
     task_status: trio.TaskStatus[list[trio.SocketListener]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run the agent until a signal, or `stop`; started with its health listeners.
@@ -47,7 +48,15 @@ async def run(
     relay = Relay(Outbox(Guard(config.bounds), upstream.authority), upstream)
 
     enrolment = Enrolment(directory, config.bundle)
-    dialler = Dialler(directory, enrolment.identity, relay, name=_name(), drain_seconds=config.drain_seconds)
+    dialler = Dialler(
+        directory,
+        enrolment.identity,
+        relay,
+        relay.begin,
+        name=_name(),
+        drain_seconds=config.drain_seconds,
+        session_bytes=session_bytes,
+    )
 
     def missing() -> list[str]:
         found = [] if dialler.status.sessions else ["tunnel"]

@@ -25,12 +25,15 @@ from urllib.parse import urlsplit
 import structlog
 import trio
 
-from appliance import bridges, health, logs
+from appliance import bridges, database, expiries, health, logs
 from appliance.api.app import make_app
 from appliance.api.parts import Parts
 from appliance.api.routes import UndeclaredRouteError
 from appliance.api.table import ROUTES
 from appliance.audit.ledger import AuditUnavailable, Ledger
+from appliance.audit.retention import Retention
+from appliance.audit.shelf import AuditBroken
+from appliance.audit_place import audit_place
 from appliance.certificates import (
     CertificateError,
     GivenFiles,
@@ -106,9 +109,9 @@ async def _main(config: Config) -> None:
     layout.make()
     with layout.claimed():
         layout.ports.unlink(missing_ok=True)
-        async with _open_store(layout) as store:
+        async with database.opened(config, migrate=False) as store:
             keys = await open_keys(store, utc_micros)
-            async with _open_ledger(layout, keys, config) as ledger:
+            async with _open_ledger(keys, config) as ledger:
                 try:
                     await _serve(config, layout, store, keys, ledger)
                 finally:
@@ -116,22 +119,13 @@ async def _main(config: Config) -> None:
 
 
 @asynccontextmanager
-async def _open_store(layout: Layout) -> AsyncIterator[Store]:
-    store = await Store.open(layout.store, master_key=layout.master_key)
-    try:
-        yield store
-    finally:
-        with trio.CancelScope(shield=True):  # bounded by the store itself
-            await store.aclose()
-
-
-@asynccontextmanager
-async def _open_ledger(layout: Layout, keys: Keys, config: Config) -> AsyncIterator[Ledger]:
-    ledger = Ledger(layout.audit, keys.audit, utc_micros)
+async def _open_ledger(keys: Keys, config: Config) -> AsyncIterator[Ledger]:
+    place = audit_place(config)
+    ledger = Ledger(place, keys.audit, utc_micros)  # type: ignore[arg-type]  # it hands it on to Book, which takes it
     try:
         await ledger.start()
-    except (sqlite3.Error, OSError) as error:
-        raise StartError(f"The audit file {layout.audit} cannot be used: {error}.") from None
+    except (sqlite3.Error, OSError, AuditBroken) as error:
+        raise StartError(f"The audit ledger {place} cannot be used: {error}.") from None
     ledger.subscribe(partial(logs.audit_line, refused_only=config.log.audit == "refused"))
     try:
         yield ledger
@@ -161,6 +155,9 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
             background.start_soon(_await_signals, stop, background.cancel_scope)
             background.start_soon(store.run)
             background.start_soon(ledger.run)
+            if config.audit.retention_days:
+                background.start_soon(_retention(config, keys, ledger).run)
+            background.start_soon(expiries.run, store, ledger, utc_micros)
             background.start_soon(keep_current, users_source, users_context)
             background.start_soon(keep_current, agents_source, agents_context)
             background.start_soon(health.serve, state, bound.health)
@@ -224,18 +221,16 @@ def _api_parts(
     registry: Registry[Session],
     bound: Bound,
 ) -> Parts:
-    async def audit_ready() -> None:
-        await ledger.reserve()
-        ledger.release()
+    trail = bridges.AuditTrail(audit_place(config))
 
     return Parts(
         snapshot=lambda: store.snapshot,
         write=store.write,
         read=store.read,
         states=registry.states,
-        audit_ready=audit_ready,
         record=ledger.record,
-        recent=bridges.recent_records(ledger.path),
+        search_audit=trail.search,
+        audit_record=trail.record,
         make_bundle=bridges.bundle_maker(bound.agents_url, keys.authority.certificate_pem),
         sign=partial(_sign, keys),
         prove=verifier.verify,
@@ -243,8 +238,16 @@ def _api_parts(
         public_url=bound.public_url,
         help_url=bound.public_url + HELP_PREFIX.decode(),
         ca_pem=keys.authority.certificate_pem if config.users.certificate is None else None,
-        faults={AuditUnavailable: Code.AUDIT_UNAVAILABLE, StoreUnavailable: Code.STORE_STALE},
+        faults={
+            AuditUnavailable: Code.AUDIT_UNAVAILABLE,
+            AuditBroken: Code.AUDIT_UNAVAILABLE,
+            StoreUnavailable: Code.STORE_STALE,
+        },
     )
+
+
+def _retention(config: Config, keys: Keys, ledger: Ledger) -> Retention:
+    return Retention(audit_place(config), keys.audit, config.audit.retention_days, ledger.record, utc_micros)
 
 
 def _sign(keys: Keys, credential: Credential) -> str:

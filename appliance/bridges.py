@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+import sqlite3
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 
 import trio
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.x509 import load_pem_x509_certificate
 
-from appliance.api import render
 from appliance.api.parts import Bundle
-from appliance.audit.book import Reader
+from appliance.audit.reader import Reader
+from appliance.audit.shelf import AuditBroken, Place
+from appliance.audit.shown import shown
 from appliance.core import clusters
+from appliance.core.audit_query import AuditQuery
 from appliance.core.clusters import Cluster
-from appliance.core.events import NAMES, AuditEvent
+from appliance.core.problems import ProblemError
 from appliance.core.snapshot import Snapshot
 from appliance.store import units
 from appliance.store.store import Store
 from appliance.tunnel import enrolment
 from appliance.tunnel.authority import AgentCertificate, fingerprint
 from appliance.tunnel.ports import Redeemed, TokenFault
+
+T = TypeVar("T")
+
+AUDIT_READERS: Final = 4  # searches at once; each may keep a core busy for its two seconds
 
 _FAULTS = {
     units.TokenFault.UNKNOWN: TokenFault.UNKNOWN,
@@ -56,10 +62,14 @@ class Enrolments:
             return _FAULTS[refused.fault]
         return Redeemed(enrolled.pem, enrolled.cluster_id, again=enrolled.again)
 
-    async def keep_certificate(self, certificate: AgentCertificate, cluster_id: str, generation: int, now: int) -> None:
+    async def keep_certificate(self, certificate: AgentCertificate, cluster_id: str, generation: int, now: int) -> bool:
         kept = _kept(certificate, cluster_id, generation)
         key_sha256 = certified_key_sha256(certificate.pem)
-        await self._store.write(units.add_certificate(kept, key_sha256, certificate.pem, now))
+        try:
+            await self._store.write(units.add_certificate(kept, key_sha256, certificate.pem, now))
+        except ProblemError:  # the one that this unit raises: its cluster is not there in this generation
+            return False
+        return True
 
 
 def certified_key_sha256(certificate_pem: str) -> str:
@@ -84,29 +94,28 @@ def bundle_maker(agents_url: str, ca_pem: str) -> Callable[[str, int], Bundle]:
     return make
 
 
-def recent_records(path: Path) -> Callable[[int], Any]:
-    """How the API reads the audit trail: a connection of its own, in a thread of its own."""
+class AuditTrail:
+    """How the API reads the ledger: a connection of its own, in a thread of its own, some at once."""
 
-    def read(limit: int) -> list[AuditEvent]:
-        reader = Reader(path)
-        try:
-            return reader.recent({}, limit=limit)
-        finally:
-            reader.close()
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._at_once = trio.CapacityLimiter(AUDIT_READERS)
 
-    async def recent(limit: int) -> Sequence[Mapping[str, Any]]:
-        return [_shown(event) for event in await trio.to_thread.run_sync(read, limit)]
+    async def search(self, query: AuditQuery) -> Mapping[str, Any]:
+        page = await self._look(lambda reader: reader.search(query))
+        following = None if page.next is None else page.next.cursor()
+        return {"items": [shown(kept) for kept in page.items], "next": following}
 
-    return recent
+    async def record(self, chain: int, number: int) -> Mapping[str, Any] | None:
+        kept = await self._look(lambda reader: reader.one(chain, number))
+        return None if kept is None else shown(kept)
 
+    async def _look(self, ask: Callable[[Reader], T]) -> T:
+        def work() -> T:
+            try:
+                with Reader(self._place) as reader:
+                    return ask(reader)
+            except (sqlite3.Error, OSError) as error:
+                raise AuditBroken(f"the audit ledger cannot be read: {error}") from error
 
-def _shown(event: AuditEvent) -> dict[str, Any]:
-    """A record as the API shows it: its fields under their names, the empty ones left out."""
-    shown: dict[str, Any] = {name: value for name, value in event._asdict().items() if value}
-    shown["time"] = render.moment(event.time)
-    shown["event"] = NAMES[event.type]
-    if event.details:
-        shown["details"] = dict(event.details)
-    if event.duration:
-        shown["duration_us"] = shown.pop("duration")
-    return shown
+        return await trio.to_thread.run_sync(work, limiter=self._at_once)

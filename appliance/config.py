@@ -24,6 +24,9 @@ from appliance.core.buckets import MAX_OPEN_EXCHANGES, REQUEST_BURST, REQUESTS_P
 
 MAX_CONFIG_BYTES = 256 * 1024  # a settings file is a page of text; more is the wrong file
 ENVIRONMENT_PREFIX = "FAIRLEAD_"
+OPEN_TO_OTHERS = (
+    stat.S_IRWXO | stat.S_IWGRP | stat.S_IXGRP
+)  # of a secret's file; its group may read, as Kubernetes has it
 
 # Names that share our prefix and are not settings: the agent's and the tests' own, and the variables Kubernetes adds
 # to every container for a Service called `fairlead` or `fairlead-agents`.
@@ -68,6 +71,13 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
+class Store:
+    url_file: Path | None
+    master_key: Path | None
+    connections: int
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     connections: int
     requests_per_second: int
@@ -84,6 +94,11 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
+class Audit:
+    retention_days: int
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Every setting, checked."""
 
@@ -92,7 +107,9 @@ class Config:
     users: Users
     agents: Agents
     health: Health
+    store: Store
     limits: Limits
+    audit: Audit
     log: Log
 
 
@@ -228,6 +245,27 @@ SETTINGS: tuple[Setting, ...] = (
         "Plain HTTP on loopback: /livez and /readyz.",
     ),
     Setting(
+        "store.url_file",
+        _path,
+        None,
+        "File with the URL of a PostgreSQL database, postgresql://USER:PASSWORD@HOST/DATABASE; not readable by others. "
+        "TLS is verified (sslrootcert= names another CA) but for a loopback address or a socket (?host=/DIRECTORY). "
+        "A direct connection, not a pooler. Without it the configuration lies in an SQLite file in data_dir.",
+    ),
+    Setting(
+        "store.master_key",
+        _path,
+        None,
+        "File with the key that seals secrets in the database; not readable by others. Required with store.url_file, "
+        "and the same for every appliance of that database. Default: master.key in data_dir, made at the first start.",
+    ),
+    Setting(
+        "store.connections",
+        _whole(2, 100),
+        8,
+        "Most connections to PostgreSQL at once; one more listens for changes.",
+    ),
+    Setting(
         "limits.connections",
         _whole(16, 100_000),
         10_000,
@@ -256,6 +294,12 @@ SETTINGS: tuple[Setting, ...] = (
         _whole(0, 600),
         20,
         "How long a stopping appliance lets running requests finish before it ends them.",
+    ),
+    Setting(
+        "audit.retention_days",
+        _whole(0, 36_500),
+        400,
+        "How long audit records are kept at least; older ones are removed, which is itself recorded. 0 keeps all.",
     ),
     Setting("log.level", _choice("debug", "info", "warning", "error"), "info", "The least important line to write."),
     Setting(
@@ -356,7 +400,9 @@ def _build(values: dict[str, Any]) -> Config:
         users=Users(**section("users")),
         agents=Agents(**section("agents")),
         health=Health(**section("health")),
+        store=Store(**section("store")),
         limits=Limits(**section("limits")),
+        audit=Audit(**section("audit")),
         log=Log(**section("log")),
     )
 
@@ -367,7 +413,16 @@ def _checked(config: Config) -> Config:
         missing = "users.key" if config.users.key is None else "users.certificate"
         raise ConfigError(f"users.certificate and users.key belong together, and {missing} is not set.")
     if config.users.key is not None:
-        refuse_weak_mode(config.users.key, stat.S_IRWXO | stat.S_IWGRP | stat.S_IXGRP, "users.key", "chmod 0600")
+        refuse_weak_mode(config.users.key, OPEN_TO_OTHERS, "users.key", "chmod 0600")
+    if config.store.url_file is not None:
+        if config.store.master_key is None:
+            raise ConfigError(
+                "store.master_key is not set: with PostgreSQL the key that seals its secrets is a file of yours; make "
+                "it once with `openssl rand -base64 32` and give the same one to every appliance of that database."
+            )
+        refuse_weak_mode(config.store.url_file, OPEN_TO_OTHERS, "store.url_file", "chmod 0600")
+    if config.store.master_key is not None:
+        refuse_weak_mode(config.store.master_key, OPEN_TO_OTHERS, "store.master_key", "chmod 0600")
     if config.data_dir.exists():
         if not config.data_dir.is_dir():
             raise ConfigError(f"data_dir {config.data_dir} is not a directory.")

@@ -13,7 +13,10 @@ from collections.abc import Callable
 
 import trio
 
+from appliance import database
 from appliance.audit.book import Book
+from appliance.audit.shelf import AuditBroken, Place
+from appliance.audit_place import audit_place
 from appliance.config import Config
 from appliance.core.credentials import key_id
 from appliance.core.events import AuditEvent, EventType
@@ -34,27 +37,24 @@ async def rotate(config: Config, clock: Callable[[], int] = utc_micros) -> str:
     layout.make()
     try:
         with layout.claimed():
-            store = await Store.open(layout.store, master_key=layout.master_key, clock=clock)
-            try:
-                return await _rotate(layout, store, clock())
-            finally:
-                await store.aclose()
+            async with database.opened(config, migrate=False, clock=clock) as store:
+                return await _rotate(audit_place(config), store, clock())
     except InUseError as error:
         raise KeyRotationError(f"{str(error).rstrip('.')}: stop it, rotate, and start it again.") from None
     except (StoreRefused, StoreUnavailable, SealError) as error:
         raise KeyRotationError(str(error)) from None
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, AuditBroken) as error:
         raise KeyRotationError(f"The audit record cannot be kept: {error}.") from None
 
 
-async def _rotate(layout: Layout, store: Store, now: int) -> str:
+async def _rotate(place: Place, store: Store, now: int) -> str:
     keys = await open_keys(store, lambda: now)
     number = len(await signing_key_names(store)) + 1
     name = f"{CREDENTIAL_KEY}/{number}"
     details = (("key", name), ("replaces", key_id(keys.credentials.public_key())))
 
     def record() -> None:
-        book = Book(layout.audit, keys.audit, now)
+        book = Book(place, keys.audit, now)
         try:
             book.append([AuditEvent(now, EventType.KEY_ROTATED, actor="host", details=details)])
         finally:

@@ -1,6 +1,6 @@
 """Tokens for the admin API, made on the appliance's own host by whoever may read its data directory.
 
-This is how the first caller gets in: nothing in the API makes a machine. What always holds: the token is returned
+This is how the first caller gets in, and the way back in when nobody is left. What always holds: the token is returned
 once and kept as its SHA-256 only; it expires; that it was made is in the audit trail. While an appliance runs, the
 ledger is its own: it sees the new machine within a second and records it (`record_new`); else the record is written
 here, before the machine exists.
@@ -11,12 +11,16 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 import trio
 
+from appliance import database
 from appliance.audit.book import Book
 from appliance.audit.ledger import Ledger
+from appliance.audit.shelf import AuditBroken, Place
+from appliance.audit_place import audit_place
 from appliance.config import Config
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.people import Machine, name_fault
@@ -49,18 +53,15 @@ async def mint(config: Config, name: str, seconds: int, clock: Callable[[], int]
     token = ids.new_token("flm")
     machine = Machine(ids.new_id("machine"), name, ids.token_hash(token), now + seconds * 1_000_000, now)
     try:
-        store = await Store.open(layout.store, master_key=layout.master_key, clock=clock)
-        try:
+        async with database.opened(config, migrate=False, clock=clock) as store:
             with contextlib.suppress(InUseError), layout.claimed():
-                await _record(layout, store, machine, now)
+                await _record(audit_place(config), store, machine, now)
             await store.write(_unit(store.snapshot.role_by_name.get(ROLE_NAME), machine, now))
-        finally:
-            await store.aclose()
     except ProblemError as error:
         raise MachineTokenError(error.problem.message) from None
     except (StoreRefused, StoreUnavailable, SealError) as error:
         raise MachineTokenError(str(error)) from None
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, AuditBroken) as error:
         raise MachineTokenError(f"The audit record cannot be kept: {error}.") from None
     return token
 
@@ -71,7 +72,7 @@ def record_new(store: Store, ledger: Ledger, clock: Callable[[], int]) -> Callab
     def look(applied: Applied) -> None:
         for entity, identity in applied:
             machine = store.snapshot.machines.get(identity) if entity is Entity.MACHINE else None
-            if machine is None:
+            if machine is None or machine.created_by:  # the API records those it makes
                 continue
             if ledger.try_reserve():
                 ledger.close(_event(machine, clock()))
@@ -91,17 +92,19 @@ def _unit(known: Role | None, machine: Machine, now: int) -> Unit[None]:
     )
     if known is None:
         yield from units.add_role(role, now)
+    elif set(known.permissions) != set(Permission):  # made by a version that offered less
+        role = yield from units.set_role(known.id, lambda it: replace(it, permissions=tuple(Permission)), now)
     yield from units.add_machine(machine, now)
     subject = Subject(SubjectKind.MACHINE, machine.id)
     binding = Binding(ids.new_id("binding"), subject, role.id, EVERYWHERE, until=machine.expires_at, created_at=now)
     yield from units.add_binding(binding, now)
 
 
-async def _record(layout: Layout, store: Store, machine: Machine, now: int) -> None:
+async def _record(place: Place, store: Store, machine: Machine, now: int) -> None:
     key = (await open_keys(store, lambda: now)).audit
 
     def write() -> None:
-        book = Book(layout.audit, key, now)
+        book = Book(place, key, now)
         try:
             book.append([_event(machine, now)])
         finally:

@@ -24,7 +24,7 @@ from benchmarks.processes import PartFailedError
 from benchmarks.scenarios import Options
 from benchmarks.wrk import LoadFailedError
 
-SCENARIOS = ("small_get", "download", "stalled_readers", "session")
+SCENARIOS = ("small_get", "download", "stalled_readers", "session", "decision")
 MOST_SECONDS = 1800.0  # of one scenario with generous rounds; more is a hang
 
 

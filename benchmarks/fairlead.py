@@ -91,13 +91,14 @@ async def chain(directory: Path, upstream: Nginx, lane: str = "express") -> Asyn
         bound = ports.read(home / "appliance" / "ports.json")
         assert bound is not None
         url = f"https://127.0.0.1:{bound.users}"
-        admin = Appliance(url, (home / "appliance" / "ca.pem").read_text(), machine_token)
+        ca_pem = (home / "appliance" / "ca.pem").read_text()
+        admin = Appliance(url, ca_pem, machine_token)
         registered = await registration.register(admin, "bench", GROUP)
         issued = await registration.credential(admin, registered)
         agent_settings = _agent_files(home, upstream, registered.bundle)
         async with running("agent", _command("agent", agent_settings), logs[1]) as dialled:
             path = str(issued["server"]).removeprefix(url)
-            made = Chain(url, path, str(issued["token"]), admin.ca_pem, serving, dialled)
+            made = Chain(url, path, str(issued["token"]), ca_pem, serving, dialled)
             await _until_answered(made, logs)
             yield made
 

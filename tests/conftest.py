@@ -9,15 +9,37 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
 
+from tests.support.postgres import PostgresServer, cluster
+from wire import frames
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "real_clock: run this async test on the wall clock (real sockets, processes)")
+    config.addinivalue_line("markers", "interpreted: replaces a part that a compiled build binds early")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A compiled build (see setup.py) runs the same tests but for those that put a part of it out of its place."""
+    if str(frames.__file__).endswith(".py"):
+        return
+    apart = [item for item in items if item.get_closest_marker("interpreted") is not None]
+    if apart:
+        config.hook.pytest_deselected(items=apart)
+        items[:] = [item for item in items if item not in apart]
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One server for all tests, which each take a database of their own; a test that hurts a server makes its own."""
+    with cluster() as server:
+        yield server
 
 
 @pytest.hookimpl(tryfirst=True)

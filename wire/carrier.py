@@ -35,6 +35,10 @@ FRAME_BYTES: Final = 64 * 1024
 
 MAX_CALL_BYTES: Final = 64 * 1024
 MAX_CALLS: Final = 8
+MAX_FRAMES: Final = 64
+"""Frames that h2 reads for us in the life of a connection: SETTINGS, calls or the tunnel's opening, little else. One
+costs 50 us: so many in one read take 3 ms, and a flood of them ends its connection."""
+
 MAX_CONTROL_BYTES: Final = 64 * 1024
 """Answers to PING and SETTINGS that wait because the peer does not read. More is a flood."""
 
@@ -134,6 +138,7 @@ class Carrier:
         self._stream_window_extra = 0  # WINDOW_UPDATEs of the tunnel stream; the base is the peer's SETTINGS
         self._sent = 0
         self._unreturned = 0
+        self._frames_left = MAX_FRAMES
 
     # Calls and the tunnel's opening
 
@@ -232,6 +237,9 @@ class Carrier:
         elif kind == _WINDOW_UPDATE and self._window_update(frame, stream_id):
             pass
         else:
+            self._frames_left -= 1
+            if self._frames_left < 0:
+                raise CarrierError("a flood of HTTP/2 frames")
             self._feed(frame, events)
         return _HEADER + length
 

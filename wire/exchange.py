@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import operator
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -41,7 +42,12 @@ class ExchangeReset(trio.BrokenResourceError):
 
 
 class SessionLost(trio.BrokenResourceError):
-    """The session ended under the exchange. Whether the request was carried out is not known."""
+    """The session ended under the exchange. Whether the request was carried out is not known.
+
+    `left`: it was being drained, so this came at the drain's end and not by an accident.
+    """
+
+    left = False
 
 
 class PeerStopped(trio.BrokenResourceError):
@@ -49,16 +55,20 @@ class PeerStopped(trio.BrokenResourceError):
 
 
 class Turn:
-    """Lets one task wait for another's word. Cheaper than an Event: it can be used again, by one waiter at a time."""
+    """Lets one task wait for another's word, or one function be called at it.
 
-    __slots__ = ("_task",)
+    Cheaper than an Event: it can be used again, by one waiter at a time.
+    """
+
+    __slots__ = ("_callback", "_task")
 
     def __init__(self) -> None:
         self._task: trio.lowlevel.Task | None = None
+        self._callback: Callable[[], None] | None = None
 
     async def wait(self) -> None:
         """Wait for the next `call`."""
-        if self._task is not None:
+        if self._task is not None or self._callback is not None:
             raise trio.BusyResourceError("another task already waits here")
         self._task = trio.lowlevel.current_task()
 
@@ -73,6 +83,15 @@ class Turn:
         if self._task is not None:
             task, self._task = self._task, None
             trio.lowlevel.reschedule(task)
+        elif self._callback is not None:
+            callback, self._callback = self._callback, None
+            callback()
+
+    def then(self, callback: Callable[[], None] | None) -> None:
+        """Have `callback` called at the next `call`, instead of a task that waits. None: nothing any more."""
+        if self._task is not None:
+            raise trio.BusyResourceError("a task already waits here")
+        self._callback = callback
 
 
 class Exchange(trio.abc.HalfCloseableStream):
@@ -151,10 +170,18 @@ class Exchange(trio.abc.HalfCloseableStream):
             await self._readable.wait()
         return self._head
 
-    @property
-    def head_arrived(self) -> bool:
-        """Tell whether `head` would return at once."""
-        return self._head is not None
+    def on_answer(self, callback: Callable[[], None] | None) -> None:
+        """Have `callback` called, once, when something of the answer, or its failure, has arrived."""
+        self._readable.then(callback)
+
+    def whole_answer(self) -> tuple[ResponseHead, bytes] | None:
+        """Return an answer that is here whole, in one piece and without trailers; nothing is taken."""
+        if self._head is None or self._fault is not None or not self._end_seen or self.trailers:
+            return None
+        chunks = self._chunks
+        if len(chunks) > 1:
+            return None
+        return self._head, (chunks[0] if chunks else b"")
 
     async def send_head(self, head: ResponseHead) -> None:
         """Begin the answer."""

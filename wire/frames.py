@@ -20,9 +20,8 @@ skips kinds 64-127 (optional by definition) and refuses everything else.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgpack
 
@@ -98,8 +97,7 @@ class FrameError(Exception):
     """The peer sent something that is not a frame of this protocol. The session cannot go on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hello:
+class Hello(NamedTuple):
     """First frame each way: which versions are spoken, the first window, and how many exchanges may be open."""
 
     lowest: int
@@ -110,8 +108,7 @@ class Hello:
     name: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Open:
+class Open(NamedTuple):
     """The appliance asks for one exchange. `window`: how many body bytes of the answer may come before any CREDIT."""
 
     id: int
@@ -122,8 +119,7 @@ class Open:
     identity: Identity
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """The answer begins; a small answer is whole in it."""
 
     id: int
@@ -132,39 +128,34 @@ class Head:
     end: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Data:
+class Data(NamedTuple):
     """A piece of a body, or of raw bytes after an upgrade."""
 
     id: int
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(NamedTuple):
     """Half-close. Trailers only with an answer."""
 
     id: int
     trailers: Headers
 
 
-@dataclass(frozen=True, slots=True)
-class Credit:
+class Credit(NamedTuple):
     """The peer may send up to this absolute offset."""
 
     id: int
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(NamedTuple):
     """The sender of this wants no more of the other direction."""
 
     id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reset:
+class Reset(NamedTuple):
     """The exchange is over at once; id 0 is the session."""
 
     id: int
@@ -172,18 +163,15 @@ class Reset:
     sentence: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(NamedTuple):
     token: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Pong:
+class Pong(NamedTuple):
     token: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Drain:
+class Drain(NamedTuple):
     """The sender accepts no exchange above this id."""
 
     last_id: int
@@ -206,6 +194,8 @@ def encode_hello(hello: Hello) -> bytes:
 def encode_open(frame: Open) -> bytes:
     """Return an OPEN; FrameError when a receiver would not take it, because that would end the whole session."""
     head, who = frame.head, frame.identity
+    if not who.user:
+        raise FrameError("an OPEN needs a user: a request without one would act as the agent itself")
     flags = (_FLAG_BODY if frame.has_body else 0) | (_FLAG_UPGRADE if frame.upgrade else 0)
     packed = _packed(
         (
@@ -299,8 +289,8 @@ class Decoder:
             piece = view[start : start + _FEED_BYTES]
             try:
                 unpacker.feed(piece)
-            except msgpack.BufferFull as error:
-                raise FrameError("a frame is longer than any frame may be") from error
+            except msgpack.BufferFull as full:
+                raise FrameError("a frame is longer than any frame may be") from full
             self._fed += len(piece)
             while True:
                 try:

@@ -6,28 +6,22 @@ its own and never a header: only the agent turns it into `Impersonate-*`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 Headers = tuple[tuple[bytes, bytes], ...]
 """(name, value) pairs in order; a repeated header is a repeated pair."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """As whom the agent acts at the API server. UTF-8 bytes; `user` is never empty."""
+class Identity(NamedTuple):
+    """As whom the agent acts at the API server. UTF-8 bytes; `user` is never empty: `frames` refuses such an OPEN."""
 
     user: bytes
     uid: bytes = b""
     groups: tuple[bytes, ...] = ()
     extra: Headers = ()
 
-    def __post_init__(self) -> None:
-        if not self.user:
-            raise ValueError("an identity needs a user: a request without one would act as the agent itself")
 
-
-@dataclass(frozen=True, slots=True)
-class RequestHead:
+class RequestHead(NamedTuple):
     """Method, request target (origin form, undecoded) and end-to-end headers of one request."""
 
     method: bytes
@@ -35,8 +29,7 @@ class RequestHead:
     headers: Headers = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseHead:
+class ResponseHead(NamedTuple):
     """Status (101 or 200-599) and end-to-end headers of one answer."""
 
     status: int

@@ -3,8 +3,9 @@
 Pure. `understand` reads method and target as the API server's RequestInfo does (k8s.io/apiserver,
 pkg/endpoints/request), because a decision about any other reading is a decision about a different request. Where two
 API servers or two versions of one could read a target differently, it is refused (BadTarget): encoded slashes,
-backslashes, NUL and control characters, empty and dot segments, query pairs that Go's parser drops. The target itself
-is never rewritten: the bytes decided on are the bytes forwarded.
+backslashes, NUL and control characters, empty and dot segments, `;` and a percent sign that was itself encoded (which
+some proxies cut at or decode again), query pairs that Go's parser drops. The target itself is never rewritten: the
+bytes decided on are the bytes forwarded.
 
 It differs from RequestInfo in one place, towards strictness: exec, attach and port-forward of pods are `create`
 whatever the method (API servers before 1.35 take a WebSocket GET for `get`). It knows no people and no rules.
@@ -15,13 +16,20 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from wire.selectors import selected_name
+from wire.selectors import selected_name, surely_selects_labels
 
 MAX_PARAMETERS: Final = 4096
 """Query parameters of one request: an exec sends one for each word of its command. Go's own limit is 10,000."""
+
+MAX_REMEMBERED: Final = 2048
+"""Readings kept: a client that polls asks the same again. With MAX_REMEMBERED_TARGET, 3 MiB at the very worst."""
+
+MAX_REMEMBERED_TARGET: Final = 512
+"""Bytes of a target whose reading is kept; selectors make longer ones, and those are rare."""
 
 MAX_LOGGED_TARGET: Final = 2048
 """Characters of a target in a log line or record; real ones are below 500."""
@@ -55,6 +63,9 @@ _ENCODED_PATH = re.compile(rb"/[\x21\x22\x24-\x5b\x5d-\x7e]*")
 _QUERY = re.compile(rb"[\x21\x22\x24-\x7e]*")
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+_DECODED_AGAIN = re.compile(r"%(?:2[5ef]|5c)|/\.\.?;", re.IGNORECASE)
+_INTEGER = re.compile(rb"[+-]?[0-9]{1,18}")
+_INTEGER_OPTIONS = (b"limit", b"timeoutSeconds")
 
 _DISCOVERY = frozenset({"/api", "/apis", "/openapi", "/version", "/version/", "/healthz", "/livez", "/readyz"})
 _DISCOVERY_BELOW = ("/api/", "/apis/", "/openapi/")
@@ -127,6 +138,12 @@ class Ask:
 
 def understand(method: bytes, target: bytes) -> Ask:
     """Read what `method` on `target` (path and query, as forwarded) asks. Raises BadTarget, and nothing else."""
+    if len(target) > MAX_REMEMBERED_TARGET or b"/exec" in target:
+        return _read(method, target)  # the words of a command stay nowhere longer than they must
+    return _remembered(method, target)
+
+
+def _read(method: bytes, target: bytes) -> Ask:
     raw_path, _, query = target.partition(b"?")
     path = _checked_path(raw_path)
     if query and (not _QUERY.fullmatch(query) or b"%00" in query):
@@ -135,6 +152,7 @@ def understand(method: bytes, target: bytes) -> Ask:
     parts = path.strip("/").split("/")
     takes_group = _PREFIXES.get(parts[0])
     if takes_group is None or len(parts) < (4 if takes_group else 3):
+        _check_read_part(parts)
         return Ask(method_text, method_text.lower(), path, read_only=method in _READING_METHODS)
     group = parts[1] if takes_group else ""
     version = parts[2 if takes_group else 1]
@@ -146,7 +164,12 @@ def understand(method: bytes, target: bytes) -> Ask:
             raise BadTarget(f"The path names no resource after /{verb}.")
     else:
         verb = _VERBS.get(method, "")
-    namespace, resource, name, subresource = _resource(rest, verb)
+    namespace, resource, name, subresource, beyond = _resource(rest, verb)
+    if "%" in path or ";" in path:
+        tail = beyond if verb == "proxy" or subresource == "proxy" else 0
+        _check_read_part(parts[: len(parts) - tail])
+        if tail and _DECODED_AGAIN.search(path):
+            raise BadTarget("The path holds an encoded slash, dot or percent sign that was encoded once more.")
     argv: tuple[str, ...] = ()
     upgrade_kind = None
     if subresource in UPGRADE_KINDS and resource == "pods" and not group:
@@ -174,6 +197,9 @@ def understand(method: bytes, target: bytes) -> Ask:
         upgrade_kind,
         argv,
     )
+
+
+_remembered = lru_cache(MAX_REMEMBERED)(_read)
 
 
 def is_discovery(ask: Ask) -> bool:
@@ -267,8 +293,18 @@ def _blame(raw: bytes) -> str:
     return "The path holds a character that must be percent-encoded."
 
 
-def _resource(rest: list[str], verb: str) -> tuple[str, str, str, str]:
-    """Return (namespace, resource, name, sub-resource) of what follows the version."""
+def _check_read_part(parts: list[str]) -> None:
+    """Refuse what could be decoded again, or cut off as a parameter, where verb, resource and name are read.
+
+    What follows a `proxy` sub-resource is another server's path and may hold either, unless that could lead out of it.
+    """
+    for part in parts:
+        if "%" in part or ";" in part:
+            raise BadTarget("The path holds an encoded percent sign or a `;`, which no Kubernetes name holds.")
+
+
+def _resource(rest: list[str], verb: str) -> tuple[str, str, str, str, int]:
+    """Return (namespace, resource, name, sub-resource, number of segments beyond) of what follows the version."""
     namespace = ""
     if rest[0] == "namespaces" and len(rest) > 1:
         namespace = rest[1]
@@ -277,8 +313,9 @@ def _resource(rest: list[str], verb: str) -> tuple[str, str, str, str]:
             rest = rest[2:]
     name = rest[1] if len(rest) > 1 else ""
     # After the legacy verb `proxy`, a third segment is already the path at the far end.
-    subresource = rest[2] if len(rest) > 2 and verb != "proxy" else ""
-    return namespace, rest[0], name, subresource
+    known = 2 if verb == "proxy" else 3
+    subresource = rest[2] if known == 3 and len(rest) > 2 else ""
+    return namespace, rest[0], name, subresource, max(0, len(rest) - known)
 
 
 def _collection(query: bytes) -> tuple[str, str]:
@@ -286,9 +323,23 @@ def _collection(query: bytes) -> tuple[str, str]:
     if not query:
         return "list", ""
     watch = _values(query, b"watch")
+    if watch and not watch[0].isascii():
+        # Go compared with "false" by lower case once and by Unicode folding now, which takes a long s for an s.
+        raise BadTarget("The parameter `watch` holds a character that is not ASCII.")
     verb = "watch" if watch and watch[0].lower() not in {b"false", b"0"} else "list"
     selectors = _values(query, b"fieldSelector")
-    return verb, _selected(selectors[0]) if selectors else ""
+    name = _selected(selectors[0]) if selectors else ""
+    return verb, name if name and _options_parse(query) else ""
+
+
+def _options_parse(query: bytes) -> bool:
+    """Tell whether the other options surely parse: if one does not, the API server's authorizer sees no name either."""
+    for option in _INTEGER_OPTIONS:
+        given = _values(query, option)
+        if given and not _INTEGER.fullmatch(given[0]):
+            return False
+    labels = _values(query, b"labelSelector")
+    return not labels or surely_selects_labels(labels[0])
 
 
 def _values(query: bytes, wanted: bytes) -> list[bytes]:

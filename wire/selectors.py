@@ -1,7 +1,8 @@
-"""The one thing an authorizer reads in a Kubernetes field selector: the name that `metadata.name=` requires.
+"""What an authorizer reads in Kubernetes selectors: the one name that a field selector's `metadata.name=` requires.
 
-Pure, and read as k8s.io/apimachinery reads selectors (pkg/fields): terms between commas, `=`, `==` or `!=`, a backslash
-before what is meant literally. It does not evaluate selectors; the API server does that.
+Pure, and read as k8s.io/apimachinery reads them (pkg/fields, pkg/labels): of fields, terms between commas, `=`, `==`
+or `!=`, a backslash before what is meant literally. Of labels it is only told whether they parse, because that decides
+whether the rest of the query counts. It does not evaluate selectors; the API server does that.
 """
 
 from __future__ import annotations
@@ -12,6 +13,16 @@ _TERM = re.compile(r"((?:[^\\,]|\\.?)*+)(?:,|$)")
 _OPERATOR = re.compile(r"!=|==|=")
 _VALUE = re.compile(r"(?:[^\\,=]|\\[\\,=])*+")
 _ESCAPED = re.compile(r"\\(.)")
+
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = r"(?=[^/]{1,253}/)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*"
+_KEY = rf"(?:{_DOMAIN}/)?{_LABEL}"
+_SET = rf"{_KEY} +(?:in|notin) +\({_LABEL}(?:, *{_LABEL})*\)"
+_REQUIREMENT = rf"(?>{_SET}|{_KEY}(?:==?|!=)(?:{_LABEL})?|!?{_KEY})"
+_LABELS = re.compile(rf"(?:{_REQUIREMENT}(?:, *{_REQUIREMENT})*)?".encode())
+
+MAX_LABELS_BYTES = 4096
+"""Of a selector that is looked at: nobody writes longer ones, and the time to match one stays bounded."""
 
 
 def selected_name(selector: str) -> str:
@@ -32,3 +43,8 @@ def selected_name(selector: str) -> str:
     if name is None or name in {".", ".."} or "/" in name or "%" in name:
         return ""  # what cannot be one path segment is no name to the authorizer
     return name
+
+
+def surely_selects_labels(selector: bytes) -> bool:
+    """Tell whether a label selector parses for sure. False for unusual spellings that may parse all the same."""
+    return len(selector) <= MAX_LABELS_BYTES and _LABELS.fullmatch(selector) is not None

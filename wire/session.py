@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -21,6 +21,8 @@ from wire.credit import PROCESS_POOL, Pool
 from wire.exchange import Exchange, ExchangeReset, PeerStopped, SessionLost
 from wire.frames import Drain, Frame, Hello, Open, ResetCode
 from wire.heads import Identity, RequestHead
+from wire.passes import passes
+from wire.workers import Begin, OnExchange, Workers
 
 __all__ = [
     "Exchange",
@@ -49,6 +51,9 @@ LATE_LOOP_SECONDS: Final = 2.0
 """If our own loop was late by more, the silence may be our fault: the clock starts again."""
 
 PULSE_SECONDS: Final = 1.0
+LINGER_PULSES: Final = 5
+"""How long an acceptor that has drained waits for the opener to end the session, which it does at once."""
+
 MEASURE_SECONDS: Final = 30.0
 """A busy session is never silent; its round trip is measured this often all the same."""
 
@@ -56,6 +61,9 @@ GOODBYE_SECONDS: Final = 1.0
 """How long the last RESET of a session may take to write."""
 
 _READ_BYTES: Final = 256 * 1024
+
+_PIECE_BYTES: Final = 16 * 1024
+"""Of one read, so much is heard before others may have the loop: 5,000 of the smallest frames, which take 4 ms."""
 
 _log = logging.getLogger("fairlead.session")
 _process_pool = Pool(PROCESS_POOL)
@@ -85,7 +93,7 @@ class TunnelRefused(Exception):
 class ByteStream(Protocol):
     """What a session needs of its transport: `wire.tls.TLSStream`, or a test's."""
 
-    async def read(self, max_bytes: int = ..., /) -> bytes: ...
+    async def read(self, max_bytes: int = 0, /) -> bytes: ...
     async def write(self, data: bytes, /) -> None: ...
     def writable_now(self) -> bool: ...
     async def wait_writable(self) -> None: ...
@@ -102,6 +110,7 @@ class Session:
         self._alive = True
         self._now = trio.current_time()
         self._heard = self._now
+        self.carried = 0  # bytes of the carrier, both ways
         self._pinged: float | None = None
         self._measured = self._now
         self._write_began: float | None = None
@@ -212,8 +221,8 @@ class Session:
                 await self._write_all()
             raise
 
-    async def run(self, on_exchange: Callable[[Exchange], Awaitable[None]] | None = None) -> None:
-        """Run until the session ends.
+    async def run(self, on_exchange: OnExchange | None = None, begin: Begin | None = None) -> None:
+        """Run until the session ends. `begin` takes what needs no task, `on_exchange` all else.
 
         Raises:
             SessionEnded: always, except when cancelled; its sentence says why.
@@ -227,13 +236,16 @@ class Session:
                 nursery.start_soon(self._pulse)
                 self._measure(trio.current_time())
                 try:
-                    await self._read_forever(nursery, on_exchange)
+                    await self._read_forever(nursery, on_exchange, begin)
                 except SessionEnded as ended:
                     reason = str(ended)
                 self._lose(reason)
                 nursery.cancel_scope.cancel()
-        except* SessionEnded as group:
-            reason = _first_sentence(group)
+        except BaseExceptionGroup as group:
+            ends, others = group.split(SessionEnded)
+            if others is not None:
+                raise others from None
+            reason = _first_sentence(ends)
         finally:
             self._lose(reason)
             self._stream.abort()
@@ -241,35 +253,49 @@ class Session:
 
     def _lose(self, reason: str) -> None:
         self._alive = False
+        left = self.draining or self._drain_deadline != float("inf")
         for flow in list(self.connection.flows.values()):
             flow.window.close()
             if flow.owner is not None:
-                flow.owner.fail(SessionLost(f"the tunnel session ended: {reason}"))
+                lost = SessionLost(f"the tunnel session ended: {reason}")
+                lost.left = left
+                flow.owner.fail(lost)
         self.connection.flows.clear()
 
-    async def _read_forever(
-        self, nursery: trio.Nursery, on_exchange: Callable[[Exchange], Awaitable[None]] | None
-    ) -> None:
+    async def _read_forever(self, nursery: trio.Nursery, on_exchange: OnExchange | None, begin: Begin | None) -> None:
+        workers = None if on_exchange is None else Workers(nursery, on_exchange, begin)
         while True:
             for exchange in self._accepted:
-                if on_exchange is None:
+                if workers is None:
                     exchange.reset(ResetCode.PROTOCOL, "this end accepts no exchanges")
                 else:
-                    nursery.start_soon(self._accept, exchange, on_exchange)
+                    workers.accept(exchange)
             self._accepted.clear()
             data = await _read(self._stream)
             try:
-                self._hear(data)
+                if len(data) <= _PIECE_BYTES:
+                    self._hear(data)
+                else:
+                    await self._hear_all(data)
             except SessionEnded:
                 await self._say_goodbye()
                 raise
+
+    async def _hear_all(self, data: bytes) -> None:
+        """Hand on a long read in pieces: what its sender calls 200 KiB may be a transfer or a flood."""
+        loop = passes()
+        for start in range(0, len(data), _PIECE_BYTES):
+            if loop.spent:
+                await loop.wait()
+            self._hear(data[start : start + _PIECE_BYTES])
 
     def _hear(self, data: bytes) -> None:
         """Hand on what the peer says."""
         self._now = self._heard = trio.current_time()
         self._pinged = None
+        self.carried += len(data)
         self._take_in(lambda: self.connection.receive(data, self._now))
-        if self.connection.wants_write:
+        if self.connection.wants_write or (self.draining and self._drained()):
             self.wake_writer()
 
     def _take_in(self, receive: Callable[[], list[tuple[Flow | None, Frame]]]) -> None:
@@ -278,8 +304,8 @@ class Session:
         except ProtocolViolation as error:
             self.connection.end(ResetCode.PROTOCOL, str(error).encode())
             raise SessionEnded(f"the peer broke the protocol: {error}") from error
-        except PeerEnded as error:
-            raise SessionEnded(str(error)) from error
+        except PeerEnded as end:
+            raise SessionEnded(str(end)) from end
         for flow, frame in said:
             if flow is None:
                 if type(frame) is Drain and self._on_drain is not None:
@@ -289,21 +315,11 @@ class Session:
             else:
                 flow.owner.on_frame(frame)
 
-    async def _accept(self, exchange: Exchange, on_exchange: Callable[[Exchange], Awaitable[None]]) -> None:
-        """Run one accepted exchange; the barrier of its exceptions."""
-        try:
-            await on_exchange(exchange)
-        except* Exception:  # noqa: BLE001 # the barrier: no defect reaches a neighbour, not even one beside a cancel
-            _log.exception("an exchange failed by a defect of ours", extra={"exchange": exchange.id})
-            exchange.reset(ResetCode.INTERNAL, "the agent met a defect of its own")
-        finally:
-            exchange.close()
-
     async def _write_forever(self) -> None:
         while True:
             while not self.connection.wants_write:
-                if self._drained():
-                    raise SessionEnded("drained")
+                if self.connection.opener and self._drained():
+                    await self._leave()
                 self._silent.set()
                 self._wake = trio.Event()
                 self._writer_sleeps = True
@@ -312,8 +328,8 @@ class Session:
                 await self._write_all()
             except trio.BrokenResourceError as error:
                 raise SessionEnded(f"the connection broke: {error}") from error
-            except trio.ClosedResourceError as error:
-                raise SessionEnded("the session was closed") from error
+            except trio.ClosedResourceError as closed:
+                raise SessionEnded("the session was closed") from closed
 
     async def _write_all(self) -> None:
         """Write until nothing waits. Frames are chosen as late as the kernel allows."""
@@ -326,6 +342,7 @@ class Session:
             if batch:
                 self._write_began = trio.current_time()
                 await stream.write(batch)
+                self.carried += len(batch)
                 self._write_began = None
             for lane in spoke:
                 if lane.owner is not None:
@@ -338,11 +355,21 @@ class Session:
             await self._silent.wait()
 
     def _drained(self) -> bool:
-        return self._drain_deadline != float("inf") and not self.connection.flows
+        """Tell whether nothing is open and nothing will be."""
+        leaving = self._drain_deadline != float("inf") or (self.connection.opener and self.draining)
+        return leaving and not self.connection.flows
+
+    async def _leave(self) -> None:
+        """Opener: end a drained session. It has every answer by now; an acceptor that closed could cut off its last."""
+        self.connection.end(ResetCode.DRAINING, b"drained")
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            await self._write_all()
+        raise SessionEnded("drained")
 
     async def _pulse(self) -> None:
         """Notice a peer that is silent, a write that is stuck, and the end of a drain."""
         expected = trio.current_time() + PULSE_SECONDS
+        lingered = 0
         while True:
             await trio.sleep_until(expected)
             now = trio.current_time()
@@ -357,6 +384,9 @@ class Session:
                 raise SessionEnded("drained at its deadline")
             if self._drained():
                 self.wake_writer()
+                lingered += 1
+                if lingered > LINGER_PULSES:
+                    raise SessionEnded("drained")
 
     def _check_life(self, now: float) -> None:
         if self._write_began is not None and now - self._write_began >= STALLED_WRITE_SECONDS:
@@ -376,8 +406,8 @@ class Session:
         self.wake_writer()
 
 
-def _first_sentence(group: BaseExceptionGroup[SessionEnded]) -> str:
-    for error in group.exceptions:
+def _first_sentence(group: BaseExceptionGroup[SessionEnded] | None) -> str:
+    for error in group.exceptions if group is not None else ():
         if isinstance(error, BaseExceptionGroup):
             return _first_sentence(error)
         return str(error)
@@ -453,8 +483,8 @@ async def _read(stream: ByteStream) -> bytes:
         data = await stream.read(_READ_BYTES)
     except trio.BrokenResourceError as error:
         raise SessionEnded(f"the connection broke: {error}") from error
-    except trio.ClosedResourceError as error:
-        raise SessionEnded("the session was closed") from error
+    except trio.ClosedResourceError as closed:
+        raise SessionEnded("the session was closed") from closed
     if not data:
         raise SessionEnded("the peer closed the connection")
     return data

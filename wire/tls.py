@@ -7,7 +7,8 @@ connection lives. What always holds:
 * A write that could not finish is repeated with the same bytes, as OpenSSL demands. A write that was cancelled or
   failed leaves half a record on the wire: the stream is broken for good and says no goodbye.
 * Bytes end in `close_notify` or they were cut off: a bare EOF raises, it never looks like the end.
-* A task that never has to wait still lets others run: after YIELD_BYTES or YIELD_CALLS it checkpoints.
+* A task that never has to wait still lets others run: after YIELD_BYTES or YIELD_CALLS it checkpoints. And when many
+  are busy at once, none begins another piece in a pass of the loop that has had its share (passes.py).
 
 Nothing here has a deadline; whoever owns the connection does.
 """
@@ -18,11 +19,14 @@ import operator
 import select
 import socket as stdlib_socket
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import trio
+
+from wire.passes import passes
 
 MAX_WRITE_BYTES: Final = 64 * 1024
 """One SSL_write. Past this the cost per byte is flat, and the socket stays responsive."""
@@ -43,6 +47,14 @@ NOTSENT_LOWAT_BYTES: Final = 128 * 1024
 _BROKEN: Final = (OSError, ssl.SSLError)
 
 
+class HandshakeFailed(trio.BrokenResourceError):
+    """There is no connection. `fault` says why: a compiled build keeps no `__cause__`."""
+
+    def __init__(self, sentence: str, fault: Exception) -> None:
+        super().__init__(sentence)
+        self.fault = fault
+
+
 def tune_socket(sock: stdlib_socket.socket | trio.socket.SocketType) -> None:
     """Set what every TCP socket of ours wants: no Nagle, and a bounded queue of unsent bytes."""
     with suppress(OSError):  # socketpairs and unusual kernels lack these; nothing but speed depends on them
@@ -57,6 +69,7 @@ class TLSStream(trio.abc.HalfCloseableStream):
     def __init__(self, sock: ssl.SSLSocket) -> None:
         self._sock = sock
         self._fd = sock.fileno()
+        self.on_close: Callable[[], None] | None = None  # called once, before the socket is closed
         self._poll = select.poll()
         self._poll.register(self._fd, select.POLLOUT)
         self._writing = False
@@ -70,11 +83,17 @@ class TLSStream(trio.abc.HalfCloseableStream):
         self._more_likely = True  # the last read filled its record, so the next may find bytes without waiting
         self._unyielded_bytes = 0
         self._unyielded_calls = 0
+        self._passes = passes()
 
     @property
     def socket(self) -> ssl.SSLSocket:
         """The socket itself, for options and addresses; never read or write it."""
         return self._sock
+
+    @property
+    def file_number(self) -> int:
+        """The socket's descriptor, as it was when the stream was made."""
+        return self._fd
 
     @property
     def alpn(self) -> str | None:
@@ -107,6 +126,8 @@ class TLSStream(trio.abc.HalfCloseableStream):
                 await trio.lowlevel.checkpoint_if_cancelled()
                 if not self.writable_now():
                     await self._wait_writable()
+            if self._passes.spent:
+                await self._passes.wait()
             waited = False
             if len(data) <= MAX_WRITE_BYTES:
                 waited = await self._write_piece(data)
@@ -150,6 +171,25 @@ class TLSStream(trio.abc.HalfCloseableStream):
                 self._write_broken = False
                 return waited
             waited = True
+
+    def write_nowait(self, data: bytes) -> bool:
+        """Send at most MAX_WRITE_BYTES at once. False: it would have to wait; the next write must be the same bytes.
+
+        Raises:
+            trio.BrokenResourceError: the connection broke.
+
+        """
+        assert len(data) <= MAX_WRITE_BYTES
+        self._claim_write()
+        self._writing = False
+        try:
+            self._sock.send(data)
+        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            return False
+        except _BROKEN as error:
+            self._write_broken = True
+            raise self._fault(error) from error
+        return True
 
     def writable_now(self) -> bool:
         """Tell whether the kernel would take bytes at once, so that a writer can choose them as late as possible."""
@@ -217,10 +257,13 @@ class TLSStream(trio.abc.HalfCloseableStream):
                 if self._at_end and not self._stash:
                     await trio.lowlevel.checkpoint()
                     return b""
-                data = self.receive_nowait(max_bytes) if self._more_likely or waited or self._stash else None
-                if data is not None:
-                    await self._share_the_loop(len(data), waited=waited)
-                    return data
+                if self._more_likely or waited or self._stash:
+                    if self._passes.spent:
+                        await self._passes.wait()
+                    data = self.receive_nowait(max_bytes)
+                    if data is not None:
+                        await self._share_the_loop(len(data), waited=waited)
+                        return data
                 await self._wait_readable()
                 waited = True
         finally:
@@ -313,6 +356,8 @@ class TLSStream(trio.abc.HalfCloseableStream):
         """Close at once, without close_notify: what was cut off looks cut off."""
         if not self._closed:
             self._closed = True
+            if self.on_close is not None:
+                self.on_close()
             trio.lowlevel.notify_closing(self._sock)
             self._sock.close()
 
@@ -333,7 +378,7 @@ async def dial_handshake(
     """Shake hands as the client, verifying `server_hostname`. The caller owns the deadline.
 
     Raises:
-        trio.BrokenResourceError: the handshake failed; the socket is closed. `__cause__` says why.
+        HandshakeFailed: it did; the socket is closed.
 
     """
     return await _handshake(_wrap(sock, context, server_side=False, server_hostname=server_hostname))
@@ -363,8 +408,11 @@ def _wrap(
 
 
 async def _handshake(wrapped: ssl.SSLSocket) -> TLSStream:
+    loop = passes()
     try:
         while True:
+            if loop.spent:
+                await loop.wait()
             try:
                 wrapped.do_handshake()
             except ssl.SSLWantReadError:
@@ -377,7 +425,7 @@ async def _handshake(wrapped: ssl.SSLSocket) -> TLSStream:
     except _BROKEN as error:
         wrapped.close()
         reason = getattr(error, "verify_message", None) or getattr(error, "reason", None) or error.__class__.__name__
-        raise trio.BrokenResourceError(f"the TLS handshake failed ({reason})") from error
+        raise HandshakeFailed(f"the TLS handshake failed ({reason})", error) from error
     except BaseException:
         wrapped.close()
         raise

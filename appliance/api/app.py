@@ -2,8 +2,9 @@
 
 For every route, in this order: who calls, may they, is the request well formed; only then the route's own function
 runs. What always holds: every answer is JSON and carries X-Correlation-Id; every error, the framework's own included,
-is problem+json (RFC 9457) with a code of the catalogue; a refusal of rights is audited; an exception that nobody
-expected is logged with its correlation id and shown without its text.
+is problem+json (RFC 9457) with a code of the catalogue; a refusal of rights is audited, and a call that may change
+something is, before it does; an exception that nobody expected is logged with its correlation id and shown without its
+text.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from appliance.api.parts import Parts
 from appliance.api.routes import PREFIX, Answer, Call, Route, checked
 from appliance.core.buckets import FailedLogins
 from appliance.core.events import AuditEvent, EventType
-from appliance.core.people import Machine
 from appliance.core.problems import CATALOGUE, Code, Problem, ProblemError, problem
+from appliance.core.rights import Principal
 
 BODY_SECONDS: Final = 20  # for at most MAX_BODY_BYTES; slower is stuck or hostile
 _CORRELATION: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")  # what may come back in a header and stand in a log line
@@ -71,14 +72,20 @@ def _view(parts: Parts, route: Route, failures: FailedLogins) -> Callable[..., A
         caller = authenticate(request.headers.get("Authorization"), address, parts.snapshot(), failures, now)
         if isinstance(caller, Problem):
             if caller.code is Code.INVALID_TOKEN:  # bounded: failed tries are limited before they get here
-                await _record_refusal(parts, NOBODY.machine, address, now, caller.code, caller.message)
+                await _record_refusal(parts, None, address, now, caller.code, caller.message)
             return _reply(caller)
-        missing = [permission for permission in route.permissions if permission not in caller.permissions]
+        held = caller.rights.anywhere if route.scoped else caller.rights.everywhere
+        missing = [permission for permission in route.permissions if not held(permission)]
         if missing:
             rule = "needs " + ", ".join(route.permissions)
-            await _record_refusal(parts, caller.machine, address, now, Code.FORBIDDEN, rule)
-            action = f"call {route.method} {PREFIX}/{route.path}, which needs {', '.join(missing)},"
+            await _record_refusal(parts, caller.principal, address, now, Code.FORBIDDEN, rule)
+            where = "" if route.scoped else " everywhere"
+            action = f"call {route.method} {PREFIX}/{route.path}, which needs {', '.join(missing)}{where},"
             return _reply(Problem(Code.FORBIDDEN, f"You may not {action} with this machine token."))
+        if route.method != "GET":
+            # On the disk before anything is changed; what was changed is recorded when it was. Killed in between, there
+            # is this.
+            await _record(parts, EventType.API_CALLED, caller.principal, address, now)
         return _render(await route.answer(await _call(parts, route, caller, address, path, now)))
 
     return view
@@ -93,6 +100,7 @@ async def _proved(
         return _reply(limited)
     call = await _call(parts, route, NOBODY, address, path, now)
     try:
+        # Nothing is on record yet: strangers could fill the ledger. The function records once its caller is proved.
         return _render(await route.answer(call))
     except ProblemError as error:
         if error.problem.status == 401:
@@ -101,12 +109,11 @@ async def _proved(
 
 
 async def _call(parts: Parts, route: Route, caller: Caller, address: str, path: Mapping[str, str], now: int) -> Call:
-    if route.method != "GET":
-        await parts.audit_ready()
     return Call(
         parts=parts,
-        caller=caller.machine,
-        permissions=caller.permissions,
+        caller=caller.principal,
+        rights=caller.rights,
+        needs=route.permissions,
         path=path,
         query=_query(route),
         body=await _body(route),
@@ -139,17 +146,34 @@ def _query(route: Route) -> dict[str, str]:
     return found
 
 
-async def _record_refusal(parts: Parts, machine: Machine, address: str, now: int, code: Code, rule: str) -> None:
+async def _record_refusal(
+    parts: Parts, principal: Principal | None, address: str, now: int, code: Code, rule: str
+) -> None:
+    status = CATALOGUE[code][0]
+    await _record(parts, EventType.API_DENIED, principal, address, now, status=status, code=code, rule=rule)
+
+
+async def _record(
+    parts: Parts,
+    kind: EventType,
+    principal: Principal | None,
+    address: str,
+    now: int,
+    *,
+    status: int = 0,
+    code: str = "",
+    rule: str = "",
+) -> None:
     await parts.record(
         AuditEvent(
             now,
-            EventType.API_DENIED,
-            actor_id=machine.id,
-            actor=machine.name,
+            kind,
+            actor_id=principal.id if principal is not None else "",
+            actor=principal.name if principal is not None else "",
             client_address=address,
             verb=request.method,
             path=request.path,
-            status=CATALOGUE[code][0],
+            status=status,
             code=code,
             correlation_id=g.correlation_id,
             rule=rule,

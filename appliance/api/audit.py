@@ -1,20 +1,37 @@
-"""The audit trail, its latest records first."""
+"""The audit trail: searched newest first, page by page, and one record by its id."""
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from appliance.api.bodies import BodyError
 from appliance.api.routes import Answer, Call, Route
+from appliance.core.audit_query import FILTERS, QueryFault, read_query
+from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission
 
-DEFAULT_RECORDS = 100
-MAX_RECORDS = 500  # about half a MB of JSON; more is an export
+_ID: Final = re.compile(r"([1-9]\d{0,17})-([1-9]\d{0,17})", re.ASCII)
 
 
-async def recent(call: Call) -> Answer:
-    limit = call.query.get("limit", str(DEFAULT_RECORDS))
-    if not limit.isascii() or not limit.isdigit() or len(limit) > 9 or not 1 <= int(limit) <= MAX_RECORDS:
-        raise BodyError("?limit", f"limit must be a whole number from 1 to {MAX_RECORDS}.")
-    return Answer(200, {"items": list(await call.parts.recent(int(limit)))})
+async def search(call: Call) -> Answer:
+    """The records that fit all filters; `next` is the cursor of what follows, null at the end."""
+    try:
+        query = read_query(call.query)
+    except QueryFault as fault:
+        raise BodyError(f"?{fault.name}", str(fault)) from None
+    return Answer(200, await call.parts.search_audit(query))
 
 
-ROUTES = (Route("GET", "audit", (Permission.AUDIT_READ,), recent, query=frozenset({"limit"})),)
+async def one(call: Call) -> Answer:
+    match = _ID.fullmatch(call.path["record"])
+    record = await call.parts.audit_record(int(match[1]), int(match[2])) if match else None
+    if record is None:
+        raise ProblemError(problem(Code.AUDIT_EVENT_NOT_FOUND))
+    return Answer(200, record)
+
+
+ROUTES = (
+    Route("GET", "audit", (Permission.AUDIT_READ,), search, query=FILTERS),
+    Route("GET", "audit/<record>", (Permission.AUDIT_READ,), one),
+)

@@ -1,4 +1,8 @@
-"""Kubeconfig credentials: issue one for a person and a cluster, and list them. How they end is in `revocations`."""
+"""Kubeconfig credentials: issue one for a person and a cluster, and list them. How they end is in `revocations`.
+
+A credential lies in its cluster: these routes need their permission there. What is not there, and what the caller may
+not see, look alike.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,6 @@ from appliance.api.routes import Answer, Call, Route
 from appliance.core.clusters import Cluster
 from appliance.core.credentials import MAX_STATIC_SECONDS, CredentialKind
 from appliance.core.events import EventType
-from appliance.core.people import Person
 from appliance.core.problems import ProblemError
 from appliance.core.roles import Permission
 from appliance.store import ids, issuing
@@ -82,8 +85,7 @@ async def issue(call: Call) -> Answer:
 async def listed(call: Call) -> Answer:
     """The latest first; `next` is the cursor of what follows, null at the end."""
     snapshot = call.parts.snapshot()
-    person_id = _wanted(call, "person", snapshot.people, people.find)
-    cluster_id = _wanted(call, "cluster", snapshot.clusters, clusters.find)
+    person_id, cluster_id = _person(call), _cluster(call)
     limit = _limit(call.query.get("limit"))
     found = await call.parts.read(issuing.page(person_id, cluster_id, _state(call), _beyond(call), limit + 1, call.now))
     shown = found[:limit]
@@ -96,13 +98,23 @@ async def listed(call: Call) -> Answer:
     return Answer(200, {"items": items, "next": _cursor(shown[-1]) if len(found) > limit else None})
 
 
-def _wanted(call: Call, name: str, known: Any, find: Any) -> str:
-    """The id a filter names, "" without one. What was deleted is still found by its id."""
-    given = call.query.get(name)
-    if given is None or (given not in known and _ID.fullmatch(given)):
-        return given or ""
-    named: Person | Cluster = find(call, given)
-    return named.id
+def _person(call: Call) -> str:
+    """The id the filter names, "" without one. Who was deleted is still found by their id."""
+    given = call.query.get("person", "")
+    if not given or (given not in call.parts.snapshot().people and _ID.fullmatch(given)):
+        return given
+    return people.find(call, given).id
+
+
+def _cluster(call: Call) -> str:
+    """The same. Whoever may not see every cluster's credentials names one whose they may see."""
+    given = call.query.get("cluster", "")
+    if all(call.rights.everywhere(permission) for permission in call.needs):
+        if not given or (given not in call.parts.snapshot().clusters and _ID.fullmatch(given)):
+            return given
+    elif not given:
+        raise BodyError("?cluster", "name a cluster: you may not see the credentials of all.")
+    return clusters.find(call, given).id
 
 
 def _state(call: Call) -> CredentialState | None:
@@ -142,6 +154,7 @@ ROUTES = (
         (Permission.CREDENTIALS_READ,),
         listed,
         query=frozenset({"person", "cluster", "state", "limit", "cursor"}),
+        scoped=True,
     ),
     Route(
         "POST",
@@ -154,5 +167,6 @@ ROUTES = (
             Field("kind", kind, required=False, default=CredentialKind.STATIC),
             Field("ttl_seconds", bodies.whole(MIN_SECONDS, MAX_STATIC_SECONDS), required=False, default=None),
         ),
+        scoped=True,
     ),
 )

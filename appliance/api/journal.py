@@ -8,17 +8,25 @@ from appliance.core.events import AuditEvent, EventType
 
 
 async def note(
+    call: Call, kind: EventType, /, *, cluster: Cluster | None = None, credential_id: str = "", **details: object
+) -> None:
+    """Record who changed what, to what. The answer to the caller waits for it."""
+    by = (call.caller.id, call.caller.name)
+    await note_by(by, call, kind, cluster=cluster, credential_id=credential_id, **details)
+
+
+async def note_by(
+    by: tuple[str, str],
     call: Call,
     kind: EventType,
     /,
     *,
-    by: tuple[str, str] | None = None,
     cluster: Cluster | None = None,
     credential_id: str = "",
     **details: object,
 ) -> None:
-    """Record who changed what, to what. The answer to the caller waits for it. `by`: id and name, if not a machine."""
-    actor_id, actor = by or (call.caller.id, call.caller.name)
+    """The same for someone, by id and name, who did not prove themselves as a caller."""
+    actor_id, actor = by
     await call.parts.record(
         AuditEvent(
             call.now,

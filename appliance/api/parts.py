@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from appliance.core.audit_query import AuditQuery
 from appliance.core.credentials import Credential
 from appliance.core.events import AuditEvent
 from appliance.core.problems import Code, Problem
@@ -53,18 +54,18 @@ class Bundle:
 class Parts:
     """Everything the API needs. `clock` gives microseconds UTC; `ca_pem` only when our own CA signs for users.
 
-    `audit_ready` raises when a record could not be kept now, and is asked before anything is changed; `prove` says what
-    a kubeconfig token says, if we issued it; `help_url` is what a problem's code is appended to; `faults` are the
-    exceptions of store and ledger, with what a caller is told.
+    `record` raises when a record cannot be kept now; `prove` says what a kubeconfig token says, if we issued it;
+    `help_url` is what a problem's code is appended to; `faults` are the exceptions of store and ledger, with what a
+    caller is told.
     """
 
     snapshot: Callable[[], Snapshot]
     write: Write
     read: Read
     states: Callable[[], Mapping[str, ClusterState]]
-    audit_ready: Callable[[], Awaitable[None]]
     record: Callable[[AuditEvent], Awaitable[None]]
-    recent: Callable[[int], Awaitable[Sequence[Mapping[str, Any]]]]
+    search_audit: Callable[[AuditQuery], Awaitable[Mapping[str, Any]]]
+    audit_record: Callable[[int, int], Awaitable[Mapping[str, Any] | None]]
     make_bundle: Callable[[str, int], Bundle]
     sign: Callable[[Credential], str]
     prove: Callable[[bytes, int], Credential | Problem]

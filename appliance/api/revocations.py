@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from appliance.api import bodies, clusters, people, render
 from appliance.api.bodies import BodyError, Field
-from appliance.api.journal import note
+from appliance.api.journal import note, note_by
 from appliance.api.routes import Answer, Call, Proof, Route
-from appliance.core.credentials import MAX_TOKEN_BYTES
+from appliance.core.credentials import MAX_TOKEN_BYTES, Credential
 from appliance.core.events import EventType
 from appliance.core.problems import Code, Problem, ProblemError, problem
 from appliance.core.roles import Permission
@@ -37,7 +37,7 @@ async def revoke(call: Call) -> Answer:
     """One credential, by its id."""
     named = call.path["credential"]
     try:
-        revoked = await call.parts.write(units.revoke_credential(named, f"revoked by {call.caller.name}", call.now))
+        revoked = await _revoke(call, named)
     except ProblemError as error:
         known_form = named if _ID.fullmatch(named) else ""
         await note(call, EventType.CREDENTIAL_REVOKE_DENIED, credential_id=known_form, reason=error.problem.code)
@@ -47,6 +47,17 @@ async def revoke(call: Call) -> Answer:
         call, EventType.CREDENTIAL_REVOKED, cluster=cluster, credential_id=revoked.id, person_id=revoked.person_id
     )
     return Answer(204)
+
+
+async def _revoke(call: Call, credential_id: str) -> Credential:
+    """If it lies in a cluster where the caller may: else there is none. One of a deleted cluster lies everywhere."""
+    found = await call.parts.read(units.credential(credential_id))
+    cluster = call.parts.snapshot().clusters.get(found.cluster_id) if found is not None else None
+    may = all(map(call.rights.everywhere, call.needs)) or (cluster is not None and call.on(cluster))
+    if not may:
+        raise ProblemError(problem(Code.CREDENTIAL_NOT_FOUND))
+    reason = f"revoked by {call.caller.name}"
+    return await call.parts.write(units.revoke_credential(credential_id, reason, call.now))
 
 
 async def revoke_person(call: Call) -> Answer:
@@ -78,18 +89,20 @@ async def revoke_shown(call: Call) -> Answer:
     if isinstance(shown, Problem):
         # One answer for every token that is not ours: which part of it is wrong is nobody's business here.
         refused = problem(Code.INVALID_TOKEN, detail="it is not a kubeconfig credential of this appliance")
-        await note(call, EventType.CREDENTIAL_REVOKE_DENIED, reason=refused.code)
+        await note_by(("", ""), call, EventType.CREDENTIAL_REVOKE_DENIED, reason=refused.code)
         raise ProblemError(refused)
     snapshot = call.parts.snapshot()
-    person = snapshot.people.get(shown.person_id)
+    person, cluster = snapshot.people.get(shown.person_id), snapshot.clusters.get(shown.cluster_id)
+    by = (shown.person_id, person.name if person is not None else "")
+    await note_by(by, call, EventType.API_CALLED, cluster=cluster, credential_id=shown.id)  # before anything changes
     expired = shown.expires_at <= call.now
     now_revoked = await call.parts.write(issuing.revoke_shown(shown, BY_HOLDER, call.now))
     state = "expired" if expired else "revoked" if now_revoked else "already revoked"
-    await note(
+    await note_by(
+        by,
         call,
         EventType.CREDENTIAL_REVOKED,
-        by=(shown.person_id, person.name if person is not None else ""),
-        cluster=snapshot.clusters.get(shown.cluster_id),
+        cluster=cluster,
         credential_id=shown.id,
         person_id=shown.person_id,
         reason=BY_HOLDER,
@@ -99,7 +112,7 @@ async def revoke_shown(call: Call) -> Answer:
 
 
 ROUTES = (
-    Route("DELETE", "credentials/<credential>", (Permission.CREDENTIALS_REVOKE,), revoke),
+    Route("DELETE", "credentials/<credential>", (Permission.CREDENTIALS_REVOKE,), revoke, scoped=True),
     Route(
         "POST",
         "people/<person>/revoke-credentials",
@@ -113,6 +126,7 @@ ROUTES = (
         (Permission.CREDENTIALS_REVOKE,),
         revoke_cluster,
         body=(_REASON,),
+        scoped=True,
     ),
     Route(
         "POST",

@@ -3,8 +3,9 @@
 A route is a value: method, path, permissions, the form of its body, and the function that answers. What always holds:
 `checked` refuses a table in which a route declares neither a permission nor another proof, so the appliance does not
 start with an open door; the edge (`app`) asks for every declared permission before the answering function runs, and
-that function cannot be reached any other way. Answering functions parse nothing and render nothing: they get a `Call`
-and return an `Answer`.
+that function cannot be reached any other way. It asks for them everywhere, unless the route says that it looks at the
+scope of what it touches (`scoped`). Answering functions parse nothing and render nothing: they get a `Call` and return
+an `Answer`.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from appliance.api.bodies import Field
-from appliance.core.people import Machine
-from appliance.core.roles import Permission
+from appliance.core.clusters import Cluster
+from appliance.core.rights import Principal, Rights
+from appliance.core.roles import Permission, Scope, ScopeKind
 
 if TYPE_CHECKING:
     from appliance.api.parts import Parts
@@ -39,14 +41,24 @@ class Call:
     """One authenticated, permitted and well-formed call. Where another proof stands for it, `caller` is nobody."""
 
     parts: Parts
-    caller: Machine
-    permissions: frozenset[Permission]
+    caller: Principal
+    rights: Rights
+    needs: tuple[Permission, ...]  # what the route declared
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: Mapping[str, Any]
     correlation_id: str
     client_address: str
     now: int
+
+    def within(self, scope: Scope) -> bool:
+        """Whether the caller holds what the route needs in a scope that contains this one."""
+        cluster = self.parts.snapshot().clusters.get(scope.cluster_id)
+        return all(self.rights.within(permission, scope, cluster) for permission in self.needs)
+
+    def on(self, cluster: Cluster) -> bool:
+        """Whether the caller holds what the route needs for the whole of this cluster."""
+        return self.within(Scope(ScopeKind.CLUSTER, cluster.id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +71,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`path` is below PREFIX, with `<name>` for a parameter. All of `permissions` are needed, or else `proof`."""
+    """`path` is below PREFIX, with `<name>` for a parameter. All of `permissions` are needed, or else `proof`.
+
+    `scoped`: in some scope; the function answers only about what lies in it, and treats the rest as not there.
+    """
 
     method: str
     path: str
@@ -67,6 +82,7 @@ class Route:
     answer: Callable[[Call], Awaitable[Answer]]
     body: tuple[Field, ...] | None = None
     query: frozenset[str] = field(default_factory=frozenset)
+    scoped: bool = False
     proof: Proof | None = None
 
 

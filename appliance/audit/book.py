@@ -1,249 +1,195 @@
-"""The audit file, written and read: SQLite, one writing process, each append on the disk before it is acknowledged.
+"""The ledger being written: one chain, what is signed of it, and how it goes on after a failure.
 
-What always holds: `append` writes the whole batch with its hashes or nothing; `head` moves only after the commit; a
-file that was replaced or truncated under us is noticed before anything more is written to it. Used from one thread at a
-time.
+What always holds: `append` keeps the whole batch with its hashes or nothing; `head` moves only after the commit; only
+what this process knows to be its own is signed, but for the ends of chains whose writers died, and those only as far
+as they hang together. Used from one thread at a time. The database is behind a shelf; see shelf.py.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
-import sqlite3
-import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.audit import statements
-from appliance.audit.chain import Checkpoint, Head, fingerprint, genesis, key_id, link, sign
-from appliance.audit.records import columns, parse, render
+from appliance.audit.chain import NOTHING, Checkpoint, Cut, Head, fingerprint, genesis, key_id, link, sign, signed_by
+from appliance.audit.reader import Reader
+from appliance.audit.records import columns, render
+from appliance.audit.shelf import AuditBroken, AuditRefused, Place, Shelf
+from appliance.audit.sqlite import SQLitePlace
 from appliance.core.events import AuditEvent
-from appliance.store.faults import StoreRefused
+
+__all__ = ["AuditRefused", "Book", "Notary", "Reader"]
 
 log = logging.getLogger("fairlead.audit")
 
-BUSY_SECONDS = 1.0  # readers never hold us up in WAL mode; only a foreign writer could
-FILTERS = ("type", "actor_id", "cluster_id", "correlation_id")
-MAX_PAGE = 10_000  # records at once, about 10 MB
-FOREVER = (1 << 63) - 1
-PRAGMAS = (
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = FULL",  # an acknowledged record survives a power cut
-    "PRAGMA trusted_schema = OFF",
-)
+ORPHANS_MICROS = 60_000_000  # how often we look for chains whose writers died, where there may be several writers
+PAGE = 1_000  # records read at once, about 1 MB
 
 
-class AuditRefused(StoreRefused):
-    """The audit file cannot be used as it is; the text is one sentence for the operator."""
+class Notary:
+    """Adds checkpoints to a shelf, each following the one before it. What was signed is remembered: a cut shows."""
+
+    def __init__(self, shelf: Shelf, key: Ed25519PrivateKey) -> None:
+        self._shelf = shelf
+        self._key = key
+        self._public = key.public_key()
+        self._key_id = key_id(self._public)
+        self._signed: tuple[Checkpoint, str] = (NOTHING, "")
+
+    def last(self) -> tuple[Checkpoint, str]:
+        """The last checkpoint and its fingerprint; of one that is not ours, only its number is believed."""
+        rows = self._shelf.rows(statements.LAST_CHECKPOINT)
+        if not rows and not self._signed[1]:
+            return NOTHING, ""
+        if not rows or (type(rows[0][0]) is int and rows[0][0] < self._signed[0].number):
+            log.error("checkpoint %d of the audit ledger was removed", self._signed[0].number)
+            return self._signed
+        number, body, signature = rows[0]
+        if type(number) is not int:
+            raise AuditRefused(
+                "The audit ledger was tampered with: a checkpoint has no number. Run: fairlead audit verify"
+            )
+        try:
+            checkpoint = Checkpoint.parse(body)
+        except ValueError:
+            checkpoint = NOTHING
+        if checkpoint.number != number or not self.ours(body, signature):
+            log.error("checkpoint %d of the audit ledger is not one of ours", number)
+            checkpoint = Checkpoint(number, 0, "", "", ())
+        return checkpoint, fingerprint(body, signature)
+
+    def ours(self, body: str, signature: str) -> bool:
+        return signed_by(body, signature, {self._key_id: self._public}, self._key_id)
+
+    def add(self, moved: Sequence[Head], ended: Sequence[Head], now: int, cut: Cut | None = None) -> None:
+        """In the transaction that `last` was asked in."""
+        last, mark = self.last()
+        checkpoint = last.follow(mark, now, self._key_id, moved, ended, cut)
+        body = checkpoint.body()
+        signature = sign(body, self._key)
+        self._shelf.rows(statements.CHECKPOINT_ADD, checkpoint.number, body, signature)
+        self._signed = checkpoint, fingerprint(body, signature)
 
 
 class Book:
-    """One open audit file and the chain being written to it."""
+    """One open ledger and the chain being written to it."""
 
-    def __init__(self, path: Path, key: Ed25519PrivateKey, now: int) -> None:
-        self._path = path
-        self._key = key
-        self._key_id = key_id(key.public_key())
-        self._lock = _take_lock(path)
+    def __init__(self, place: Path | Place, key: Ed25519PrivateKey, now: int) -> None:
+        self._place: Place = SQLitePlace(place) if isinstance(place, Path) else place
+        self._shelf = self._place.open()
         try:
-            self._connection = _connect(path)
-            self._inode = path.stat().st_ino
+            self._shelf.claim()
+            self._notary = Notary(self._shelf, key)
             self.head = self._start_chain(now)
         except BaseException:
-            os.close(self._lock)
+            self._shelf.close()
             raise
+        self._now = now
 
     def append(self, events: Sequence[AuditEvent]) -> None:
         """Adds the events in one commit, or raises and leaves `head` where it was."""
-        moved = self.head
-        self._still_ours()
-
-        def rows() -> Iterator[dict[str, object]]:
-            nonlocal moved
-            chain, number, previous = moved.chain, moved.number, moved.hash
-            for event in events:
-                body = render(event)
-                number += 1
-                previous = link(previous, number, body)
-                values = (chain, number, *columns(event), body, previous)
-                yield dict(zip(_NINE, values, strict=True))
-            moved = Head(chain, number, previous)
-
-        with _Transaction(self._connection):
-            self._connection.executemany(statements.RECORD_ADD, rows())
+        self._shelf.check()
+        moved, values = self._rows(events)
+        self._shelf.add(values)
         self.head = moved
+        self._now = max(self._now, events[-1].time) if events else self._now
+
+    def _rows(self, events: Sequence[AuditEvent]) -> tuple[Head, list[object]]:
+        """The values of all rows, one row after the other, and the head they lead to."""
+        chain, number, previous = self.head.chain, self.head.number, self.head.hash
+        values: list[object] = []
+        for event in events:
+            body = render(event)
+            number += 1
+            previous = link(previous, number, body)
+            values += (chain, number, *columns(event), body, previous)
+        return Head(chain, number, previous), values
 
     def checkpoint(self, now: int) -> None:
         """Signs where the chain stands."""
-        self._still_ours()
-        with _Transaction(self._connection):
-            self._sign([self.head], now)
+        self._shelf.check()
+        with self._shelf.signing():
+            if self._shelf.shared and now - self._looked >= ORPHANS_MICROS:
+                self._notary.add([self.head], self._orphans(now), now)
+            else:
+                self._notary.add([self.head], [], now)
+        self._now = now
 
     def recover(self, now: int, unsure: Sequence[AuditEvent]) -> int:
-        """Opens the file again after a failure; how many of `unsure`, the batch that failed, it holds after all.
+        """Opens the ledger again after a failure; how many of `unsure`, the batch that failed, it holds after all.
 
-        A commit that failed may have reached the disk nevertheless. If the file no longer ends where we left it, what
-        follows goes into a new chain, and verification will tell what is missing.
+        A commit that failed may have reached the disk nevertheless. If the ledger no longer ends where we left it, or
+        another appliance took us for dead and ended our chain, what follows goes into a new chain.
         """
-        self._connection.close()
-        self._connection = _connect(self._path)
-        self._inode = self._path.stat().st_ino
-        before, after = self.head, self._after(unsure)
-        found = _head(self._connection, before.chain)
-        if found == before or (found is None and before.number == 0):
+        self._shelf.reopen()
+        before = self.head
+        if not self._shelf.hold(before.chain):
+            raise AuditBroken("the connection that broke still holds the chain of audit records")
+        after = self._rows(unsure)[0]
+        rows = self._shelf.rows(statements.HEAD, before.chain)
+        found = Head(before.chain, *rows[0]) if rows else Head(before.chain, 0, before.hash)
+        if found not in {before, after}:
+            log.error("the audit ledger %s does not end where we left it; a new chain is begun", self._place)
+            self.head = self._start_chain(now, lost=before)
             return 0
-        if found == after:
-            self.head = after
-            return len(unsure)
-        log.error("the audit file %s does not end where we left it; a new chain is begun", self._path)
-        self.head = self._start_chain(now)
-        return 0
+        known = len(unsure) if found == after else 0
+        last, _ = self._notary.last()
+        if before.chain in {head.chain for head in last.heads}:
+            self.head = found
+        else:
+            log.warning("another appliance ended our chain of audit records; a new one is begun")
+            self._shelf.release(before.chain)
+            self.head = self._start_chain(now)
+        return known
 
     def close(self) -> None:
-        self._connection.close()
-        os.close(self._lock)
-
-    def _after(self, events: Sequence[AuditEvent]) -> Head:
-        number, previous = self.head.number, self.head.hash
-        for event in events:
-            number += 1
-            previous = link(previous, number, render(event))
-        return Head(self.head.chain, number, previous)
-
-    def _start_chain(self, now: int) -> Head:
-        """A new chain; the end of the one before is signed first, if it is sound."""
-        with _Transaction(self._connection):
-            last = self._connection.execute(statements.LAST_CHAIN).fetchone()
-            if last is not None:
-                tail = self._sound_tail(*last)
-                if tail is not None:
-                    self._sign([tail], now)
-            number = 1 if last is None else last[0] + 1
-            self._connection.execute(statements.CHAIN_ADD, {"1": number, "2": now})
-        return Head(number, 0, genesis(number, now))
-
-    def _sound_tail(self, chain: int, started_at: int) -> Head | None:
-        """The end of an earlier chain, if what follows its last signed head hangs together; None: nothing to sign."""
-        signed = Head(chain, 0, genesis(chain, started_at))
-        checkpoint = self._connection.execute(statements.LAST_CHECKPOINT).fetchone()
-        if checkpoint is not None:
-            signed = next((it for it in Checkpoint.parse(checkpoint[1]).heads if it.chain == chain), signed)
-        head = signed
-        for number, body, found in self._connection.execute(statements.TAIL, {"1": chain, "2": signed.number}):
-            head = Head(chain, head.number + 1, link(head.hash, head.number + 1, body))
-            if (number, found) != (head.number, head.hash):
-                log.error("the audit file %s was changed: chain %d, record %d", self._path, chain, number)
-                return None
-        return head if head.number > signed.number else None
-
-    def _sign(self, heads: list[Head], now: int) -> None:
-        last = self._connection.execute(statements.LAST_CHECKPOINT).fetchone()
-        number, previous = (1, "") if last is None else (last[0] + 1, fingerprint(last[1], last[2]))
-        body = Checkpoint(number, now, previous, self._key_id, tuple(heads)).body()
-        values = {"1": number, "2": body, "3": sign(body, self._key)}
-        self._connection.execute(statements.CHECKPOINT_ADD, values)
-
-    def _still_ours(self) -> None:
-        if self._path.stat().st_ino != self._inode:
-            raise OSError(f"the audit file {self._path} was replaced")
-
-
-class Reader:
-    """Reads a book on a connection of its own, and never writes to it."""
-
-    def __init__(self, path: Path) -> None:
-        # mode=rw: reading a WAL needs its shared memory, which a dead writer may have left to be made anew.
-        uri = f"{path.absolute().as_uri()}?mode=rw"
-        self.connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+        """Ends the chain: whatever is added to it from now on is a forgery."""
         try:
-            self.connection.execute("PRAGMA query_only = ON")
-            self.connection.execute("PRAGMA trusted_schema = OFF")
-        except BaseException:
-            self.connection.close()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self.connection.close()
-
-    def recent(
-        self, filters: Mapping[str, str], *, since: int = 0, until: int = FOREVER, limit: int = MAX_PAGE
-    ) -> list[AuditEvent]:
-        """The newest records first. `filters`: exact values of FILTERS; times are microseconds UTC, inclusive."""
-        if not set(filters) <= set(FILTERS):
-            raise ValueError(f"records can be filtered by {', '.join(FILTERS)}")
-        wanted = (since, until, *(filters.get(name, "") for name in FILTERS), max(1, min(limit, MAX_PAGE)))
-        values = {str(number): value for number, value in enumerate(wanted, 1)}
-        return [parse(body) for (body,) in self.connection.execute(statements.SEARCH, values)]
-
-
-_NINE = tuple("123456789")
-
-
-class _Transaction:
-    """BEGIN IMMEDIATE ... COMMIT, or ROLLBACK and the exception."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        try:
-            if kind is None:
-                self._connection.execute("COMMIT")
+            with self._shelf.signing():
+                self._notary.add([], [self.head], self._now)
+        except Exception as error:  # noqa: BLE001 -- the records are safe; the next start ends the chain
+            log.error("the end of the audit chain could not be signed: %s", error)  # noqa: TRY400 -- that says it
         finally:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            self._shelf.close()
 
+    def _start_chain(self, now: int, lost: Head | None = None) -> Head:
+        """A new chain; those of writers that died, and our own that was lost, are ended first."""
+        with self._shelf.signing():
+            ended = [] if lost is None else [lost]
+            ended += self._orphans(now, but=ended)
+            rows = self._shelf.rows(statements.LAST_CHAIN)
+            number = max(self._notary.last()[0].chains, rows[0][0] if rows else 0) + 1
+            if not self._shelf.hold(number):
+                raise AuditBroken("the new chain of audit records is held by another")
+            self._shelf.rows(statements.CHAIN_ADD, number, now)
+            head = Head(number, 0, genesis(number, now))
+            self._notary.add([head], ended, now)
+        return head
 
-def _connect(path: Path) -> sqlite3.Connection:
-    _own_file(path)
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    try:
-        for pragma in PRAGMAS:
-            connection.execute(pragma)
-        with _Transaction(connection):
-            for statement in statements.SCHEMA:
-                connection.execute(statement)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+    def _orphans(self, now: int, but: Sequence[Head] = ()) -> list[Head]:
+        """Where the chains of dead writers end, as far as they hang together."""
+        self._looked = now
+        last, _ = self._notary.last()
+        mine = {head.chain for head in but}
+        if hasattr(self, "head"):
+            mine.add(self.head.chain)
+        found = []
+        for signed in last.heads:
+            if signed.chain not in mine and self._shelf.hold(signed.chain):
+                found.append(self._sound_end(signed))
+                self._shelf.release(signed.chain)
+        return found
 
-
-def _own_file(path: Path) -> None:
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    except FileExistsError:
-        # Looked at without opening it: closing any descriptor of a file drops the locks SQLite holds on it.
-        found = path.lstat()
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            raise AuditRefused(f"The file {path} must be ours alone. Run: chmod 600 {path}") from None
-
-
-def _head(connection: sqlite3.Connection, chain: int) -> Head | None:
-    row = connection.execute(statements.HEAD, {"1": chain}).fetchone()
-    return None if row is None else Head(chain, row[0], row[1])
-
-
-def _take_lock(path: Path) -> int:
-    """Two appliances writing one file would each take the other's records for forgeries."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise AuditRefused(f"Another appliance is writing to {path}. Stop it, or use another data_dir.") from None
-    return lock
+    def _sound_end(self, signed: Head) -> Head:
+        head = signed
+        while rows := self._shelf.rows(statements.RECORDS, head.chain, head.number, PAGE):
+            for number, *_, body, found in rows:
+                expected = Head(head.chain, head.number + 1, link(head.hash, head.number + 1, body))
+                if (number, found) != (expected.number, expected.hash):
+                    log.error("the audit ledger %s was changed: chain %d, record %s", self._place, head.chain, number)
+                    return head
+                head = expected
+        return head

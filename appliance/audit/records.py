@@ -7,6 +7,7 @@ What a client sent (paths, names, argv) is cut when it would exceed that, and th
 from __future__ import annotations
 
 import json
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from appliance.core.events import AuditEvent, EventType
@@ -15,9 +16,12 @@ MAX_BODY_CHARS = 16 * 1024  # ordinary ones have 600; only exec's argv and hosti
 MAX_CUT_CHARS = 256  # what is left of each text of a record that was too long
 MAX_CUT_ITEMS = 16  # and of each list
 CUT_MARK = "..."
+MAX_REMEMBERED = 4_096  # rendered lists of groups and bindings, the same for all requests of one person; about 1 MB
 
 _ENCODE = json.JSONEncoder(ensure_ascii=True, check_circular=False, separators=(",", ":"), default=str).encode
 _FIELDS = AuditEvent._fields
+_KEYS = tuple(f'"{name}":' for name in _FIELDS)
+_remembered: dict[object, str] = {}
 
 Columns = tuple[int, str, str, str, str]
 """time, type, actor_id, cluster_id, correlation_id: copies of what the body says, for look-ups."""
@@ -25,10 +29,27 @@ Columns = tuple[int, str, str, str, str]
 
 def render(event: AuditEvent) -> str:
     """The body: what the hash covers, and all that is known of the event."""
-    body = _ENCODE({name: value for name, value in zip(_FIELDS, event, strict=True) if value})
+    body = "{" + ",".join([key + _value(value) for key, value in zip(_KEYS, event, strict=True) if value]) + "}"
     if len(body) <= MAX_BODY_CHARS:
         return body
     return _ENCODE({name: _cut(value) for name, value in zip(_FIELDS, event, strict=True) if value})
+
+
+def _value(value: object) -> str:
+    """One field as `_ENCODE` would have it, at half the cost: most are plain texts, numbers, or lists seen before."""
+    kind = type(value)
+    if kind is str:
+        return encode_basestring_ascii(value)  # type: ignore[arg-type]  # `kind` says that it is one
+    if kind is int:
+        return repr(value)
+    known = _remembered.get(value)
+    if known is None:
+        known = _ENCODE(value)
+        if len(known) <= MAX_CUT_CHARS:
+            if len(_remembered) >= MAX_REMEMBERED:
+                _remembered.clear()
+            _remembered[value] = known
+    return known
 
 
 def columns(event: AuditEvent) -> Columns:

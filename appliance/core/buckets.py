@@ -81,17 +81,14 @@ class Admission:
 
 
 class FailedLogins:
-    """Failed authentications per client address, asked before any signature is checked.
-
-    An IPv6 client owns its /64, so that is what counts as its address.
-    """
+    """Failed authentications per client address (`source_of`), asked before any signature is checked."""
 
     def __init__(self) -> None:
         self._full_at: dict[str, int] = {}
 
     def refuse(self, address: str, now: int) -> Problem | None:
         """RATE_LIMITED while the address has failed too often."""
-        full_at = self._full_at.get(_source(address))
+        full_at = self._full_at.get(source_of(address))
         interval = FAILURE_INTERVAL_SECONDS * SECOND
         if full_at is None or full_at - now <= (FAILURES_BURST - 1) * interval:
             return None
@@ -100,7 +97,7 @@ class FailedLogins:
 
     def failed(self, address: str, now: int) -> None:
         """Counts one failure."""
-        source = _source(address)
+        source = source_of(address)
         full_at = max(self._full_at.pop(source, now), now) + FAILURE_INTERVAL_SECONDS * SECOND
         if len(self._full_at) >= MAX_ADDRESSES:
             self._make_room(now)
@@ -114,7 +111,8 @@ class FailedLogins:
                 del self._full_at[source]
 
 
-def _source(address: str) -> str:
+def source_of(address: str) -> str:
+    """Return what counts as one client: an IPv4 address, or the /64 that an IPv6 client owns."""
     if ":" not in address:
         return address
     try:

@@ -96,16 +96,16 @@ class TokenVerifier:
             raise ValueError("a verifier needs at least one key, and only P-256 keys")
         self._proven: dict[bytes, Credential] = {}
 
-    def known(self, token: bytes) -> bool:
-        """Whether the token was proven before: such a one costs no signature check."""
-        return sha256(token).digest() in self._proven
+    def known(self, token: bytes) -> Credential | None:
+        """What the token says if it was proven before: such a one costs no signature check."""
+        return self._proven.get(sha256(token).digest())
 
     def verify(self, token: bytes, now: int) -> Credential | Problem:
         """What the token says, or INVALID_TOKEN. Expiry and revocation are decided later, on the credential."""
         digest = sha256(token).digest()
-        credential = self._proven.get(digest)
-        if credential is not None:
-            return credential
+        known = self._proven.get(digest)
+        if known is not None:
+            return known
         proven = self._prove(token, now)
         if isinstance(proven, Problem):
             return proven

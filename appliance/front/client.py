@@ -21,7 +21,8 @@ from appliance.front.intake import Asked
 from appliance.front.responses import CONTINUE, LAST_CHUNK, chunk, last_chunk, render
 from wire import http1
 from wire.heads import Headers
-from wire.tls import TLSStream
+from wire.passes import passes
+from wire.tls import MAX_WRITE_BYTES, TLSStream
 
 READ_BYTES: Final = 64 * 1024
 """One read of a body, and the most that waits here unread: a megabyte a minute of pipelining buys nobody anything."""
@@ -43,6 +44,9 @@ BODY_SECONDS: Final = 30.0
 DISCARD_BYTES: Final = 256 * 1024
 DISCARD_SECONDS: Final = 1.0
 """What is read and dropped after an early answer, so that the answer is not lost to a reset (RFC 9112 §9.6)."""
+
+
+NEVER: Final = float("inf")
 
 
 class Ending(enum.Enum):
@@ -71,6 +75,7 @@ class Client:
         "asked",
         "between_events",
         "chunked_out",
+        "correlation_id",
         "deadline",
         "ending",
         "ends_cleanly",
@@ -94,7 +99,7 @@ class Client:
         self.address = address
         self.file_number = stream.socket.fileno()
         self.scope = trio.CancelScope()
-        self.deadline = float("inf")
+        self.deadline = NEVER
         self.ending: Ending | None = None
         self.lost: Problem | None = None
         self.ends_cleanly = False  # this answer may end early without being wrong: a watch
@@ -104,6 +109,7 @@ class Client:
         self.resting = False  # between two requests
         self.upgraded = False
         self.asked: Asked
+        self.correlation_id = b""  # of the request to a cluster that is open
         self.keep = True
         self.started = False  # an answer's head left
         self.answered = False  # the answer is whole
@@ -146,8 +152,9 @@ class Client:
 
         """
         buffer = self._buffer
-        self.resting = not buffer
-        self.deadline = trio.current_time() + (HEAD_SECONDS if buffer else IDLE_SECONDS)
+        if buffer:
+            self.resting = False
+            self.deadline = trio.current_time() + HEAD_SECONDS
         scanned = 0
         while True:
             if buffer.startswith(b"\r\n"):  # RFC 9112 §2.2: an empty line before the request line is let pass
@@ -156,26 +163,49 @@ class Client:
             if end >= 0:
                 end += 4
                 self._buffer = buffer[end:]
-                self.deadline = float("inf")
-                self.resting = False
+                self.deadline = NEVER
                 return buffer[:end]
             if len(buffer) >= http1.MAX_HEAD_BYTES:
                 raise http1.BadHead(f"The head is longer than {http1.MAX_HEAD_BYTES} bytes.", 431)
             if buffer.find(b"\n\n", max(0, scanned - 1)) >= 0:
                 raise http1.BadHead("The head ends in bare line feeds; HTTP lines end in CRLF.")
             scanned = max(0, len(buffer) - 3)
-            data = await self.stream.read(READ_BYTES)
+            if buffer:
+                data = await self.stream.read(READ_BYTES)
+            else:
+                self.rest()
+                data = await self.stream.read(READ_BYTES)
+                self.resting = False
+                if not data.endswith(b"\r\n\r\n"):
+                    self.deadline = trio.current_time() + HEAD_SECONDS  # most heads come in one piece
             if not data:
                 return None  # between two requests, or inside a head: nobody is left to answer
-            if not buffer:
-                self.deadline = trio.current_time() + HEAD_SECONDS
-                self.resting = False
-                buffer = data
-            else:
-                buffer += data
+            buffer = buffer + data if buffer else data
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes were read that no request has taken yet."""
+        return len(self._buffer)
+
+    def unread(self, data: bytes) -> None:
+        """Put bytes where the next read finds them."""
+        self._buffer += data
+
+    def rest(self) -> None:
+        """Between two requests, until `date_rest` and the deadline it sets."""
+        self.serving = self.started = False
+        self.resting = True
+        self.deadline = NEVER
+
+    def date_rest(self, now: float) -> None:
+        """Give a rest its deadline. The sweep does it, so that a rest costs a request nothing."""
+        if self.resting and self.deadline == NEVER:
+            self.deadline = now + IDLE_SECONDS
 
     def begin(self, asked: Asked) -> None:
         """Start serving one request."""
+        self.resting = False
+        self.deadline = NEVER
         block = asked.block
         self.asked = asked
         self.keep = block.keep_alive
@@ -245,7 +275,7 @@ class Client:
                     raise trio.BrokenResourceError("the client left in the middle of a body")
             if data.count(b"\r\n") > TURN_LINES:
                 data, self._buffer = data[:TURN_BYTES], data[TURN_BYTES:]
-                await trio.lowlevel.checkpoint()
+                await passes().wait()
             body = chunks.feed(data)
             if chunks.done:
                 self._left = 0
@@ -259,13 +289,26 @@ class Client:
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a whole answer in one write. `headers` say its length, unless it may have no body."""
         self._close_after_unread_body()
-        head = render(status, headers, close=not self.keep, http10=self._http10)
         if self.serving and self.asked.method == b"HEAD":
             body = b""  # a refusal's too: its body would be read as the next answer
+        data = self.render(status, headers, body)
         self.started = True
-        self.sent = len(body)
-        await self._write(head + body if body else head)
+        await self._write(data)
         self.answered = True
+
+    def render(self, status: int, headers: Headers, body: bytes) -> bytes:
+        """Return a whole answer as it goes out."""
+        head = render(status, headers, close=not self.keep, http10=self._http10)
+        self.sent = len(body)
+        return head + body if body else head
+
+    def send_nowait(self, data: bytes) -> bool:
+        """Send a whole answer if that needs no wait. False: `send_rendered` must go on with the same bytes."""
+        self.started = True
+        self.writing = True
+        done = len(data) <= MAX_WRITE_BYTES and self.stream.write_nowait(data)
+        self.writing = not done
+        return done
 
     async def start(self, status: int, headers: Headers, piece: bytes, *, sized: bool) -> None:
         """Begin an answer that comes in pieces. `sized`: its headers tell its length."""
@@ -301,7 +344,6 @@ class Client:
     async def send_rendered(self, data: bytes) -> None:
         """Send bytes of an answer that the other lane has rendered, head and framing included."""
         self.started = True
-        self.sent += len(data)
         await self._write(data)
 
     def give_up_reading(self) -> None:

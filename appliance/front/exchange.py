@@ -13,21 +13,22 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import trio
 
 from appliance.core.credentials import Credential
 from appliance.core.decision import Denial, Permit, decide
 from appliance.core.problems import Code, Problem, problem
+from appliance.core.reviews import looks_into
 from appliance.front import records
 from appliance.front.caller import Caller
 from appliance.front.intake import Asked
 from appliance.front.parts import FrontParts
-from appliance.front.relay import relay
+from appliance.front.relay import Opened, relay
 from appliance.front.replies import correlation, proxy_reply
-from appliance.front.running import Running
+from appliance.front.reviews import look_into, tell
+from appliance.front.running import Held, Running
 from wire.kube import Ask, BadTarget, understand
 
 PREFIX: Final = b"/api/proxy/"
@@ -46,8 +47,7 @@ class Refused(Exception):
         self.recorded = recorded
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """Which cluster a proxy URL names, and the target meant for it: the very bytes that follow the cluster."""
 
     cluster: str
@@ -61,27 +61,75 @@ class Route:
         return cls(match[1].decode("ascii"), tail if tail.startswith(b"/") else b"/" + tail)
 
 
-async def exchange(caller: Caller, asked: Asked, parts: FrontParts, running: Running) -> None:
-    """Serve one request whose target begins with PREFIX, from its head to the end of its answer."""
-    route = Route.of(asked.target)
-    story = records.Story(asked, caller, route.target, correlation(asked.block.trace_id), parts.clock())
+class Case:
+    """One request on its way through the steps, and what must be given back at its end, however that comes."""
+
+    __slots__ = ("admitted", "asked", "caller", "held", "opened", "permit", "refused", "route", "story")
+
+    def __init__(self, caller: Caller, asked: Asked, parts: FrontParts) -> None:
+        self.caller = caller
+        self.asked = asked
+        self.route = Route.of(asked.target)
+        self.story = records.Story(asked, caller, self.route.target, correlation(asked.block.trace_id), parts.clock())
+        self.admitted: Credential | None = None
+        self.permit: Permit | None = None
+        self.refused: Refused | None = None
+        self.held: Held | None = None
+        self.opened: Opened | None = None
+
+    def hold(self, permit: Permit, caller: Caller, running: Running) -> None:
+        """Have the exchange watched, from before its record is awaited: what is withdrawn meanwhile is noticed, too."""
+        if self.held is not None:
+            self.held.release()
+        self.held = running.hold(permit, caller)
+
+    def close(self, parts: FrontParts) -> None:
+        """Leave the record, and give everything back. May be called twice."""
+        held, self.held = self.held, None
+        if held is not None:
+            held.release()
+        records.close(parts, self.story)
+        admitted, self.admitted = self.admitted, None
+        if admitted is not None:
+            parts.admission.release(admitted.person_id, admitted.cluster_id)
+
+
+async def exchange(caller: Caller, asked: Asked, parts: FrontParts, running: Running, case: Case | None = None) -> None:
+    """Serve one request whose target begins with PREFIX, from its head to the end of its answer.
+
+    `case`: how far `errand` has brought it without waiting.
+    """
+    case = case or Case(caller, asked, parts)
     try:
-        credential = authenticate(asked, caller, parts, story)
-        admit(credential, parts, story)
         try:
-            ask = understand_target(asked, route)
-            permit = decide_now(credential, route, ask, parts, story)
-            try:
-                # Held before the record is awaited: what is withdrawn meanwhile is noticed, too.
-                with running.holding(permit, caller):
-                    await record(permit, parts, story)
-                    await relay(caller, asked, permit, route.target, parts, story)
-            finally:
-                records.close(parts, story)
+            if case.refused is not None:
+                raise case.refused
+            permit = case.permit or consider(case, parts, running)
+            answer: bytes | None = None
+            if permit.discovery and permit.ask.is_resource and looks_into(permit.ask):
+                caller, permit, answer = await look_into(caller, asked, permit, parts, case.story)
+                case.hold(permit, caller, running)
+            await record(permit, parts, case.story)
+            if answer is None:
+                await relay(caller, asked, permit, case.route.target, parts, case.story, case.opened)
+            else:
+                await tell(caller, answer, case.story)
         finally:
-            parts.admission.release(credential.person_id, credential.cluster_id)
+            case.close(parts)
     except Refused as refused:
-        await refuse(refused, caller, parts, story)
+        await refuse(refused, caller, parts, case.story)
+
+
+def consider(case: Case, parts: FrontParts, running: Running) -> Permit:
+    """Every step that reads memory only: authenticate, admit, understand, decide."""
+    story = case.story
+    credential = authenticate(case.asked, case.caller, parts, story)
+    admit(credential, parts, story)
+    case.admitted = credential
+    ask = understand_target(case.asked, case.route)
+    permit = case.permit = decide_now(credential, case.route, ask, parts, story)
+    case.hold(permit, case.caller, running)
+    return permit
 
 
 def authenticate(asked: Asked, caller: Caller, parts: FrontParts, story: records.Story) -> Credential:
@@ -92,15 +140,17 @@ def authenticate(asked: Asked, caller: Caller, parts: FrontParts, story: records
             detail = "send exactly one `Authorization: Bearer` header"
             raise Refused(problem(Code.INVALID_TOKEN, detail=detail), recorded=False)
         raise Refused(problem(Code.AUTHENTICATION_REQUIRED), recorded=False)
-    if not parts.verifier.known(token):
+    credential = parts.verifier.known(token)
+    if credential is None:
         # Before any signature is checked: guessing must not cost us more than it costs the guesser.
         limited = parts.failed_logins.refuse(caller.address, story.began)
         if limited is not None:
             raise Refused(limited, recorded=False)
-    credential = parts.verifier.verify(token, story.began)
-    if isinstance(credential, Problem):
-        parts.failed_logins.failed(caller.address, story.began)
-        raise Refused(credential)
+        verified = parts.verifier.verify(token, story.began)
+        if isinstance(verified, Problem):
+            parts.failed_logins.failed(caller.address, story.began)
+            raise Refused(verified)
+        credential = verified
     story.credential = credential
     return credential
 
@@ -140,13 +190,26 @@ def decide_now(credential: Credential, route: Route, ask: Ask, parts: FrontParts
     return decision
 
 
+def record_nowait(permit: Permit, parts: FrontParts, story: records.Story) -> bool:
+    """`record` for what only reads, where that needs no wait; False: nothing was done."""
+    if not permit.ask.read_only or story.asked.block.upgrade is not None:
+        return False
+    if permit.discovery:
+        story.counted = True
+    elif parts.ledger.try_reserve():
+        story.reserved = True
+    else:
+        return False
+    story.permit = permit
+    return True
+
+
 async def record(permit: Permit, parts: FrontParts, story: records.Story) -> None:
     """No audit, no access. What changes something or upgrades is on disk before its first byte enters the tunnel."""
+    if story.permit is not None or record_nowait(permit, parts, story):
+        return
     story.permit = permit
     reads = permit.ask.read_only and story.asked.block.upgrade is None
-    if reads and permit.discovery:
-        story.counted = True
-        return
     ledger = parts.ledger
     try:
         if not ledger.try_reserve():

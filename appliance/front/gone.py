@@ -112,6 +112,7 @@ class Watcher:
                     self._look(client, trio.current_time(), ask_kernel=count % SILENCE_SWEEPS == 0)
 
     def _look(self, client: Client, now: float, *, ask_kernel: bool) -> None:
+        client.date_rest(now)
         if client.deadline <= now:
             client.end(Ending.IDLE if client.resting else Ending.SLOW)
         elif not client.serving:

@@ -28,6 +28,7 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
+from appliance.core.problems import Code, problem
 from appliance.front.asgi_proxy import proxy_application
 from appliance.front.client import BODY_SECONDS, Client
 from appliance.front.intake import Asked
@@ -157,6 +158,8 @@ class OneRequest(TCPServer):
                 try:
                     await self._feed_body()
                 except (http1.BadHead, trio.BrokenResourceError) as error:
+                    if isinstance(error, http1.BadHead):
+                        client.lost = problem(Code.BAD_REQUEST, detail=error.sentence.rstrip("."))
                     self.fault = error
                     self.end(whole=False)
                     return

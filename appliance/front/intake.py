@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from wire import http1
 from wire.headers import ReservedHeader, find, find_all, request_end_to_end
@@ -49,13 +49,14 @@ class Block:
     session: bytes | None  # Kubectl-Session
     trace_id: bytes | None  # of traceparent
 
+    plain: bool  # nothing above asks for more than an answer
+
     @property
     def has_body(self) -> bool:
         return self.chunked or bool(self.content_length)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """One request head. `target` is in origin form, as sent."""
 
     method: bytes
@@ -122,4 +123,10 @@ def _block(request: http1.Request) -> Block:
         wants_trailers=(b"TE", b"trailers") in end_to_end,
         session=session if session is not None and _SESSION.fullmatch(session) else None,
         trace_id=trace[1] if trace and trace[1] != b"0" * 32 else None,
+        plain=request.version == 11
+        and request.keep_alive
+        and request.upgrade is None
+        and request.expect is None
+        and not request.chunked
+        and not request.content_length,
     )

@@ -1,9 +1,9 @@
 """The users' TLS listener: accepts, shakes hands, and owns each connection for its whole life.
 
-What always holds: there are never more connections than allowed, nor more than HANDSHAKES at once shaking hands; a
-connection has one task, one scope and one exception barrier, so whatever goes wrong in it ends it and nothing else; a
-head is cut and validated here before any other code sees a byte of it. Running out of file descriptors pauses
-accepting and ends nothing.
+What always holds: there are never more connections than allowed, nor more than HANDSHAKES at once shaking hands, few of
+them of one address; a connection has one task, one scope and one exception barrier, so whatever goes wrong in it ends
+it and nothing else; a head is cut and validated here before any other code sees a byte of it. Running out of file
+descriptors pauses accepting and ends nothing.
 
 It speaks HTTP/1.1 only. What a request means is for `exchange`, or for the ASGI application behind `hypercorn_lane`.
 """
@@ -20,10 +20,12 @@ from typing import Final
 
 import trio
 
+from appliance.core.buckets import source_of
 from appliance.core.problems import Code, Problem, problem
 from appliance.front.client import Client, Ending
+from appliance.front.errand import Errands
 from appliance.front.exchange import PREFIX, exchange
-from appliance.front.farewell import farewell
+from appliance.front.farewell import farewell, refuse
 from appliance.front.gone import Watcher
 from appliance.front.hypercorn_lane import HypercornLane
 from appliance.front.intake import Asked, Intake
@@ -32,10 +34,15 @@ from appliance.front.replies import HELP_PREFIX, correlation, help_reply, plain_
 from appliance.front.running import Running
 from appliance.front.wrong_path import wrong_path
 from wire.http1 import BadHead
+from wire.slots import Slots
 from wire.tls import TLSStream, serve_handshake
 
 HANDSHAKES: Final = 32
 """At once. One costs 2 ms of CPU: these keep a core busy for 64 ms, and a flood waits for its turn."""
+
+HANDSHAKES_PER_SOURCE: Final = 8
+"""Of these, for one IPv4 address or IPv6 /64. An office behind one address gets through in turn, thousands a second;
+whoever begins handshakes and leaves them holds no more than these."""
 
 HANDSHAKE_SECONDS: Final = 10.0
 """For each of: the first byte, a slot's handshake. Waiting for a slot costs the client none of it."""
@@ -62,15 +69,16 @@ _log = logging.getLogger("fairlead.front")
 class Front:
     """One front: every listener, every connection."""
 
-    def __init__(self, parts: FrontParts) -> None:
+    def __init__(self, parts: FrontParts, *, errands: bool = True) -> None:
         self.parts = parts
         self.watcher = Watcher()
         self.running = Running(parts)
         self.stopping = False
         self._intake = Intake()
+        self._errands = Errands(parts, self.running, self._intake, offered=errands)
         self._lane = HypercornLane(parts, self.running)
         self._connections = trio.Semaphore(parts.max_connections)
-        self._handshakes = trio.CapacityLimiter(HANDSHAKES)
+        self._handshakes = Slots(HANDSHAKES, HANDSHAKES_PER_SOURCE)
         self._stop = trio.Event()
         self._drain_seconds = 0.0
 
@@ -82,7 +90,7 @@ class Front:
     def stop(self, drain_seconds: float) -> None:
         """Accept no more, let running requests finish for so long, then end them. `serve` returns after that."""
         self._drain_seconds = drain_seconds
-        self.stopping = True
+        self.stopping = self._errands.stopping = True
         self._stop.set()
 
     async def serve(
@@ -96,6 +104,7 @@ class Front:
         try:
             async with self._lane.open(), trio.open_nursery() as background:
                 background.start_soon(self.watcher.watch)
+                background.start_soon(self._errands.readiness.run)
                 background.start_soon(self.running.watch)
                 async with trio.open_nursery() as nursery:
                     async with trio.open_nursery() as accepting:
@@ -168,7 +177,7 @@ class Front:
 
     async def _live(self, sock: trio.socket.SocketType, address: str, context: ssl.SSLContext) -> None:
         with sock:
-            stream = await self._shake(sock, context)
+            stream = await self._shake(sock, address, context)
         if stream is None:
             return
         client = Client(stream, address)
@@ -191,7 +200,7 @@ class Front:
             error = rest
         _log.error("a connection ended by a defect of ours", exc_info=error)
 
-    async def _shake(self, sock: trio.socket.SocketType, context: ssl.SSLContext) -> TLSStream | None:
+    async def _shake(self, sock: trio.socket.SocketType, address: str, context: ssl.SSLContext) -> TLSStream | None:
         try:
             for option, value in _KEEPALIVE:
                 sock.setsockopt(*option, value)
@@ -200,7 +209,7 @@ class Front:
                 await trio.lowlevel.wait_readable(sock)
             if silence.cancelled_caught:
                 return None
-            async with self._handshakes:
+            async with self._handshakes.held(source_of(address)):
                 with trio.move_on_after(HANDSHAKE_SECONDS):
                     return await serve_handshake(sock, context)
         except (OSError, trio.BrokenResourceError):
@@ -211,15 +220,20 @@ class Front:
 
     async def _converse(self, client: Client) -> None:
         try:
+            seat = self._errands.seat(client)
             while not self.stopping:
-                head = await client.next_head()
-                if head is None:
-                    break
-                asked = self._intake.parse(head)
-                if client.hung_up:
-                    return  # whoever asked is gone: nothing was started
-                client.begin(asked)
-                await self._serve_one(client, asked)
+                case = await seat.rest() if seat is not None else None
+                if case is not None:
+                    await exchange(client, case.asked, self.parts, self.running, case)
+                else:
+                    head = await client.next_head()
+                    if head is None:
+                        break
+                    asked = self._intake.parse(head)
+                    if client.hung_up:
+                        return  # whoever asked is gone: nothing was started
+                    client.begin(asked)
+                    await self._serve_one(client, asked)
                 if not await client.settle():
                     break
         except BadHead as error:
@@ -254,10 +268,7 @@ class Front:
             client.abort()
             return
         code = Code.HEADERS_TOO_LARGE if error.status == 431 else Code.BAD_REQUEST
-        reply = plain_reply(problem(code, detail=error.sentence.rstrip(".")), correlation(), self.parts.public_url)
-        client.give_up_reading()
-        await client.answer(reply.status, reply.headers, reply.body)
-        await client.settle()
+        await refuse(client, problem(code, detail=error.sentence.rstrip(".")), self.parts)
 
 
 async def serve(

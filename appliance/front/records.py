@@ -13,6 +13,7 @@ from appliance.core.problems import Problem
 from appliance.front.caller import Caller
 from appliance.front.intake import Asked
 from appliance.front.parts import FrontParts
+from appliance.front.replies import proxy_status
 from wire.kube import Ask, log_target
 
 
@@ -38,7 +39,7 @@ class Story:
         self.asked = asked
         self.caller = caller
         self.target = target
-        self.correlation_id = correlation_id
+        self.correlation_id = caller.client.correlation_id = correlation_id
         self.began = began
         self.credential: Credential | None = None
         self.ask: Ask | None = None
@@ -132,7 +133,7 @@ def close(parts: FrontParts, story: Story) -> None:
     lost = story.caller.client.lost
     if lost is not None and not story.code:  # ended from outside: a right was withdrawn, or the store was lost
         story.code = lost.code.value
-        story.status = story.status or lost.status
+        story.status = story.status or proxy_status(lost, story.target)  # no answer yet: the connection's end gives one
     if story.reserved:
         story.reserved = False
         parts.ledger.close(story.closed(parts.clock()))

@@ -11,18 +11,20 @@ anything that was not started is, too. All else ends in an answer that says what
 from __future__ import annotations
 
 import logging
-from typing import Final
+from typing import Final, NamedTuple
 
 import trio
 
 from appliance.core.decision import Permit
 from appliance.core.problems import Code, Problem, problem
 from appliance.front.caller import Caller
+from appliance.front.client import Client
 from appliance.front.intake import Asked
 from appliance.front.parts import FrontParts
 from appliance.front.records import Story
 from appliance.front.replies import proxy_reply
 from appliance.front.responses import UnsafeHeader
+from appliance.front.watch_events import in_json, pass_events
 from wire.frames import FrameError, ResetCode
 from wire.headers import find, find_all, response_end_to_end, trailers_end_to_end
 from wire.heads import Headers, RequestHead, ResponseHead
@@ -45,21 +47,50 @@ class Unanswered(Exception):
         self.again = again
 
 
-async def relay(caller: Caller, asked: Asked, permit: Permit, target: bytes, parts: FrontParts, story: Story) -> None:
+class Opened(NamedTuple):
+    """An exchange that was opened without waiting, and its session."""
+
+    session: Session
+    tunnel: Exchange
+
+
+def open_nowait(asked: Asked, permit: Permit, target: bytes, parts: FrontParts) -> Opened | None:
+    """Open the exchange of a request without a body; None: `relay` must say why that cannot be."""
+    session = parts.registry.session_for(permit.cluster_id)
+    if session is None:
+        return None
+    head = RequestHead(asked.method, target, asked.block.end_to_end)
+    try:
+        return Opened(session, session.open(head, permit.identity, has_body=False))
+    except (SessionDraining, SessionFull, SessionLost, FrameError):
+        return None
+
+
+async def relay(
+    caller: Caller,
+    asked: Asked,
+    permit: Permit,
+    target: bytes,
+    parts: FrontParts,
+    story: Story,
+    opened: Opened | None = None,
+) -> None:
     """Carry one allowed request to its cluster and its answer back. `story` learns status and code."""
     head = RequestHead(asked.method, target, asked.block.end_to_end)
     body = caller.body_at_hand(INLINE_BODY_BYTES)
     tried: Session | None = None
     refusal: Problem | None = None
     while True:
-        session = _session(parts, permit.cluster_id, tried)
+        session = opened.session if opened is not None else _session(parts, permit.cluster_id, tried)
         if session is None:
             refusal = refusal or problem(
                 Code.AGENT_NOT_CONNECTED, cluster=permit.cluster_name, meta=(("clusterId", permit.cluster_id),)
             )
             break
         try:
-            await _attempt(session, caller, asked, head, permit, body, story)
+            tunnel = opened.tunnel if opened is not None else _open(session, asked, head, permit)
+            opened = None
+            await _attempt(tunnel, caller, asked, permit, body, story)
         except Unanswered as failed:
             refusal = failed.problem
             if tried is not None or not failed.again:
@@ -91,19 +122,21 @@ def _session(parts: FrontParts, cluster_id: str, tried: Session | None) -> Sessi
     return min(others, key=lambda session: session.in_flight, default=None)
 
 
-async def _attempt(
-    session: Session, caller: Caller, asked: Asked, head: RequestHead, permit: Permit, body: bytes | None, story: Story
-) -> None:
-    block = asked.block
-    upgrade = block.upgrade is not None
+def _open(session: Session, asked: Asked, head: RequestHead, permit: Permit) -> Exchange:
+    upgrade = asked.block.upgrade is not None
     try:
-        tunnel = session.open(head, permit.identity, has_body=block.has_body, upgrade=upgrade)
+        return session.open(head, permit.identity, has_body=asked.block.has_body, upgrade=upgrade)
     except (SessionDraining, SessionFull, SessionLost):
         raise Unanswered(problem(Code.TUNNEL_BUSY, cluster=permit.cluster_name, retry_after=1), again=True) from None
     except FrameError:
         raise Unanswered(problem(Code.HEADERS_TOO_LARGE), again=False) from None
+
+
+async def _attempt(
+    tunnel: Exchange, caller: Caller, asked: Asked, permit: Permit, body: bytes | None, story: Story
+) -> None:
     try:
-        if upgrade:
+        if asked.block.upgrade is not None:
             await _upgraded(caller, tunnel, permit, story)
         elif body is not None:
             if body:
@@ -132,15 +165,15 @@ async def _with_body(caller: Caller, tunnel: Exchange, asked: Asked, permit: Per
             nursery.start_soon(upload.run)
             await _answer(caller, tunnel, asked, permit, story, replayable=False)
             nursery.cancel_scope.cancel()  # an answer that is whole needs no more of the body
-    except* Unanswered as group:
-        failed = group.exceptions[0]
+    except BaseExceptionGroup as group:
+        unanswered, others = group.split(Unanswered)
+        if others is not None:
+            raise others from None
+        failed: BaseException | None = unanswered
         while isinstance(failed, BaseExceptionGroup):
             failed = failed.exceptions[0]
         assert isinstance(failed, Unanswered)
-        failure = Unanswered(upload.fault or failed.problem, again=failed.again and not upload.began)
-    else:
-        return
-    raise failure
+        raise Unanswered(upload.fault or failed.problem, again=failed.again and not upload.began) from None
 
 
 class _Upload:
@@ -175,8 +208,8 @@ async def _answer(
 ) -> None:
     try:
         head = await tunnel.head()
-    except _GONE as error:
-        raise _unanswered(error, permit, replayable=replayable and asked.method in {b"GET", b"HEAD"}) from None
+    except _GONE as gone:
+        raise _unanswered(gone, permit, replayable=replayable and asked.method in {b"GET", b"HEAD"}) from None
     try:
         await _deliver(caller, tunnel, asked, head, story)
     except (*_GONE, UnsafeHeader) as error:
@@ -185,8 +218,19 @@ async def _answer(
         failed = _unanswered(error, permit, replayable=False)
         if not caller.started:
             raise failed from None
+        if isinstance(error, SessionLost) and error.left and caller.client.ends_cleanly:
+            await _finish(caller)
+            return
         if tunnel_failed(error):
             story.code = failed.problem.code.value
+        caller.abort()
+
+
+async def _finish(caller: Caller) -> None:
+    """End a watch whose session was left: its client sees an end, not an error, and watches on from there."""
+    try:
+        await caller.finish()
+    except _GONE:
         caller.abort()
 
 
@@ -205,13 +249,37 @@ async def _deliver(caller: Caller, tunnel: Exchange, asked: Asked, head: Respons
     if piece is None:
         piece = b""
     elif tunnel.at_eof and not tunnel.trailers:
-        if length is None:
-            headers += ((b"Content-Length", b"%d" % len(piece)),)
-        elif length != len(piece):
-            raise ExchangeReset(ResetCode.TRUNCATED, "the answer is not as long as it said")
-        await caller.answer(status, headers, piece)
+        await caller.answer(status, _sized(headers, length, piece), piece)
         return
     await _stream(caller, tunnel, story, headers, length, piece)
+
+
+def whole_nowait(client: Client, tunnel: Exchange, asked: Asked, story: Story) -> bytes | None:
+    """Return the rendered answer if it is here whole, small and sound; None: `relay` must look at it closely."""
+    found = tunnel.whole_answer()
+    if found is None or asked.method != b"GET":
+        return None
+    head, piece = found
+    status = head.status
+    if status < 200 or status in {204, 304}:
+        return None
+    headers = (*response_end_to_end(head.headers), (b"X-Correlation-Id", story.correlation_id))
+    try:
+        rendered = client.render(status, _sized(headers, _length(headers), piece), piece)
+    except (ExchangeReset, UnsafeHeader):
+        return None
+    story.status = status
+    tunnel.receive_nowait()
+    return rendered
+
+
+def _sized(headers: Headers, length: int | None, piece: bytes) -> Headers:
+    """The headers of an answer that is here whole."""
+    if length is None:
+        return (*headers, (b"Content-Length", b"%d" % len(piece)))
+    if length != len(piece):
+        raise ExchangeReset(ResetCode.TRUNCATED, "the answer is not as long as it said")
+    return headers
 
 
 async def _stream(
@@ -222,8 +290,8 @@ async def _stream(
     if length is not None and left < 0:
         raise ExchangeReset(ResetCode.TRUNCATED, "the answer is longer than it said")
     await caller.start(story.status, headers, piece, sized=length is not None)
-    if caller.client.ends_cleanly and _in_json(headers):
-        await _events(caller, tunnel, piece)
+    if caller.client.ends_cleanly and in_json(headers):
+        await pass_events(caller, tunnel, piece)
     while piece := await tunnel.read():
         if length is not None:
             left -= len(piece)
@@ -233,22 +301,6 @@ async def _stream(
     if left > 0:
         raise ExchangeReset(ResetCode.TRUNCATED, "the answer is shorter than it said")
     await caller.finish(trailers_end_to_end(tunnel.trailers) if tunnel.trailers else ())
-
-
-async def _events(caller: Caller, tunnel: Exchange, piece: bytes) -> None:
-    """A watch in JSON, to its end. It is noted whether what left are whole events: each ends in a line feed."""
-    client = caller.client
-    while True:
-        client.between_events = not piece or piece.endswith(b"\n")
-        if not (piece := await tunnel.read()):
-            return
-        client.between_events = False
-        await caller.send(piece)
-
-
-def _in_json(headers: Headers) -> bool:
-    kinds = find_all(headers, b"content-type")
-    return len(kinds) == 1 and kinds[0].startswith(b"application/json") and not find_all(headers, b"content-encoding")
 
 
 def _length(headers: Headers) -> int | None:

@@ -40,21 +40,37 @@ class Reply:
     body: bytes
 
 
+MAX_IDS: Final = 256
+"""Correlation ids made at once: asking the kernel for each costs more than the rest of it."""
+_ids: list[bytes] = []
+
+
 def correlation(trace_id: bytes | None = None) -> bytes:
     """Return the id that joins an answer, its audit records and log lines: the caller's trace id if it has one."""
-    return trace_id or secrets.token_hex(16).encode()
+    if trace_id:
+        return trace_id
+    if not _ids:
+        digits = secrets.token_hex(16 * MAX_IDS).encode()
+        _ids.extend([digits[start : start + 32] for start in range(0, len(digits), 32)])
+    return _ids.pop()
 
 
 def proxy_reply(problem: Problem, target: bytes, correlation_id: bytes, public_url: str) -> Reply:
     """Refuse a request to a cluster. `target` is what follows the cluster in its path."""
-    status = problem.status
+    status = proxy_status(problem, target)
     if shows_text(target):
-        if status not in {401, 429}:
-            status = 403 if status < 500 else 502
         return _text(problem, status, correlation_id, public_url)
     details = {"retryAfterSeconds": problem.retry_after} if problem.retry_after else None
     body = status_body(status, status_reason(status), problem.message, details)
     return Reply(status, _headers(_JSON, problem, len(body), correlation_id, public_url), body)
+
+
+def proxy_status(problem: Problem, target: bytes) -> int:
+    """Return the status that such a refusal has."""
+    status = problem.status
+    if shows_text(target) and status not in {401, 429}:
+        return 403 if status < 500 else 502
+    return status
 
 
 def plain_reply(problem: Problem, correlation_id: bytes, public_url: str) -> Reply:

@@ -34,10 +34,8 @@ class Held:
         self.caller = caller
         self._all = everyone
 
-    def __enter__(self) -> None:
-        self._all[id(self)] = self
-
-    def __exit__(self, *_: object) -> None:
+    def release(self) -> None:
+        """End the watch."""
         del self._all[id(self)]
 
 
@@ -52,9 +50,11 @@ class Running:
     def __len__(self) -> int:
         return len(self._held)
 
-    def holding(self, permit: Permit, caller: Caller) -> Held:
-        """Keep an exchange under watch inside the block."""
-        return Held(permit, caller, self._held)
+    def hold(self, permit: Permit, caller: Caller) -> Held:
+        """Keep an exchange under watch until its `release`."""
+        held = Held(permit, caller, self._held)
+        self._held[id(held)] = held
+        return held
 
     async def watch(self) -> None:
         """Watch until cancelled."""

@@ -9,3 +9,7 @@ class StoreRefused(Exception):
 
 class StoreUnavailable(Exception):
     """The database did not answer, or not in time. A write may have been carried out: look before repeating it."""
+
+
+class ConstraintBroken(Exception):
+    """The schema forbids what a unit wrote, and nothing of it was kept. Units look first, so this is a bug of ours."""

@@ -71,25 +71,23 @@ def issue(wanted: Wanted, now: int) -> Unit[Credential]:
     return made
 
 
-def refuse_person(person_id: str, now: int, *, disable: bool = False) -> Unit[Person]:
-    """Refuses every credential the person has got so far; with `disable`, the person as well."""
-    yield from units.change(Entity.PERSON, person_id, now)
-    latest = yield from _hold(person_id)
-    person = yield from _person(person_id)
-    not_before = max(now, person.not_before, *latest.values())
-    refused = replace(person, not_before=not_before, enabled=person.enabled and not disable)
-    yield run(statements.PERSON_SET, person_id, *rows.person_values(refused)[4:8])
-    return refused
+def refused_until(holder_id: str, now: int) -> Unit[int]:
+    """The `not_before` that refuses every credential of the person or for the cluster; set it in the same unit."""
+    yield run(statements.FEED_LOCK)  # before the row of `issues`, as everywhere
+    latest = yield from _hold(holder_id)
+    return max(now, *latest.values())
+
+
+def refuse_person(person_id: str, now: int) -> Unit[Person]:
+    """Refuses every credential the person has got so far."""
+    until = yield from refused_until(person_id, now)
+    return (yield from units.set_person(person_id, lambda it: replace(it, not_before=max(until, it.not_before)), now))
 
 
 def refuse_cluster(cluster_id: str, now: int) -> Unit[Cluster]:
     """Refuses every credential anyone has got for the cluster so far. Its agents are not touched."""
-    yield from units.change(Entity.CLUSTER, cluster_id, now)
-    latest = yield from _hold(cluster_id)
-    cluster = yield from _cluster(cluster_id)
-    refused = replace(cluster, not_before=max(now, cluster.not_before, *latest.values()))
-    yield run(statements.CLUSTER_SET, cluster_id, *rows.cluster_values(refused)[1:5])
-    return refused
+    until = yield from refused_until(cluster_id, now)
+    return (yield from units.set_cluster(cluster_id, lambda it: replace(it, not_before=max(until, it.not_before)), now))
 
 
 def revoke_shown(shown: Credential, reason: str, now: int) -> Unit[bool]:

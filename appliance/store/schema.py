@@ -6,14 +6,13 @@ Applying is one transaction under the database's write lock, so two processes th
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
 
 from appliance.store import statements
 from appliance.store.faults import StoreRefused
-from appliance.store.unit import Rows, Statement, run
+from appliance.store.unit import Statement, Unit, run
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -45,10 +44,14 @@ def migrations() -> list[Migration]:
     return found
 
 
-def bring_up_to_date(execute: Callable[[Statement], Rows], *, migrate: bool, now: int) -> None:
-    """Inside a transaction that holds the write lock. An empty database is always filled."""
-    execute(run(statements.MIGRATIONS_TABLE))
-    applied = {int(number): str(checksum) for number, checksum in execute(run(statements.MIGRATIONS))}
+def bring_up_to_date(*, tabled: bool, migrate: bool, now: int) -> Unit[None]:
+    """A unit for a transaction that holds the write lock. An empty database is always filled.
+
+    `tabled`: the table of what was applied is known to be there, and nothing need be made when nothing is missing.
+    """
+    if not tabled:
+        yield run(statements.MIGRATIONS_TABLE)
+    applied = {int(number): str(checksum) for number, checksum in (yield run(statements.MIGRATIONS))}
     known = migrations()
     if applied and max(applied) > len(known):
         raise StoreRefused(f"The database is at schema {max(applied)}, newer than this program. Install the newer one.")
@@ -60,5 +63,5 @@ def bring_up_to_date(execute: Callable[[Statement], Rows], *, migrate: bool, now
         if applied and not migrate:
             raise StoreRefused(f"The database is behind: {migration.name} is not applied. Run: fairlead migrate")
         for text in migration.statements():
-            execute(Statement(text))
-        execute(run(statements.MIGRATION_ADD, migration.number, migration.name, migration.checksum, now))
+            yield Statement(text)
+        yield run(statements.MIGRATION_ADD, migration.number, migration.name, migration.checksum, now)

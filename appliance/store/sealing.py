@@ -53,14 +53,17 @@ class Sealer:
 
 
 def read_master_key(path: Path) -> bytes | None:
-    """The key in the file, or None when there is no such file. A file that others can read is refused."""
+    """The key in the file, or None when there is no such file. A file that others can read is refused.
+
+    Its group may read it and it may be a link, because that is how Kubernetes mounts a secret.
+    """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     with os.fdopen(descriptor, "rb") as file:
         mode = os.fstat(file.fileno()).st_mode
-        if not stat.S_ISREG(mode) or mode & 0o077:
+        if not stat.S_ISREG(mode) or mode & 0o037:
             raise SealError(f"The master key {path} can be read by others. Run: chmod 600 {path}")
         text = file.read(MASTER_KEY_BYTES * 4)
     try:

@@ -10,9 +10,10 @@ at run time.
 from __future__ import annotations
 
 FEED_ADVANCE = "UPDATE feed SET head = head + 1 WHERE id = 1 RETURNING head"
-FEED_HEAD = "SELECT head FROM feed WHERE id = 1"
+FEED_HEAD = "SELECT head, (SELECT changed_at FROM changes WHERE number = $1) FROM feed WHERE id = 1"
+FEED_LOCK = "UPDATE feed SET head = head WHERE id = 1 RETURNING head"
 CHANGE_ADD = "INSERT INTO changes (number, entity, entity_id, changed_at) VALUES ($1, $2, $3, $4)"
-CHANGES_AFTER = "SELECT number, entity, entity_id FROM changes WHERE number > $1 ORDER BY number LIMIT $2"
+CHANGES_AFTER = "SELECT number, entity, entity_id, changed_at FROM changes WHERE number > $1 ORDER BY number LIMIT $2"
 CHANGES_FORGET = "DELETE FROM changes WHERE changed_at < $1 AND number < (SELECT head FROM feed WHERE id = 1)"
 
 CLUSTERS = "SELECT id, name, labels, generation, not_before, created_at FROM clusters ORDER BY id"
@@ -39,11 +40,11 @@ PERSON_ADD = (
 PERSON_SET = "UPDATE people SET email = $2, groups_json = $3, enabled = $4, not_before = $5 WHERE id = $1 RETURNING id"
 PERSON_REMOVE = "DELETE FROM people WHERE id = $1 RETURNING id"
 
-MACHINES = "SELECT id, name, token_sha256, expires_at, created_at FROM machines ORDER BY id"
-MACHINE = "SELECT id, name, token_sha256, expires_at, created_at FROM machines WHERE id = $1"
+MACHINES = "SELECT id, name, token_sha256, expires_at, created_at, created_by FROM machines ORDER BY id"
+MACHINE = "SELECT id, name, token_sha256, expires_at, created_at, created_by FROM machines WHERE id = $1"
 MACHINE_ADD = (
-    "INSERT INTO machines (id, name, token_sha256, expires_at, created_at) VALUES ($1, $2, $3, $4, $5) "
-    "ON CONFLICT DO NOTHING RETURNING id"
+    "INSERT INTO machines (id, name, token_sha256, expires_at, created_at, created_by) "
+    "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING id"
 )
 MACHINE_REMOVE = "DELETE FROM machines WHERE id = $1 RETURNING id"
 
@@ -59,7 +60,10 @@ ROLE_SET = (
 )
 ROLE_NAMED = "SELECT id FROM roles WHERE name = $1 AND id <> $2"
 ROLE_REMOVE = "DELETE FROM roles WHERE id = $1 RETURNING id"
-ROLE_USES = "SELECT count(*) FROM bindings WHERE role_id = $1"
+ROLE_USES = (
+    "SELECT (SELECT count(*) FROM bindings WHERE role_id = $1) + "
+    "(SELECT count(*) FROM request_policies WHERE role_id = $1)"
+)
 
 BINDINGS = (
     "SELECT id, subject_kind, subject_id, subject_issuer, role_id, scope_json, until_at, request_id, created_at "
@@ -73,8 +77,77 @@ BINDING_ADD = (
     "INSERT INTO bindings (id, subject_kind, subject_id, subject_issuer, role_id, scope_json, cluster_id, until_at, "
     "request_id, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 )
+BINDING_SUBJECT_SET = (
+    "UPDATE bindings SET subject_kind = $2, subject_id = $3, subject_issuer = $4 WHERE id = $1 RETURNING id"
+)
+BINDINGS_NAMING = (
+    "SELECT id, subject_kind, subject_id, subject_issuer, role_id, scope_json, until_at, request_id, created_at "
+    "FROM bindings WHERE subject_kind = $1 AND subject_id = $2 AND subject_issuer = $3 ORDER BY id"
+)
+BINDINGS_OF_ROLE = (
+    "SELECT id, subject_kind, subject_id, subject_issuer, role_id, scope_json, until_at, request_id, created_at "
+    "FROM bindings WHERE role_id = $1 ORDER BY id"
+)
+BINDINGS_OF_NO_CLUSTER = (
+    "SELECT id, subject_kind, subject_id, subject_issuer, role_id, scope_json, until_at, request_id, created_at "
+    "FROM bindings WHERE cluster_id = '' ORDER BY id"
+)
+BINDINGS_ENDED = "SELECT id FROM bindings WHERE until_at < $1 ORDER BY until_at NULLS LAST, id LIMIT $2"
 BINDING_REMOVE = "DELETE FROM bindings WHERE id = $1 RETURNING id"
 BINDINGS_OF_SUBJECT = "SELECT id FROM bindings WHERE subject_kind = $1 AND subject_id = $2 ORDER BY id"
+
+POLICIES = (
+    "SELECT id, role_id, scope_json, askers_json, approvers_json, approvals, max_seconds, reason_required, created_at "
+    "FROM request_policies ORDER BY id"
+)
+POLICY = (
+    "SELECT id, role_id, scope_json, askers_json, approvers_json, approvals, max_seconds, reason_required, created_at "
+    "FROM request_policies WHERE id = $1"
+)
+POLICY_ADD = (
+    "INSERT INTO request_policies (id, role_id, scope_json, cluster_id, askers_json, approvers_json, approvals, "
+    "max_seconds, reason_required, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+)
+POLICY_SET = (
+    "UPDATE request_policies SET askers_json = $2, approvers_json = $3, approvals = $4, max_seconds = $5, "
+    "reason_required = $6 WHERE id = $1 RETURNING id"
+)
+POLICY_REMOVE = "DELETE FROM request_policies WHERE id = $1 RETURNING id"
+POLICIES_OF_CLUSTER = "SELECT id FROM request_policies WHERE cluster_id = $1 ORDER BY id"
+
+ACCESS_REQUESTS = (
+    "SELECT id, policy_id, subject_kind, subject_id, asked_kind, asked_id, role_id, scope_json, seconds, reason, "
+    "decided, approvals_json, note, closed_by, binding_id, until_at, expires_at, created_at, closed_at "
+    "FROM access_requests ORDER BY id"
+)
+ACCESS_REQUEST = (
+    "SELECT id, policy_id, subject_kind, subject_id, asked_kind, asked_id, role_id, scope_json, seconds, reason, "
+    "decided, approvals_json, note, closed_by, binding_id, until_at, expires_at, created_at, closed_at "
+    "FROM access_requests WHERE id = $1"
+)
+ACCESS_REQUEST_ADD = (
+    "INSERT INTO access_requests (id, policy_id, subject_kind, subject_id, asked_kind, asked_id, role_id, scope_json, "
+    "cluster_id, seconds, reason, decided, approvals_json, note, closed_by, binding_id, until_at, expires_at, "
+    "created_at, closed_at, closes_at) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)"
+)
+ACCESS_REQUEST_SET = (
+    "UPDATE access_requests SET seconds = $2, decided = $3, approvals_json = $4, note = $5, closed_by = $6, "
+    "binding_id = $7, until_at = $8, closed_at = $9, closes_at = $10 WHERE id = $1 RETURNING id"
+)
+ACCESS_REQUESTS_LIKE = (
+    "SELECT id, policy_id, subject_kind, subject_id, asked_kind, asked_id, role_id, scope_json, seconds, reason, "
+    "decided, approvals_json, note, closed_by, binding_id, until_at, expires_at, created_at, closed_at "
+    "FROM access_requests WHERE subject_id = $1 AND role_id = $2 AND closes_at > $3 ORDER BY id"
+)
+ACCESS_REQUESTS_OPEN_OF_SUBJECT = "SELECT count(*) FROM access_requests WHERE subject_id = $1 AND closes_at > $2"
+ACCESS_REQUESTS_OF_POLICY = "SELECT id FROM access_requests WHERE policy_id = $1 AND closes_at > $2 ORDER BY id"
+ACCESS_REQUESTS_OF_CLUSTER = "SELECT id FROM access_requests WHERE cluster_id = $1 AND closes_at > $2 ORDER BY id"
+ACCESS_REQUESTS_CLOSED = (
+    "SELECT id FROM access_requests WHERE closes_at < $1 AND decided <> $2 AND decided <> $3 "
+    "ORDER BY closes_at, id LIMIT $4"
+)
+ACCESS_REQUEST_REMOVE = "DELETE FROM access_requests WHERE id = $1"
 
 CREDENTIAL_ADD = (
     "INSERT INTO credentials (id, person_id, cluster_id, issued_at, expires_at, issued_by, kind) "

@@ -1,16 +1,16 @@
 """The configuration: written through units of work, read from a snapshot in memory that follows the change feed.
 
 What always holds: a write is answered once `snapshot` holds it; changes are applied in feed order, in the Trio thread,
-whoever made them (another process on this host included, within a second); a store that could not be read for 30 s
-says so. `run` must be running for that. The snapshot is one object for life and is only read by others.
+whoever made them (another process included, within a second); a store that could not be read for 30 s says so. `run`
+must be running for that. The snapshot is one object for life and is only read by others. Which database it is, only
+`open` knows: the rest is asked of an `Engine`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,18 +18,21 @@ import trio
 
 from appliance.core.snapshot import Entity, Snapshot
 from appliance.store import statements, units
+from appliance.store.embedded import Embedded
+from appliance.store.engine import Engine
 from appliance.store.faults import StoreRefused, StoreUnavailable
+from appliance.store.feed import UNREAD, Changes, changes_since, watched
 from appliance.store.sealing import Sealer, make_master_key, read_master_key
-from appliance.store.sqlite import Changes, SQLite, translated
-from appliance.store.unit import Unit, run
-from appliance.store.writer import Writer, WriterBusy
+from appliance.store.server import Server
+from appliance.store.unit import Rows, Unit, run
 
 T = TypeVar("T")
 
-POLL_SECONDS = 1.0  # how soon another process's change is seen, and half of what a revoked stream may last
+POLL_SECONDS = 0.8  # without a notification, another process's change is seen this soon: within a second
+REST_SECONDS = 0.1  # between two looks, however much one is told: a burst of changes is read together
 STALE_SECONDS = 30.0  # without a successful poll: new requests are refused
 LOST_SECONDS = 90.0  # another minute: streams end
-CALL_SECONDS = 15.0  # three times the wait for another process's transaction
+CALL_SECONDS = 15.0  # beyond every limit of the engines; they should answer before
 FORGET_SECONDS = 3600.0  # how often what has expired is removed
 HISTORY_SECONDS = 24 * 3600  # of the feed; whoever is further behind reads everything
 
@@ -46,48 +49,73 @@ def utc_micros() -> int:
 class Store:
     """Open one with `await Store.open(...)`, keep `run` running, close it with `aclose`."""
 
-    def __init__(self, writer: Writer, clock: Callable[[], int]) -> None:
+    def __init__(self, engine: Engine, clock: Callable[[], int]) -> None:
         self.snapshot = Snapshot()
         self.on_change: list[Callable[[Applied], None]] = []  # called in the Trio thread; must not block
-        self._writer = writer
+        self._engine = engine
         self._clock = clock
-        self._engine: SQLite
         self._sealer: Sealer
+        self._place = UNREAD
+        self._looking = trio.Lock()  # changes are applied in feed order because one look ends before the next begins
+        self._looks_begun = 0
+        self._last_look = 0  # the latest of them that was applied
         self._polled_at = trio.current_time()
+        self._news = trio.Event()
 
     @classmethod
     async def open(
         cls,
-        path: Path,
+        where: Path | Server,
         *,
         master_key: Path | None = None,
         migrate: bool = True,
         clock: Callable[[], int] = utc_micros,
     ) -> Store:
-        """Opens or makes the database, and reads all of it.
+        """Opens or fills the database (an SQLite file, or PostgreSQL inside `asyncio_loop`), and reads all of it.
 
-        `master_key` is the file of that key (default: `master.key` beside the database), made with a new database.
+        `master_key` is the file of that key. With SQLite it lies beside the database unless it is named, and is made
+        with a new database; with PostgreSQL it must be there.
 
         Raises:
             StoreRefused: it is behind (and `migrate` is off), ahead, not ours alone, or its master key is missing.
+            StoreUnavailable: it cannot be reached.
             SealError: the master key file is unusable.
 
         """
-        store = cls(Writer("fairlead store"), clock)
+        engine: Engine
+        make_key: Callable[[Path], bytes]
+        if isinstance(where, Path):
+            engine = await Embedded.open(where, migrate=migrate, now=clock())
+            key_file, make_key = master_key or where.with_name("master.key"), make_master_key
+        elif master_key is None:
+            raise StoreRefused("With PostgreSQL the master key must be given as a file.")
+        else:
+            from appliance.store.postgres import Postgres
+
+            engine = await Postgres.open(where, migrate=migrate, now=clock())
+            key_file, make_key = master_key, _missing
+        store = cls(engine, clock)
         try:
-            await store._call(lambda: store._start(path, master_key or path.with_name("master.key"), migrate=migrate))
+            sealed = await store.read(_sealed_any())
+            store._sealer = await trio.to_thread.run_sync(_sealer, key_file, sealed, make_key)
             await store.poll()
         except BaseException:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + CALL_SECONDS):
+            with trio.CancelScope(shield=True):  # bounded by the engine itself
                 await store.aclose()
             raise
         return store
 
     async def run(self) -> None:
         """Follows the feed until cancelled. A failure is logged once and tried again; see `fresh`."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._engine.listen, self._hear)
+            await self._follow()
+
+    async def _follow(self) -> None:
         failing = False
         forget_at = trio.current_time()
         while True:
+            self._news = trio.Event()
             try:
                 await self.poll()
                 if trio.current_time() >= forget_at:
@@ -101,13 +129,24 @@ class Store:
                 if not failing:
                     log.error("the store cannot be read: %s", error or type(error).__name__)  # noqa: TRY400 -- once
                 failing = True
-            await trio.sleep(POLL_SECONDS)
+            with trio.move_on_after(POLL_SECONDS):
+                await trio.sleep(REST_SECONDS)
+                await self._news.wait()
 
     async def poll(self) -> None:
-        """Applies what the feed holds beyond the snapshot."""
-        await self._call(self._collect, self._apply)
-        self._polled_at = trio.current_time()
+        """Applies what the feed holds beyond the snapshot; when it returns, everything committed before is there."""
+        await self._call(self._look(self._looks_begun))
         self.snapshot.forget_expired(self._clock())
+
+    async def _look(self, asked: int) -> None:
+        async with self._looking:
+            if self._last_look > asked:
+                return  # one that began after we were called has shown what we want to see
+            self._looks_begun += 1
+            look, began = self._looks_begun, trio.current_time()
+            place, changes = await self._engine.read(changes_since(self._place))
+            self._apply(changes)
+            self._place, self._last_look, self._polled_at = place, look, began
 
     async def write(self, unit: Unit[T]) -> T:
         """Runs a unit in one transaction; returns once the snapshot shows it.
@@ -119,17 +158,18 @@ class Store:
             StoreUnavailable: it was not answered in time.
 
         """
-
-        def work() -> tuple[T, Changes]:
-            result = self._engine.write(unit)
-            return result, self._engine.collect()
-
-        result, _ = await self._call(work, lambda pair: self._apply(pair[1]))
+        try:
+            result, number = await self._call(self._engine.write(watched(unit)))
+            if number > self._place.number:
+                await self.poll()
+        except (StoreUnavailable, trio.Cancelled):
+            self._hear()  # it may have been carried out
+            raise
         return result
 
     async def read(self, unit: Unit[T]) -> T:
         """Runs a unit that only reads: for what the snapshot does not hold."""
-        return await self._call(lambda: self._engine.read(unit))
+        return await self._call(self._engine.read(unit))
 
     async def secret(self, name: str, make: Callable[[], bytes]) -> bytes:
         """The secret kept sealed under `name`; the first time, what `make` gives. All processes get the same one."""
@@ -154,34 +194,16 @@ class Store:
         return trio.current_time() - self._polled_at > LOST_SECONDS
 
     async def aclose(self) -> None:
-        """Finishes the writes already given and closes the file."""
-        if hasattr(self, "_engine"):
-            with trio.move_on_after(CALL_SECONDS), contextlib.suppress(WriterBusy):
-                await self._writer.call(self._engine.close)
-        with trio.move_on_after(CALL_SECONDS):
-            await self._writer.aclose()
+        """Finishes the writes already given, or drops them after some seconds, and lets the database go."""
+        await self._engine.aclose()
 
-    def _start(self, path: Path, master_key: Path, *, migrate: bool) -> None:
-        self._engine = SQLite.open(path, migrate=migrate, now=self._clock())
-        sealed = self._engine.execute(run(statements.SEALED_ANY))
-        key = read_master_key(master_key)
-        if key is None:
-            if sealed:
-                raise StoreRefused(f"The master key {master_key} is missing. Put the file back from a backup.")
-            key = make_master_key(master_key)
-        self._sealer = Sealer(key)
-        if sealed and sealed[0][0] != self._sealer.key_id:
-            raise StoreRefused(f"The master key {master_key} is not the one this database was sealed under.")
+    def _hear(self) -> None:
+        self._news.set()
 
-    def _collect(self) -> Changes:
-        return self._engine.collect()
-
-    async def _call(self, work: Callable[[], T], deliver: Callable[[T], None] = lambda _: None) -> T:
+    async def _call(self, answer: Awaitable[T]) -> T:
         try:
-            with trio.fail_after(CALL_SECONDS), translated():
-                return await self._writer.call(work, deliver)
-        except WriterBusy:
-            raise StoreUnavailable("too much is waiting to be written") from None
+            with trio.fail_after(CALL_SECONDS):
+                return await answer
         except trio.TooSlowError:
             raise StoreUnavailable(f"the database did not answer within {CALL_SECONDS:.0f} s") from None
 
@@ -192,7 +214,7 @@ class Store:
             for entity, identity, value in changes.entities:
                 self.snapshot.put(entity, identity, value)
         except BaseException:
-            self._engine.head = -1  # half applied: the next look reads everything again
+            self._place = UNREAD  # half applied: the next look reads everything again
             raise
         if not changes.entities and not changes.everything:
             return
@@ -202,3 +224,27 @@ class Store:
                 call(applied)
             except Exception:  # one listener's fault must not keep the others from ending their streams
                 log.exception("a listener for changes of the configuration failed")
+
+
+def _sealed_any() -> Unit[Rows]:
+    return (yield run(statements.SEALED_ANY))
+
+
+def _sealer(key_file: Path, sealed: Rows, make_key: Callable[[Path], bytes]) -> Sealer:
+    """What seals under the key in the file; a key is never made where something is sealed under another."""
+    key = read_master_key(key_file)
+    if key is None:
+        if sealed:
+            raise StoreRefused(f"The master key {key_file} is missing. Put the file back from a backup.")
+        key = make_key(key_file)
+    sealer = Sealer(key)
+    if sealed and sealed[0][0] != sealer.key_id:
+        raise StoreRefused(f"The master key {key_file} is not the one this database was sealed under.")
+    return sealer
+
+
+def _missing(key_file: Path) -> bytes:
+    raise StoreRefused(
+        f"The master key {key_file} is missing: make it once with `openssl rand -base64 32`, keep a copy away from the "
+        "database, and give it to every appliance."
+    )

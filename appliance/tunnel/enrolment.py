@@ -28,6 +28,7 @@ from appliance.tunnel.authority import (
     public_key_of,
 )
 from appliance.tunnel.ports import Clock, EnrolmentStore, Record, Redeemed, TokenFault
+from appliance.tunnel.watch import fault_of, refused
 from wire.calls import Body, MalformedBodyError, text
 
 BUNDLE_VERSION: Final = 1
@@ -113,7 +114,11 @@ class Enrolment:
         except (MalformedBodyError, BadRequestError) as error:
             return problem(Code.BAD_REQUEST, detail=str(error).rstrip("."))
         issued = self._authority.agent_certificate(key, peer.cluster_id, peer.generation, now)
-        await self._store.keep_certificate(issued, peer.cluster_id, peer.generation, now)
+        if not await self._store.keep_certificate(issued, peer.cluster_id, peer.generation, now):
+            # Since its certificate was looked at: what it asks for would be worth nothing.
+            fault = fault_of(peer, self._store.snapshot) or "its generation was revoked"
+            await self.audit_refusal(fault, address, peer.cluster_id)
+            return refused(fault)
         await self._audit_issue(
             EventType.AGENT_RENEWED, Redeemed(issued.pem, peer.cluster_id, again=False), address, now
         )

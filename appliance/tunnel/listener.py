@@ -21,28 +21,33 @@ from typing import Final
 
 import trio
 
+from appliance.core.buckets import source_of
 from appliance.core.problems import Code, Problem, problem
 from appliance.tunnel.authority import AgentName, BadPeerError, agent_name
 from appliance.tunnel.enrolment import Enrolment
 from appliance.tunnel.ports import Clock, EnrolmentStore, Record
 from appliance.tunnel.registry import Registry, TooManySessionsError
-from appliance.tunnel.watch import end_revoked, fault_of, record_changes
+from appliance.tunnel.watch import end_revoked, fault_of, record_changes, refused
 from wire import calls
 from wire.carrier import CallReceived, Carrier, CarrierEnded, CarrierError, CarrierEvent, Payload, TunnelRequested
 from wire.session import Session, SessionEnded, accept_session
+from wire.slots import Slots
 from wire.tls import TLSStream, serve_handshake
 
 HANDSHAKE_SLOTS: Final = 32  # 3-4 ms of CPU each: what is admitted at once keeps the loop responsive
+HANDSHAKE_SLOTS_PER_SOURCE: Final = 8  # of these, for one IPv4 address or IPv6 /64: agents behind one NAT take turns
 HANDSHAKE_SECONDS: Final = 10.0  # counts from the slot, so that a queue of honest agents does not time out
 REQUEST_SECONDS: Final = 10.0  # from handshake to a whole call, or to both HELLOs
 ANSWER_SECONDS: Final = 5.0  # to write an answer and be closed by the peer
 MAX_CONNECTIONS: Final = 4096  # a thousand clusters with a few sessions each
 MAX_UNPROVEN_PER_ADDRESS: Final = 256
-"""Connections without a tunnel from one address: a NAT full of agents fits, a flood from one place does not."""
+"""Connections without a tunnel from one IPv4 address or IPv6 /64: a NAT full of agents fits, a flood from one place
+does not."""
 RETRY_SECONDS: Final = 0.1  # when the process is out of descriptors
 DRAIN_SECONDS: Final = 20.0
 
 _CAPACITY: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
+_ENDINGS: Final = (trio.BrokenResourceError, trio.ClosedResourceError, SessionEnded, CarrierError)
 _READ_BYTES: Final = 64 * 1024
 
 _log = logging.getLogger("fairlead.tunnel")
@@ -61,7 +66,7 @@ class AgentsListener:
     name: str
     """What this appliance calls itself in HELLO."""
     drain_seconds: float = DRAIN_SECONDS
-    handshakes: trio.Semaphore = field(default_factory=lambda: trio.Semaphore(HANDSHAKE_SLOTS), init=False)
+    handshakes: Slots = field(default_factory=lambda: Slots(HANDSHAKE_SLOTS, HANDSHAKE_SLOTS_PER_SOURCE), init=False)
     connections: trio.Semaphore = field(default_factory=lambda: trio.Semaphore(MAX_CONNECTIONS), init=False)
     unproven: Counter[str] = field(default_factory=Counter, init=False)
 
@@ -121,12 +126,13 @@ async def _accept(parts: AgentsListener, listener: trio.SocketListener, connecti
             parts.connections.release()
             raise
         address = str(peer[0])
-        if parts.unproven[address] >= MAX_UNPROVEN_PER_ADDRESS:
+        source = source_of(address)
+        if parts.unproven[source] >= MAX_UNPROVEN_PER_ADDRESS:
             sock.close()
             parts.connections.release()
             await trio.lowlevel.checkpoint()
             continue
-        parts.unproven[address] += 1
+        parts.unproven[source] += 1
         connections.start_soon(_Connection(parts, address).run, sock)
 
 
@@ -136,6 +142,7 @@ class _Connection:
     def __init__(self, parts: AgentsListener, address: str) -> None:
         self._parts = parts
         self._address = address
+        self._source = source_of(address)
         self._counted = True
 
     async def run(self, sock: trio.socket.SocketType) -> None:
@@ -145,24 +152,40 @@ class _Connection:
             stream = await self._handshake(sock)
             if stream is not None:
                 await self._converse(stream)
-        except (trio.BrokenResourceError, trio.ClosedResourceError, SessionEnded, CarrierError) as error:
-            _log.info("agent connection ended early", extra={"address": self._address, "reason": str(error)})
-        except Exception:  # noqa: BLE001 # the barrier: one connection's defect costs no other
-            _log.exception("an agent's connection failed by a defect of ours", extra={"address": self._address})
+        except BaseExceptionGroup as group:
+            # A defect may come beside a cancellation: the one ends here, the other goes on.
+            faults, others = group.split(Exception)
+            if faults is not None:
+                self._report(faults)
+            if others is not None:
+                raise others from None
+        except Exception as error:  # noqa: BLE001 # the barrier: one connection's defect costs no other
+            self._report(error)
         finally:
             if stream is not None:
                 stream.abort()
             self._proven()
             self._parts.connections.release()
 
+    def _report(self, error: Exception) -> None:
+        """Say why the connection ended: what the peer did is worth a line, a defect of ours a trace."""
+        ended = error
+        if isinstance(error, ExceptionGroup):
+            ended = error.split(_ENDINGS)[1] or error.exceptions[0]
+        if isinstance(ended, _ENDINGS):
+            _log.info("agent connection ended early", extra={"address": self._address, "reason": str(ended)})
+        else:
+            extra = {"address": self._address}
+            _log.error("an agent's connection failed by a defect of ours", extra=extra, exc_info=ended)
+
     def _proven(self) -> None:
         """This connection no longer counts against its address."""
         if self._counted:
             self._counted = False
             unproven = self._parts.unproven
-            unproven[self._address] -= 1
-            if unproven[self._address] <= 0:
-                del unproven[self._address]
+            unproven[self._source] -= 1
+            if unproven[self._source] <= 0:
+                del unproven[self._source]
 
     async def _handshake(self, sock: trio.socket.SocketType) -> TLSStream | None:
         with contextlib.closing(sock):
@@ -171,7 +194,7 @@ class _Connection:
                 await trio.lowlevel.wait_readable(sock)
             if silence.cancelled_caught:
                 return None
-            async with self._parts.handshakes:
+            async with self._parts.handshakes.held(self._source):
                 with trio.move_on_after(HANDSHAKE_SECONDS):
                     return await serve_handshake(sock, self._parts.context)
         _log.info("TLS handshake timed out", extra={"address": self._address})
@@ -269,8 +292,7 @@ class _Connection:
             if fault == "":
                 return name
         await self._parts.enrolment.audit_refusal(fault, self._address, cluster_id)
-        sentence = f"The agent's certificate is refused: {fault}. Make a new bundle for the cluster and install it."
-        return Problem(Code.CREDENTIAL_REVOKED, sentence)
+        return refused(fault)
 
     async def _run_session(self, session: Session, name: AgentName) -> None:
         parts = self._parts

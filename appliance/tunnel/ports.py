@@ -56,5 +56,8 @@ class EnrolmentStore(Protocol):
         A token that the same key has spent gives the same certificate until the token expires.
         """
 
-    async def keep_certificate(self, certificate: AgentCertificate, cluster_id: str, generation: int, now: int) -> None:
-        """Keep the serial of a renewed certificate; returns once the local snapshot knows it."""
+    async def keep_certificate(self, certificate: AgentCertificate, cluster_id: str, generation: int, now: int) -> bool:
+        """Keep the serial of a renewed certificate; returns once the local snapshot knows it.
+
+        False: the cluster is gone or its generation was raised meanwhile, and nothing was kept.
+        """

@@ -14,6 +14,7 @@ from typing import Any, Final
 import trio
 
 from appliance.core.events import AuditEvent, EventType
+from appliance.core.problems import Code, Problem
 from appliance.core.snapshot import Snapshot
 from appliance.tunnel.authority import AgentName
 from appliance.tunnel.ports import Clock, EnrolmentStore, Record
@@ -36,6 +37,12 @@ def fault_of(name: AgentName, snapshot: Snapshot) -> str:
     if known is None or known.cluster_id != name.cluster_id or known.generation != name.generation:
         return "its serial is not known"
     return ""
+
+
+def refused(fault: str) -> Problem:
+    """Return what an agent is told whose certificate opens nothing."""
+    sentence = f"The agent's certificate is refused: {fault}. Make a new bundle for the cluster and install it."
+    return Problem(Code.CREDENTIAL_REVOKED, sentence)
 
 
 async def end_revoked(registry: Registry[Any], store: EnrolmentStore) -> None:

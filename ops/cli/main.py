@@ -13,6 +13,8 @@ from typing import NoReturn
 
 import click
 
+from ops.cli.audit import audit
+
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _DIRECTORY = click.Path(file_okay=False, path_type=Path)
 
@@ -39,6 +41,9 @@ def serve(config: Path | None) -> None:
         run(load(config, os.environ))
     except (ConfigError, StartError) as error:
         _stop(error)
+
+
+main.add_command(audit)
 
 
 @main.command()
@@ -100,6 +105,25 @@ def rotate(config: Path | None) -> None:
     try:
         click.echo(f"New credentials will be signed with key {trio.run(make, load(config, os.environ))}.")
     except (ConfigError, KeyRotationError) as error:
+        _stop(error)
+
+
+@main.command("revoke-agent")
+@click.option("--cluster", required=True, help="Its name or id.")
+@click.option("--server", required=True, help="The appliance's public URL.")
+@click.option("--token-file", type=_FILE, required=True, help="A file with a token for the admin API.")
+@click.option("--ca", type=_FILE, help="The CA (PEM) of the appliance, unless this machine trusts it already.")
+@click.option("--bundle-out", type=_FILE, required=True, help="Where the new bundle is written, for you alone to read.")
+def revoke_agent(cluster: str, server: str, token_file: Path, ca: Path | None, bundle_out: Path) -> None:
+    """Refuse every certificate of a cluster's agents, end their sessions, and get the bundle for a new agent.
+
+    Example: fairlead revoke-agent --cluster prod --server https://fairlead.example.com --token-file t --bundle-out b
+    """
+    from ops.cli.revoke_agent import RevokeError, run
+
+    try:
+        run(cluster, server, token_file, ca, bundle_out)
+    except RevokeError as error:
         _stop(error)
 
 

@@ -1,8 +1,7 @@
 """A small client of the admin API: JSON in, JSON out, over verified TLS.
 
-Only the demo uses it, against an appliance on this machine, and only at its start: each call is one connection in a
-thread. What always holds: the server's certificate is checked against the given CA; an answer that is not a success
-raises `ApiError` with the server's own sentence.
+For the demo's start and for commands that make one call: each call is one connection in a thread. What always holds:
+the server's certificate is checked; an answer that is not a success raises `ApiError` with the server's own sentence.
 """
 
 from __future__ import annotations
@@ -32,10 +31,10 @@ class ApiError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Appliance:
-    """Where to call, what signs its certificate, and the bearer token to show."""
+    """Where to call, what signs its certificate (None: one this machine trusts), and the bearer token to show."""
 
     url: str
-    ca_pem: str
+    ca_pem: str | None
     token: str
 
     async def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:

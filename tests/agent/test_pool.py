@@ -13,6 +13,8 @@ import trio
 from agent.pool import IDLE_SECONDS, MAX_AGE_SECONDS, MAX_IDLE, Connection, Pool
 from wire.tls import TLSStream
 
+pytestmark = pytest.mark.interpreted  # its streams are stand-ins
+
 
 @dataclass
 class Line:

@@ -12,7 +12,7 @@ from tests.agent.rig import Caller, everything, ok, staged
 from wire.frames import ResetCode
 from wire.session import ExchangeReset
 
-pytestmark = pytest.mark.real_clock
+pytestmark = [pytest.mark.real_clock, pytest.mark.usefixtures("way")]
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 

@@ -17,10 +17,11 @@ from agent.run import run
 from appliance.core.events import EventType
 from appliance.store import units
 from appliance.store.store import utc_micros
-from tests.agent.rig import Caller, ok, staged
+from tests.agent.rig import Caller, everything, ok, staged
 from tests.appliance.tunnel.rig import CLUSTER, Harbour, harbour
 from tests.support.pair import ALICE, get
-from wire.session import ExchangeReset, SessionLost
+from wire.heads import RequestHead
+from wire.session import ExchangeReset, SessionDraining, SessionLost
 
 pytestmark = pytest.mark.real_clock
 
@@ -58,10 +59,20 @@ async def until(condition: Callable[[], object], seconds: float = 10) -> None:
             await trio.sleep(0.01)
 
 
+REPEATS = 3000  # of a target: an answer of some 50 KiB
+posts: list[bytes] = []
+
+
 async def api_server(caller: Caller) -> None:
     while head := await caller.head():
         if b"/slow" in head:
             await trio.sleep(0.3)
+        if head.startswith(b"POST /api/post"):
+            await caller.body(4)
+            target = head.split(b" ")[1]
+            posts.append(target)
+            await caller.say(ok(target * REPEATS))
+            continue
         await caller.say(ok(b"pods" if b"Impersonate-User: alice@example.com" in head else b"whose?"))
 
 
@@ -75,14 +86,15 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield World(here, config, trio.Event())
 
 
-async def start(it: World, nursery: trio.Nursery) -> trio.Event:
+async def start(it: World, nursery: trio.Nursery, session_bytes: int = dialling.SESSION_BYTES) -> trio.Event:
     """Run the agent; the event is set when it has returned."""
     done = trio.Event()
 
     async def running(task_status: trio.TaskStatus[list[trio.SocketListener]]) -> None:
         with contextlib.ExitStack() as stack:
             stack.callback(done.set)
-            await run(it.config, catch_signals=False, stop=it.stop, task_status=task_status)
+            settings = {"catch_signals": False, "stop": it.stop, "session_bytes": session_bytes}
+            await run(it.config, **settings, task_status=task_status)  # type: ignore[arg-type]  # of several types
 
     (probe, *_) = await nursery.start(running)
     it.probe = probe.socket.getsockname()[1]
@@ -168,6 +180,53 @@ async def test_a_session_is_replaced_before_it_ends_and_nobody_notices(
                 seen.update(session.id for _, session in it.here.registry.sessions())
                 assert await it.fetch() == b"pods"
         nursery.cancel_scope.cancel()
+
+
+async def test_a_session_that_has_carried_enough_is_replaced_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under load, with requests that nobody may repeat: only what was not started goes to the next session."""
+    monkeypatch.setattr(dialling, "VOLUME_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(dialling, "STABLE_SECONDS", 0.0)
+    posts.clear()
+    seen: set[str] = set()
+    posted: list[bytes] = []
+
+    async def works(it: World, number: int) -> None:
+        count = 0
+        while len(seen) < 5:
+            count += 1
+            mark = b"/api/post/%d/%d" % (number, count)
+            assert await posted_once(it, mark) == mark * REPEATS
+            posted.append(mark)
+            seen.update(session.id for _, session in it.here.registry.sessions())
+
+    async with world(tmp_path) as it, trio.open_nursery() as nursery:
+        await start(it, nursery, session_bytes=4 * 1024 * 1024)
+        with trio.fail_after(60):
+            async with trio.open_nursery() as load:
+                for number in range(16):
+                    load.start_soon(works, it, number)
+        nursery.cancel_scope.cancel()
+    assert sorted(posts) == sorted(posted), "each reached the API server exactly once"
+
+
+async def posted_once(it: World, target: bytes) -> bytes:
+    """A POST as the front makes one: elsewhere only if it was not started."""
+    while True:
+        session = it.here.registry.session_for(CLUSTER)
+        assert session is not None
+        head = RequestHead(b"POST", target, ((b"Content-Length", b"4"),))
+        try:
+            async with session.open(head, ALICE, has_body=True) as exchange:
+                await exchange.send_all(b"body")
+                await exchange.send_eof()
+                await exchange.head()
+                return await everything(exchange)
+        except SessionDraining:
+            await trio.sleep(0.01)
+        except ExchangeReset as error:
+            assert error.not_started
 
 
 async def test_a_certificate_is_renewed_in_time_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

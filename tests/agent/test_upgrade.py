@@ -10,9 +10,9 @@ import trio
 from tests.agent.rig import Caller, Stage, everything, ok, staged
 from wire.frames import ResetCode
 from wire.heads import Headers
-from wire.session import Exchange, ExchangeReset
+from wire.session import Exchange, ExchangeReset, SessionLost
 
-pytestmark = pytest.mark.real_clock
+pytestmark = [pytest.mark.real_clock, pytest.mark.usefixtures("way")]
 
 UPGRADE: Headers = ((b"Upgrade", b"SPDY/3.1"), (b"X-Stream-Protocol-Version", b"v4.channel.k8s.io"))
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n"
@@ -107,6 +107,29 @@ async def test_a_client_that_leaves_ends_the_session_upstream(tmp_path: Path, ha
         exchange.reset(ResetCode.CANCELLED, "left")
         with trio.fail_after(2):
             await gone.wait()
+
+
+async def test_a_lost_session_ends_its_open_exec_and_nothing_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Both directions meet the same end at once: it must come out of their nursery as one ordinary end."""
+    gone = trio.Event()
+
+    async def script(caller: Caller) -> None:
+        await caller.head()
+        await caller.say(SWITCH)
+        await caller.gone()
+        gone.set()
+
+    async with staged(tmp_path, script) as stage:
+        exchange = exec_(stage)
+        await exchange.head()
+        stage.tunnel.abort()
+        with trio.fail_after(2):
+            await gone.wait()
+        with pytest.raises(SessionLost):
+            await exchange.receive_some()
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 async def test_an_upgrade_to_something_unknown_is_refused(tmp_path: Path) -> None:

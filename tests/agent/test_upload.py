@@ -12,7 +12,7 @@ from tests.agent.rig import Caller, everything, ok, staged, until
 from wire.frames import ResetCode
 from wire.session import ExchangeReset
 
-pytestmark = pytest.mark.real_clock
+pytestmark = [pytest.mark.real_clock, pytest.mark.usefixtures("way")]
 
 
 async def test_a_small_body_of_known_length_goes_up_with_its_head(tmp_path: Path) -> None:

@@ -137,3 +137,45 @@ def test_a_damaged_file_is_a_sentence(tmp_path: Path, name: str, content: str, e
 
     assert said.startswith("fairlead: ")
     assert expected in said.lower()
+
+
+def on_postgres(tmp_path: Path, url: str) -> Path:
+    path = settings(tmp_path)
+    for name, text in (("url", url), ("key", "A" * 43 + "=")):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o600)
+    with path.open("a") as file:
+        file.write(f'[store]\nurl_file = "{tmp_path}/url"\nmaster_key = "{tmp_path}/key"\n')
+    return path
+
+
+@pytest.mark.parametrize("command_line", [("serve",), ("machine-token", "--name", "ci")])
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://u:s3cret@db.example.com/d?sslmode=disable", "turns TLS off towards another machine"),
+        ("postgresql://u:s3cret@127.0.0.1:1/d", "the database cannot be reached"),
+        ("s3cret", "not a URL of the form"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_a_sentence_without_a_secret(
+    tmp_path: Path, command_line: tuple[str, ...], url: str, expected: str
+) -> None:
+    said = sentence(*command_line, "--config", str(on_postgres(tmp_path, url)))
+
+    assert expected in said
+    assert "s3cret" not in said
+
+
+def test_sqlite_alone_never_loads_what_postgresql_needs(tmp_path: Path) -> None:
+    """It changes asyncio for the whole process, and an installation without the extra does not have it."""
+    text = (
+        "import sys, trio, appliance.assemble, appliance.machine_token\n"
+        "from pathlib import Path\n"
+        "from appliance.config import load\n"
+        f"config = load(Path({str(settings(tmp_path))!r}), {{}})\n"
+        "trio.run(appliance.machine_token.mint, config, 'ci', 60)\n"
+        "print(sorted({'asyncpg', 'trio_asyncio'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", text], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

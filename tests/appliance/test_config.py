@@ -145,6 +145,38 @@ def test_a_key_others_can_read_is_refused(tmp_path: Path) -> None:
     assert "users.key" in refusal(tmp_path, text)
 
 
+def secret(tmp_path: Path, name: str, mode: int = 0o600) -> Path:
+    path = tmp_path / name
+    path.write_text("")
+    path.chmod(mode)
+    return path
+
+
+def test_without_a_url_the_store_is_a_file_of_ours(tmp_path: Path) -> None:
+    store = settings(tmp_path).store
+
+    assert (store.url_file, store.master_key, store.connections) == (None, None, 8)
+
+
+def test_postgresql_needs_a_master_key(tmp_path: Path) -> None:
+    url = f'[store]\nurl_file = "{secret(tmp_path, "url")}"\n'
+
+    assert "store.master_key is not set: with PostgreSQL" in refusal(tmp_path, url)
+    key = secret(tmp_path, "key", 0o440)  # as Kubernetes mounts one for a group
+    assert settings(tmp_path, url + f'master_key = "{key}"\n').store.master_key == key
+
+
+@pytest.mark.parametrize("name", ["url_file", "master_key"])
+def test_a_secret_of_the_store_is_there_and_not_for_others(tmp_path: Path, name: str) -> None:
+    paths = {other: secret(tmp_path, other) for other in ("url_file", "master_key")}
+    text = "[store]\n" + "".join(f'{key} = "{path}"\n' for key, path in paths.items())
+
+    paths[name].chmod(0o644)
+    assert f"store.{name} {paths[name]} has mode 0644, open to others" in refusal(tmp_path, text)
+    paths[name].unlink()
+    assert f"store.{name} {paths[name]} cannot be read: No such file" in refusal(tmp_path, text)
+
+
 def test_a_missing_file_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: No such file or directory"):
         load(tmp_path / "none.toml", {})

@@ -8,6 +8,8 @@ import pytest
 import trio
 
 from appliance.health import MAX_HEAD_BYTES, Health, respond, serve
+from tests.support.flood import Flood, flooding, text
+from tests.support.heartbeat import LATE_SECONDS, worst_beat
 
 
 def ask(health: Health, line: str) -> tuple[int, dict[str, object]]:
@@ -61,3 +63,18 @@ async def test_over_a_socket_one_answer_then_the_connection_ends() -> None:
         await rude.aclose()
         await polite.aclose()
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.real_clock
+async def test_sixteen_probers_without_pause_leave_the_loop_to_others() -> None:
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listeners[0].socket.getsockname()[1]
+    probed = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve, Health({"seen": lambda: probed.set() is None}), listeners)
+        with flooding(Flood(port, opening=text(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"), again=True)):
+            with trio.fail_after(30):
+                await probed.wait()
+            worst = await worst_beat()
+        nursery.cancel_scope.cancel()
+    assert worst <= LATE_SECONDS

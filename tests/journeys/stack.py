@@ -11,10 +11,11 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import trio
@@ -37,9 +38,9 @@ DRAIN_SECONDS = 1
 class Part:
     """One running `fairlead` command; what it says is kept."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, inside: Sequence[str] = ()) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "ops.demo.leash", *arguments],
+            [*inside, sys.executable, "-m", "ops.demo.leash", *arguments],
             cwd=REPOSITORY,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -89,6 +90,9 @@ class Stack:
     home: Home
     lane: str
     cable: Cable
+    settings: str = ""  # more sections of the appliance's settings
+    host: str = ports.LOOPBACK  # where the appliance listens
+    inside: Mapping[str, Sequence[str]] = field(default_factory=dict)  # what goes before a part's command
     toy: Part = field(init=False)
     appliance: Part = field(init=False)
     agent: Part = field(init=False)
@@ -107,15 +111,16 @@ class Stack:
     def start_toy(self) -> None:
         url = self.home.toy / "url"
         url.unlink(missing_ok=True)
-        self.toy = Part("toy-cluster", "--listen", self.toy_listen, "--dir", str(self.home.toy))
+        where = self.inside.get("agent", ())  # a cluster and its agent are at one place
+        self.toy = Part("toy-cluster", "--listen", self.toy_listen, "--dir", str(self.home.toy), inside=where)
         eventually(url.exists, START_SECONDS, "the toy cluster's start")
         self.toy_listen = url.read_text().strip().removeprefix("https://")
 
     def start_appliance(self) -> None:
         self.home.bound_ports.unlink(missing_ok=True)
         file = self._appliance_settings()
-        self.token = self.token or _machine_token(file)  # before the first start, as a setup script would
-        self.appliance = Part("serve", "--config", str(file))
+        self.token = self.token or self.machine_token()  # before the first start, as a setup script would
+        self.appliance = Part("serve", "--config", str(file), inside=self.inside.get("appliance", ()))
         bound = eventually(lambda: ports.read(self.home.bound_ports), START_SECONDS, "the appliance's start")
         assert bound is not None
         self.bound = bound
@@ -123,25 +128,42 @@ class Stack:
 
     def _appliance_settings(self) -> Path:
         file = self.home.root / "fairlead.toml"
+        # Elsewhere than on this machine there is no cable between agent and appliance: the network is one.
+        dialled = f"{ports.LOOPBACK}:{self.cable.port}" if self.host == ports.LOOPBACK else f"{self.host}:0"
         text = (
-            f'public_url = "https://{ports.LOOPBACK}:{self.bound.users}"\n'
+            f'public_url = "https://{self.host}:{self.bound.users}"\n'
             f"data_dir = {json.dumps(str(self.home.appliance))}\n"
-            f'[users]\nlisten = "{ports.LOOPBACK}:{self.bound.users}"\nlane = "{self.lane}"\n'
-            f'[agents]\nlisten = "{ports.LOOPBACK}:{self.bound.agents}"\n'
-            f'url = "https://{ports.LOOPBACK}:{self.cable.port}"\n'
+            f'[users]\nlisten = "{self.host}:{self.bound.users}"\nlane = "{self.lane}"\n'
+            f'[agents]\nlisten = "{self.host}:{self.bound.agents}"\nurl = "https://{dialled}"\n'
             f'[health]\nlisten = "{ports.LOOPBACK}:{self.bound.health}"\n'
             f'[limits]\ndrain_seconds = {DRAIN_SECONDS}\n[log]\nformat = "json"\naudit = "all"\n'
+            f"{self.settings}"
         )
         write_private(file, text.encode())
         return file
 
+    def machine_token(self, name: str = "journeys") -> str:
+        """A token for the admin API, made beside the appliance, running or not."""
+        given = ["--name", name, "--config", str(self._appliance_settings())]
+        command = [sys.executable, "-m", "ops.cli.main", "machine-token", *given]
+        done = subprocess.run(
+            command, cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=START_SECONDS
+        )
+        return done.stdout.strip()
+
+    def api(self, token: str | None = None) -> Appliance:
+        """The admin API, as whoever holds the token."""
+        authority = (self.home.appliance / "ca.pem").read_text()
+        return Appliance(f"https://{self.host}:{self.bound.users}", authority, token or self.token)
+
     def start_agent(self) -> None:
-        self.agent = Part("agent", "--config", str(self.home.root / "agent.toml"))
+        file = str(self.home.root / "agent.toml")
+        self.agent = Part("agent", "--config", file, inside=self.inside.get("agent", ()))
 
     def set_up(self) -> None:
         """Register the cluster, start its agent, and write the kubeconfig once a request goes all the way."""
-        authority = (self.home.appliance / "ca.pem").read_text()
-        appliance = Appliance(f"https://{ports.LOOPBACK}:{self.bound.users}", authority, self.token)
+        appliance = self.api()
+        authority = appliance.ca_pem
 
         async def register() -> tuple[registration.Registered, Mapping[str, Any]]:
             registered = await registration.register(appliance, "toy", "toy:admins")
@@ -197,20 +219,21 @@ class Stack:
         return {"toy": self.toy, "appliance": self.appliance, "agent": self.agent}
 
 
-def _machine_token(config: Path) -> str:
-    command = [sys.executable, "-m", "ops.cli.main", "machine-token", "--name", "journeys", "--config", str(config)]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=START_SECONDS)
-    return done.stdout.strip()
-
-
 @contextmanager
-def running_stack(directory: Path, lane: str = "express") -> Iterator[Stack]:
-    """A stack that works."""
+def running_stack(
+    directory: Path,
+    lane: str = "express",
+    settings: str = "",
+    *,
+    host: str = ports.LOOPBACK,
+    inside: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Iterator[Stack]:
+    """A stack that works. `host` and `inside`: where the appliance listens, and how each part is started there."""
     home = Home(directory / "home")
     home.make()
     with ExitStack() as ending:
         cable = ending.enter_context(Cable())
-        stack = Stack(home, lane, cable)
+        stack = Stack(home, lane, cable, settings, host, inside)
         for start in (stack.start_toy, stack.start_appliance, stack.set_up):
             ending.callback(_end, stack, start.__name__)
             start()

@@ -16,6 +16,9 @@ from ops.cli.main import main
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
+REVOKE = ("revoke-agent", "--cluster", "x", "--token-file", "/nonexistent", "--bundle-out", "/nonexistent/b")
+
+
 def said(*arguments: str, code: int = 0) -> str:
     result = CliRunner().invoke(main, list(arguments))
     assert result.exit_code == code, result.output
@@ -49,6 +52,8 @@ def test_settings_prints_the_whole_table() -> None:
         (("serve", "--config", "/nonexistent.toml"), "The settings file /nonexistent.toml cannot be read"),
         (("machine-token", "--config", "/nonexistent.toml", "--name", "ci"), "cannot be read"),
         (("agent", "--config", "/nonexistent.toml"), "cannot be read"),
+        ((*REVOKE, "--server", "http://x"), "--server must be an https URL"),
+        ((*REVOKE, "--server", "https://x"), "/nonexistent cannot be read"),
         (("demo", "--context", "x"), "--context names a context of --kubeconfig"),
         (("demo", "--group", "system:masters"), "groups that begin with system: are Kubernetes' own"),
         (("demo", "--kubeconfig", "/nonexistent"), "The kubeconfig /nonexistent cannot be read"),

@@ -45,7 +45,7 @@ BANS = (
             "datetime.date.today",
         ),
         ("appliance/core", "wire"),
-        ("wire/session.py",),
+        ("wire/session.py", "wire/passes.py"),
         PURE_WHY,
     ),
     Ban(
@@ -64,9 +64,21 @@ BANS = (
     Ban(
         ("asyncio",),
         EVERYWHERE,
-        ("appliance/store/postgres.py", "appliance/store/postgres"),
+        ("appliance/store/postgres.py", "appliance/store/postgres", "appliance/audit/postgres.py"),
         "The program runs on Trio. asyncio's tasks have no parent and its cancellation leaks; only the PostgreSQL "
-        "engine needs it, through trio-asyncio.",
+        "engine needs it, through trio-asyncio, and the audit ledger in PostgreSQL, whose threads are not Trio's.",
+    ),
+    Ban(
+        ("trio_asyncio", "asyncpg"),
+        PROGRAM,
+        (
+            "appliance/store/postgres.py",
+            "appliance/store/sqlstates.py",
+            "appliance/store/transaction.py",
+            "appliance/audit/postgres.py",
+        ),
+        "Only two modules know PostgreSQL's driver and its loop: importing them changes asyncio for the "
+        "whole process, and an installation on SQLite does not have them.",
     ),
     Ban(("os.system", "os.popen"), EVERYWHERE, (), "A shell reads its argument again: use an argument list."),
     Ban(("builtins.eval", "builtins.exec"), EVERYWHERE, (), "Text from outside must never become code."),
@@ -90,6 +102,8 @@ BANS = (
     ),
 )
 
+CROSSINGS = ("trio_asyncio.aio_as_trio", "trio_asyncio.asyncio_as_trio", "trio_asyncio.trio_as_aio")
+
 ARGUMENTS = {
     ("shell", True): "A shell reads its argument again: pass an argument list.",
     ("verify", False): "There is no unverified TLS: give the CA.",
@@ -111,6 +125,21 @@ def banned(source: Source, ban: Ban) -> Iterator[str]:
 @pytest.mark.parametrize("ban", BANS, ids=lambda ban: ban.names[0])
 def test_nothing_banned_is_used(ban: Ban) -> None:
     verdict(sorted({use for source in sources() if ban.covers(source) for use in banned(source, ban)}), ban.why)
+
+
+def test_asyncio_is_entered_at_one_place() -> None:
+    crossings = [
+        f"{source.path}:{found.line} {found.name}"
+        for source in sources()
+        for found in uses(source)
+        if found.name in CROSSINGS
+    ]
+    assert len(crossings) == 1, crossings
+    verdict(
+        [place for place in crossings if not place.startswith("appliance/store/postgres.py:")],
+        "A transaction that crosses between Trio and asyncio more than once leaks when it is cancelled in between: the "
+        "connection stays 'idle in transaction' and closing hangs. Whole units cross, in Postgres._carry.",
+    )
 
 
 def switched_off(source: Source) -> Iterator[tuple[str, str]]:
@@ -201,6 +230,9 @@ def test_every_suppression_says_why() -> None:
         ("tests/x.py", "from time import sleep\nsleep(1)", True),
         ("agent/x.py", "import asyncio\nasyncio.run(x)", True),
         ("appliance/store/postgres.py", "import asyncio\nasyncio.run(x)", False),
+        ("appliance/api/x.py", "from trio_asyncio import aio_as_trio\naio_as_trio(f)", True),
+        ("appliance/audit/x.py", "import asyncpg\nasyncpg.connect()", True),
+        ("appliance/store/transaction.py", "import asyncpg\nasyncpg.connect()", False),
         ("ops/x.py", "import os\nos.system('x')", True),
         ("ops/x.py", "eval('1')", True),
         ("ops/x.py", "x.exec('1')", False),

@@ -25,7 +25,8 @@ class Arrow:
 WIRE = ("wire",)
 CORE = ("appliance.core",)
 STORE = tuple(
-    f"appliance.store.{module}" for module in ("store", "unit", "units", "ids", "faults", "sealing", "issuing")
+    f"appliance.store.{module}"
+    for module in ("store", "unit", "units", "granting", "requests", "issuing", "ids", "faults", "sealing")
 )
 EDGE_WHY = (
     "Neighbours at the edge never import each other, so that each can be read, tested and replaced alone: they know "
@@ -93,7 +94,15 @@ PACKAGES_OF = {"pyjwt": "jwt", "pyyaml": "yaml"}
 #: What comes with a declared dependency and is part of its interface.
 COMES_WITH = {"hyperframe", "hpack", "werkzeug"}
 
-WIRE_DRIVERS = ("wire/session.py", "wire/exchange.py", "wire/tls.py")
+WIRE_DRIVERS = (
+    "wire/session.py",
+    "wire/workers.py",
+    "wire/exchange.py",
+    "wire/passes.py",
+    "wire/readiness.py",
+    "wire/slots.py",
+    "wire/tls.py",
+)
 WAITING = {"trio", "socket", "ssl", "select", "selectors", "threading", "subprocess", "logging", "sqlite3"}
 
 

@@ -12,6 +12,7 @@ import trio.testing
 from wire.carrier import Carrier, Payload, TunnelRequested
 from wire.heads import Identity, RequestHead
 from wire.session import Exchange, Session, SessionEnded, accept_session, dial_session
+from wire.workers import Begin
 
 ALICE = Identity(b"alice@example.com", b"uid-1", (b"viewers",))
 
@@ -74,13 +75,14 @@ async def greeted(agent: MemoryByteStream, appliance: MemoryByteStream) -> tuple
 @asynccontextmanager
 async def joined_sessions(
     on_exchange: Callable[[Exchange], Awaitable[None]],
+    begin: Begin | None = None,
 ) -> AsyncIterator[tuple[Session, Session]]:
     """Run two joined sessions; yield (opener, acceptor). Both end with the block."""
     opener, acceptor = await greeted(*memory_pair())
 
     async def run(session: Session, handler: Callable[[Exchange], Awaitable[None]] | None) -> None:
         try:
-            await session.run(handler)
+            await session.run(handler, begin if handler is not None else None)
         except SessionEnded:
             pass
 

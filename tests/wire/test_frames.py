@@ -144,6 +144,7 @@ def test_an_unfinished_frame_is_bounded() -> None:
             list(decoder.feed(headers))
 
 
-def test_an_identity_without_a_user_cannot_be_made() -> None:
-    with pytest.raises(ValueError, match="user"):
-        Identity(b"")
+def test_an_open_without_a_user_is_not_encoded() -> None:
+    nobody = frames.Open(1, False, False, 65536, RequestHead(b"GET", b"/"), Identity(b""))
+    with pytest.raises(FrameError, match="user"):
+        frames.encode_open(nobody)

@@ -10,7 +10,7 @@ from tests.support.pair import ALICE, MemoryByteStream, get, greeted, joined_ses
 from wire.exchange import PeerStopped
 from wire.frames import Open, ResetCode, encode_data, encode_open, encode_reset
 from wire.heads import ResponseHead
-from wire.session import Exchange, ExchangeReset, Session, SessionDraining, SessionEnded, SessionLost
+from wire.session import LINGER_PULSES, Exchange, ExchangeReset, Session, SessionDraining, SessionEnded, SessionLost
 
 OK = ResponseHead(200, ((b"Content-Type", b"application/json"),))
 
@@ -195,7 +195,25 @@ async def test_drain_refuses_new_exchanges_and_lets_old_ones_end() -> None:
             opener.open(get(), ALICE, has_body=False)
         finish.set()
         assert await whole(exchange) == b""
-    assert "drained" in reasons
+    assert reasons == ["drained", "the peer ended the session: drained"], "the opener, who has every answer, ends it"
+
+
+async def test_an_acceptor_that_drained_ends_by_itself_where_the_opener_does_not() -> None:
+    """One that cannot write any more, say. Until then nothing that is on its way is cut off."""
+    opener, acceptor = await greeted(*memory_pair())
+    opener._leave = trio.sleep_forever  # type: ignore[method-assign]
+
+    async def run_opener() -> None:
+        with pytest.raises(SessionEnded):
+            await opener.run()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_opener)
+        acceptor.drain(60)
+        began = trio.current_time()
+        with pytest.raises(SessionEnded, match="drained"):
+            await acceptor.run()
+        assert trio.current_time() - began <= LINGER_PULSES + 1
 
 
 async def test_a_silent_peer_is_dead_in_twenty_seconds() -> None:
@@ -247,6 +265,7 @@ async def test_a_broken_frame_ends_the_session_with_a_sentence() -> None:
             await opener.run()
 
 
+@pytest.mark.interpreted
 async def test_versions_that_do_not_meet_are_named() -> None:
     from wire import frames
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from ops.demo.toy import discovery, logs, openapi, people, probes, reads, reviews, scales, targets, writes
+from ops.demo.toy import discovery, logs, openapi, people, probes, readings, reads, reviews, scales, targets, writes
 from ops.demo.toy.bodies import read_object
 from ops.demo.toy.cluster import Cluster
 from ops.demo.toy.exchange import Exchange
@@ -34,13 +34,13 @@ async def serve(exchange: Exchange, cluster: Cluster) -> bool:
         return False
     caller = people.authenticate(exchange.headers, cluster.token)
     exchange.record.acts_as(caller)
+    people.demand(caller, readings.action(exchange))  # before anything is said of what exists
     target = targets.read(exchange)
     if target is None:
-        people.demand(caller, Action(exchange.method.lower(), path=exchange.path))
         await _plain(exchange, cluster)
         return False
-    people.demand(caller, _stricter(target))
     if target.subresource in UPGRADED_SUBRESOURCES:
+        people.demand(caller, _to_create(target))
         return await _upgrade(exchange, cluster, target)
     if not target.resource.stored:
         await _review(exchange, target, caller)
@@ -56,12 +56,10 @@ async def serve(exchange: Exchange, cluster: Cluster) -> bool:
     return False
 
 
-def _stricter(target: Target) -> Action:
-    """exec, attach and port-forward need the right to create, whatever the method, as from Kubernetes 1.35."""
-    action = target.action()
-    if target.subresource in UPGRADED_SUBRESOURCES:
-        return Action("create", action.group, action.resource, action.subresource, action.namespace, action.name)
-    return action
+def _to_create(target: Target) -> Action:
+    """exec, attach and port-forward also need the right to create, whatever the method, as from Kubernetes 1.35."""
+    resource = target.resource
+    return Action("create", resource.group, resource.plural, target.subresource, target.place, target.name)
 
 
 async def _plain(exchange: Exchange, cluster: Cluster) -> None:

@@ -52,6 +52,38 @@ def parse_fields(text: str) -> Predicate:
     return _all(tests)
 
 
+def exact_name(text: str) -> str:
+    """The name that a field selector demands; empty if it demands none, or cannot be read.
+
+    Of several the first in the alphabet of their terms. A backslash takes the next character for itself.
+    """
+    terms: list[str] = [""]
+    rest = iter(text)
+    for letter in rest:
+        if letter == "\\":
+            terms[-1] += letter + next(rest, "")
+        elif letter == ",":
+            terms.append("")
+        else:
+            terms[-1] += letter
+    found: list[str] = []
+    for term in sorted(filter(None, terms)):
+        key, operator, value = term.partition("=")
+        if not operator or not _readable(value.removeprefix("=")):
+            return ""
+        if key == "metadata.name":
+            found.append(_literal(value.removeprefix("=")))
+    return found[0] if found else ""
+
+
+def _readable(value: str) -> bool:
+    return re.fullmatch(r"(?:\\[\\,=]|[^\\,=])*", value) is not None
+
+
+def _literal(value: str) -> str:
+    return re.sub(r"\\(.)", r"\1", value)
+
+
 def matches_selector(selector: Object, labels: dict[str, str]) -> bool:
     """Whether a `LabelSelector` object (matchLabels, matchExpressions) picks these labels."""
     if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):

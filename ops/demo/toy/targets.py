@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from ops.demo.toy import resources
 from ops.demo.toy.exchange import Exchange
-from ops.demo.toy.people import Action
 from ops.demo.toy.resources import NAMESPACES, Resource
 from ops.demo.toy.statuses import ApiError, method_not_allowed
 
@@ -29,10 +28,6 @@ class Target:
         """The namespace under which objects are stored."""
         return self.namespace or ""
 
-    def action(self) -> Action:
-        resource = self.resource
-        return Action(self.verb, resource.group, resource.plural, self.subresource, self.place, self.name)
-
 
 def read(exchange: Exchange) -> Target | None:
     """The target of a resource request; None for any other path. Raises 405 for a verb the resource has not."""
@@ -45,7 +40,7 @@ def read(exchange: Exchange) -> Target | None:
         return None
     if rest[0] == "watch":  # the old form of ?watch=1
         rest = rest[1:]
-        exchange.query.setdefault("watch", ["1"])
+        exchange.query["watch"] = ["1"]
     namespace = None
     if len(rest) > 2 and rest[0] == "namespaces" and rest[2] not in {"status", "finalize"}:
         namespace, rest = rest[1], rest[2:]

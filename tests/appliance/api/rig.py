@@ -18,11 +18,12 @@ from werkzeug.datastructures import Headers
 from appliance.api.app import make_app
 from appliance.api.parts import Bundle, Parts
 from appliance.api.table import ROUTES
+from appliance.core.audit_query import AuditQuery
 from appliance.core.credentials import TokenVerifier, mint
-from appliance.core.events import AuditEvent
+from appliance.core.events import AuditEvent, EventType
 from appliance.core.people import Machine
 from appliance.core.problems import Code
-from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Subject, SubjectKind
+from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Scope, Subject, SubjectKind
 from appliance.store import ids, units
 from appliance.store.store import Store
 from appliance.tunnel.registry import ClusterState
@@ -55,6 +56,7 @@ class Rig:
     verifier: TokenVerifier
     app: QuartTrio
     recorded: list[AuditEvent]
+    called: list[AuditEvent]  # the records that come before a change
     token: str = ""
     now: int = NOW
     states: dict[str, ClusterState] = field(default_factory=dict)
@@ -79,15 +81,15 @@ class Rig:
         text = await response.get_data(as_text=True)
         return Reply(response.status_code, response.headers, json.loads(text) if text else None)
 
-    async def machine(self, *permissions: Permission, expires_at: int | None = None) -> str:
-        """A machine that may do just this; its token."""
+    async def machine(self, *permissions: Permission, expires_at: int | None = None, scope: Scope = EVERYWHERE) -> str:
+        """A machine that may do just this, there; its token."""
         token = ids.new_token("flm")
         machine = Machine(ids.new_id("machine"), f"machine-{token[-8:]}", ids.token_hash(token), expires_at)
         role = Role(ids.new_id("role"), f"role-{machine.id[-8:]}", permissions=permissions)
         subject = Subject(SubjectKind.MACHINE, machine.id)
         await self.store.write(units.add_machine(machine, NOW))
         await self.store.write(units.add_role(role, NOW))
-        await self.store.write(units.add_binding(Binding(ids.new_id("binding"), subject, role.id, EVERYWHERE), NOW))
+        await self.store.write(units.add_binding(Binding(ids.new_id("binding"), subject, role.id, scope), NOW))
         return token
 
 
@@ -97,29 +99,32 @@ async def rig(directory: Path) -> AsyncIterator[Rig]:
     key = ec.generate_private_key(ec.SECP256R1())
     verifier = TokenVerifier([key.public_key()])
     recorded: list[AuditEvent] = []
+    called: list[AuditEvent] = []
     made: Rig
 
     async def record(event: AuditEvent) -> None:
-        recorded.append(event)
-        await trio.lowlevel.checkpoint()
-
-    async def audit_ready() -> None:
         await trio.lowlevel.checkpoint()
         if made.audit_broken:
             raise DiskFullError
+        (called if event.type is EventType.API_CALLED else recorded).append(event)
 
-    async def recent(limit: int) -> list[dict[str, Any]]:
+    async def search(query: AuditQuery) -> dict[str, Any]:
         await trio.lowlevel.checkpoint()
-        return [{"type": str(event.type)} for event in reversed(recorded)][:limit]
+        fitting = [event for event in reversed(recorded) if query.fits(event)]
+        return {"items": [{"type": str(event.type)} for event in fitting[: query.limit]], "next": None}
+
+    async def one(chain: int, number: int) -> dict[str, Any] | None:
+        await trio.lowlevel.checkpoint()
+        return {"type": str(recorded[number - 1].type)} if chain == 1 and number <= len(recorded) else None
 
     parts = Parts(
         snapshot=lambda: store.snapshot,
         write=store.write,
         read=store.read,
         states=lambda: made.states,
-        audit_ready=audit_ready,
         record=record,
-        recent=recent,
+        search_audit=search,
+        audit_record=one,
         make_bundle=lambda cluster, now: Bundle({"cluster": cluster, "token": "flb_x"}, ids.new_id("t"), now + HOUR),
         sign=lambda credential: mint(credential, key),
         prove=verifier.verify,
@@ -130,7 +135,7 @@ async def rig(directory: Path) -> AsyncIterator[Rig]:
         faults={DiskFullError: Code.AUDIT_UNAVAILABLE},
     )
     app = make_app(parts, ROUTES)
-    made = Rig(store, app.test_client(), verifier, app, recorded)
+    made = Rig(store, app.test_client(), verifier, app, recorded, called)
     try:
         made.token = await made.machine(*Permission)
         yield made

@@ -70,7 +70,7 @@ async def test_a_missing_permission_is_named_and_recorded(tmp_path: Path) -> Non
         reply = await api.call("POST", "roles", {"name": "x"}, token=token)
 
         assert (reply.status, reply.code) == (403, "FORBIDDEN")
-        assert "roles:write, roles:escalate" in reply.body["detail"]
+        assert "roles:write everywhere" in reply.body["detail"]
         assert [(it.type, it.status) for it in api.recorded] == [(EventType.API_DENIED, 403)]
 
 
@@ -110,6 +110,18 @@ async def test_nothing_is_changed_when_it_could_not_be_recorded(tmp_path: Path) 
 
         assert (reply.status, reply.code) == (503, "AUDIT_UNAVAILABLE")
         assert api.store.snapshot.clusters == {}
+
+
+async def test_a_call_is_on_the_disk_before_it_changes_anything(tmp_path: Path) -> None:
+    async with rig(tmp_path) as api:
+        assert (await api.call("GET", "clusters")).status == 200
+        assert (await api.call("POST", "clusters", {"name": "UPPER CASE"})).status == 422
+        (call,) = api.called
+        assert (call.verb, call.path) == ("POST", "/fairlead/v1/clusters")
+        made = await api.call("POST", "clusters", {"name": "x"}, headers={"X-Correlation-Id": "mine"})
+        assert made.status == 201
+        assert [it.correlation_id for it in (api.called[1], api.recorded[0])] == ["mine", "mine"]
+        assert api.called[1].actor_id == api.recorded[0].actor_id != ""
 
 
 async def test_a_defect_of_ours_shows_a_correlation_id_and_nothing_else(

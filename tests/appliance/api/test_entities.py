@@ -44,13 +44,19 @@ async def test_a_cluster_is_registered_listed_and_removed(tmp_path: Path) -> Non
         assert {it.actor for it in api.recorded} == {api.recorded[0].actor}
 
 
-async def test_labels_can_give_rights_so_they_need_the_right_to(tmp_path: Path) -> None:
+async def test_revoking_a_clusters_agents_raises_its_generation_and_makes_a_bundle(tmp_path: Path) -> None:
     async with rig(tmp_path) as api:
-        token = await api.machine(Permission.CLUSTERS_WRITE)
+        cluster = await made(api, "clusters", {"name": "prod-eu"})
+        reader = await api.machine(Permission.CLUSTERS_READ)
 
-        assert (await api.call("POST", "clusters", {"name": "a"}, token=token)).status == 201
-        reply = await api.call("POST", "clusters", {"name": "b", "labels": {"env": "prod"}}, token=token)
-        assert (reply.status, reply.code) == (403, "ESCALATION_FORBIDDEN")
+        refused = await api.call("POST", "clusters/prod-eu/revoke-agent", {}, token=reader)
+        assert (refused.status, api.store.snapshot.clusters[cluster["id"]].generation) == (403, 1)
+
+        revoked = await made(api, "clusters/prod-eu/revoke-agent", {})
+        assert revoked["bundle"] == {"cluster": cluster["id"], "token": "flb_x"}
+        assert api.store.snapshot.clusters[cluster["id"]].generation == 2
+        assert (api.recorded[-1].type, api.recorded[-1].details) == (EventType.AGENT_REVOKED, (("generation", "2"),))
+        assert (await api.call("POST", "clusters/nope/revoke-agent", {})).code == "CLUSTER_NOT_FOUND"
 
 
 async def test_a_person_is_made_disabled_and_enabled(tmp_path: Path) -> None:
@@ -179,7 +185,7 @@ async def test_the_latest_audit_records(tmp_path: Path) -> None:
         await made(api, "clusters", {"name": "a"})
         await made(api, "people", ANN)
 
-        assert (await api.call("GET", "audit?limit=1")).body == {"items": [{"type": "CUA004I"}]}
+        assert (await api.call("GET", "audit?limit=1")).body == {"items": [{"type": "CUA004I"}], "next": None}
         assert len((await api.call("GET", "audit")).body["items"]) == 2
         for limit in ("0", "501", "x", "-1", "1e3", "%D9%A3", "0000001009999"):
             assert (await api.call("GET", f"audit?limit={limit}")).body["field"] == "?limit"

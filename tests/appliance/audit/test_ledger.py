@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -17,10 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.audit import ledger as ledger_module
 from appliance.audit import scribe as scribe_module
-from appliance.audit.book import AuditRefused, Reader
 from appliance.audit.ledger import AuditUnavailable, Ledger
+from appliance.audit.shelf import AuditRefused
 from appliance.audit.verify import verify_chain
 from appliance.core.events import AuditEvent, EventType
+from tests.appliance.audit.rig import everything
 
 pytestmark = pytest.mark.real_clock
 
@@ -42,8 +39,7 @@ async def opened(path: Path) -> AsyncIterator[Ledger]:
 
 
 def kept(path: Path) -> list[AuditEvent]:
-    with Reader(path) as reader:
-        return reader.recent({})
+    return everything(path)
 
 
 async def test_what_was_acknowledged_is_on_disk(tmp_path: Path) -> None:
@@ -100,7 +96,7 @@ async def test_without_a_disk_requests_are_refused_and_nothing_handed_over_is_lo
 ) -> None:
     monkeypatch.setattr(ledger_module, "WAIT_SECONDS", 0.3)
     monkeypatch.setattr(scribe_module, "RETRY_SECONDS", 0.02)
-    monkeypatch.setattr("appliance.audit.book.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("appliance.audit.sqlite.BUSY_SECONDS", 0.05)
     path = tmp_path / "audit.db"
     async with opened(path) as ledger:
         assert ledger.try_reserve()
@@ -129,7 +125,7 @@ async def test_a_full_disk_is_survived(
     monkeypatch.setattr(scribe_module, "RETRY_SECONDS", 0.02)
     path = tmp_path / "audit.db"
     async with opened(path) as ledger:
-        ledger._scribe._book._connection.execute("PRAGMA max_page_count = 12")
+        ledger._scribe._book._shelf.rows("PRAGMA max_page_count = 12")
         for number in range(1000, 1400):
             assert ledger.try_reserve()
             ledger.close(event(number, path="/" + "x" * 1000))
@@ -242,61 +238,3 @@ async def test_listeners_hear_what_is_on_disk_and_one_that_fails_hurts_nobody(tm
         ledger.subscribe(heard.append)
         await ledger.record(event(3))
     assert 3 in [it.time for it in heard]
-
-
-async def test_queries_filter_by_exact_values_and_time(tmp_path: Path) -> None:
-    path = tmp_path / "audit.db"
-    async with opened(path) as ledger:
-        for number in range(100, 110):
-            await ledger.record(event(number, actor_id=f"p{number % 2}", cluster_id="c"))
-    with Reader(path) as reader:
-        assert [it.time for it in reader.recent({"actor_id": "p1"}, limit=2)] == [109, 107]
-        assert [it.time for it in reader.recent({"cluster_id": "c"}, since=102, until=103)] == [103, 102]
-        assert len(reader.recent({"type": "CSY001I"})) == 1
-        with pytest.raises(ValueError, match="filtered"):
-            reader.recent({"body": "x"})
-        with pytest.raises(sqlite3.OperationalError, match="readonly"):
-            reader.connection.execute("DELETE FROM records")
-
-
-WRITER = """
-import sys, trio
-from pathlib import Path
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from appliance.audit.ledger import Ledger
-from appliance.core.events import AuditEvent, EventType
-
-async def main():
-    ledger = Ledger(Path(sys.argv[1]), Ed25519PrivateKey.from_private_bytes(bytes.fromhex(sys.argv[2])), lambda: 7)
-    await ledger.start()
-    for number in range(1, 100_000):
-        await ledger.record(AuditEvent(number, EventType.PROXY_OPENED))
-        print(number, flush=True)
-
-trio.run(main)
-"""
-
-
-async def test_killed_in_the_middle_every_acknowledged_record_is_there(tmp_path: Path) -> None:
-    path = tmp_path / "audit.db"
-    secret = KEY.private_bytes_raw().hex()
-    command = [sys.executable, "-c", WRITER, str(path), secret]
-    writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220 -- nothing else runs here
-    assert writer.stdout is not None
-    acknowledged = 0
-    for line in writer.stdout:
-        acknowledged = int(line)
-        if acknowledged >= 200:
-            os.kill(writer.pid, signal.SIGKILL)
-            break
-    acknowledged = max([acknowledged, *(int(line) for line in writer.stdout if line.strip())])
-    writer.stdout.close()
-    assert writer.wait() == -signal.SIGKILL
-    assert {it.time for it in kept(path) if it.type is EventType.PROXY_OPENED} >= set(range(1, acknowledged + 1))
-    before = verify_chain(path, [KEY.public_key()])
-    assert before.faults == ()
-    assert before.unsigned >= acknowledged
-    async with opened(path):
-        pass  # the next start signs what the killed one left
-    after = verify_chain(path, [KEY.public_key()])
-    assert (after.faults, after.unsigned) == ((), 0)

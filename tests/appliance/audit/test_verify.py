@@ -1,9 +1,8 @@
-"""Every edit, removal and insertion in the audit file is found by someone who holds only the public key."""
+"""Every edit, removal, insertion and exchange is found and named by someone who holds only the public key."""
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,182 +10,375 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.audit.book import Book
-from appliance.audit.chain import Checkpoint, fingerprint, genesis, key_id, link, sign
-from appliance.audit.verify import Verdict, verify_chain
-from appliance.core.events import AuditEvent, EventType
+from appliance.audit.chain import Checkpoint, Head, fingerprint, genesis, key_id, link, sign
+from appliance.audit.verify import verify_chain
+from tests.appliance.audit.rig import KEY, Ledger, SQLiteLedger, event, export, judge, write
 
-KEY = Ed25519PrivateKey.generate()
-
-
-def ledger(path: Path, *, starts: int = 2, records: int = 6) -> None:
-    """Starts, each with a chain, a checkpoint after half of its records and one at its end."""
-    for start in range(starts):
-        book = Book(path, KEY, 1000 + start)
-        for number in range(records):
-            event = AuditEvent(number, EventType.PROXY_CLOSED, actor_id=f"p{number}", actor="alice@example.com")
-            book.append([event])
-            if number == records // 2:
-                book.checkpoint(2000)
-        book.checkpoint(3000)
-        book.close()
+COLUMNS = "recorded_at, type, actor_id, cluster_id, correlation_id, body, hash"
+MALLORY = "replace(body, 'alice', 'mallo')"
+ACTOR = (
+    "UPDATE records SET actor_id = 'p7', body = replace(body, '\"p{0}\"', '\"p7\"') WHERE chain = 1 AND number = {1}"
+)
+COPY = (
+    f"INSERT INTO records (chain, number, {COLUMNS}) SELECT 1, {{0}}, {COLUMNS} FROM records "
+    "WHERE chain = 1 AND number = {1}"
+)
 
 
-def edit(path: Path, *statements: str) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        for statement in statements:
-            connection.execute(statement)
-        connection.commit()
-
-
-def verdict(path: Path) -> Verdict:
-    return verify_chain(path, [KEY.public_key()])
-
-
-def test_a_ledger_left_alone_is_sound(tmp_path: Path) -> None:
-    ledger(tmp_path / "a.db")
-    found = verdict(tmp_path / "a.db")
-    assert found == Verdict(12, 4, 0, ())
+def test_a_ledger_left_alone_is_sound(ledger: Ledger) -> None:
+    write(ledger)
+    found = judge(ledger)
+    # Each start: one checkpoint when it begins, one in the middle, one at the end, and one that ends the chain.
+    assert (found.records, found.checkpoints, found.last, found.unsigned, found.faults) == (12, 8, 8, 0, ())
     assert found.sound
 
 
+def test_what_is_not_signed_yet_is_counted(ledger: Ledger) -> None:
+    book = Book(ledger.place, KEY, 1000)
+    book.append([event(1), event(2)])
+    book.checkpoint(2000)
+    book.append([event(3)])
+    assert (judge(ledger).unsigned, judge(ledger).faults) == (1, ())
+    book.close()
+    assert judge(ledger).unsigned == 0
+
+
+def move(ledger: Ledger, chain: int, number: int, to_chain: int, to_number: int) -> None:
+    ledger.run(
+        "UPDATE records SET chain = $1, number = $2 WHERE chain = $3 AND number = $4",
+        to_chain,
+        to_number,
+        chain,
+        number,
+    )
+
+
+def exchange_rows(ledger: Ledger, one: tuple[int, int], other: tuple[int, int]) -> None:
+    move(ledger, *one, 77, 77)
+    move(ledger, *other, *one)
+    move(ledger, 77, 77, *other)
+
+
+def exchange_bodies(ledger: Ledger, one: tuple[int, int], other: tuple[int, int]) -> None:
+    """The texts and what is shown of them change places; the hashes stay."""
+    fields = [
+        ledger.run(f"SELECT {COLUMNS} FROM records WHERE chain = $1 AND number = $2", *it)[0] for it in (one, other)
+    ]
+    for place, values in ((one, fields[1]), (other, fields[0])):
+        ledger.run(
+            "UPDATE records SET recorded_at = $1, actor_id = $2, body = $3 WHERE chain = $4 AND number = $5",
+            values[0], values[2], values[5], *place,
+        )  # fmt: skip
+
+
+def renumber(ledger: Ledger, chain: int, first: int, by: int) -> None:
+    """Gives the records from `first` on other numbers, without hashing anew."""
+    numbers = [it[0] for it in ledger.run("SELECT number FROM records WHERE chain = $1 AND number >= $2", chain, first)]
+    for number in sorted(numbers, reverse=by > 0):
+        move(ledger, chain, number, chain, number + by)
+
+
+def insert_copy(ledger: Ledger, chain: int, number: int, of: int) -> None:
+    ledger.run(
+        f"INSERT INTO records (chain, number, {COLUMNS}) SELECT chain, CAST($2 AS BIGINT), {COLUMNS} FROM records "
+        "WHERE chain = $1 AND number = $3",
+        chain, number, of,
+    )  # fmt: skip
+
+
+EDITS = {
+    "UPDATE records SET body = replace(body, 'alice2', 'mallo2') WHERE chain = 1 AND number = 3": (
+        "chain 1, record 3: edited"
+    ),
+    "UPDATE records SET actor_id = 'mallory' WHERE chain = 1 AND number = 3": "chain 1, record 3: its searchable",
+    "UPDATE records SET type = 'CPR002W' WHERE chain = 1 AND number = 3": "chain 1, record 3: its searchable",
+    "UPDATE records SET recorded_at = 5 WHERE chain = 1 AND number = 1": "chain 1, record 1: its searchable fields",
+    "UPDATE records SET body = 'x' WHERE chain = 1 AND number = 3": "chain 1, record 3: edited",
+    "UPDATE records SET body = replace(body, 'alice5', 'mallo5') WHERE chain = 1 AND number = 6": (
+        "chain 1, record 6: edited"
+    ),
+    "UPDATE records SET hash = 'x' WHERE chain = 1 AND number = 3": "chain 1, record 3: edited",
+    "DELETE FROM records WHERE chain = 1 AND number = 1": "chain 1: record 1 removed",
+    "DELETE FROM records WHERE chain = 1 AND number = 3": "chain 1: record 3 removed",
+    "DELETE FROM records WHERE chain = 1 AND number IN (3, 4)": "chain 1: records 3 to 4 removed",
+    "DELETE FROM records WHERE chain = 1 AND number = 6": "chain 1: record 6 signed by checkpoint 3, but missing",
+    "DELETE FROM records WHERE chain = 2 AND number > 4": "chain 2: records 5 to 6 signed by checkpoint 7, but missing",
+    "DELETE FROM records WHERE chain = 1": "chain 1: records 1 to 6 signed by checkpoint 3, but missing",
+    "DELETE FROM records": "chain 2: records 1 to 6 signed by checkpoint 7, but missing",
+    "UPDATE records SET number = 99 WHERE chain = 1 AND number = 3": "chain 1: record 3 removed",
+    "UPDATE records SET number = -3 WHERE chain = 1 AND number = 3": "chain 1, record -3: inserted",
+    "UPDATE records SET chain = 9 WHERE chain = 1 AND number = 3": "chain 9: inserted; no appliance began it",
+    "DELETE FROM chains WHERE number = 1": "chain 1: its beginning was removed",
+    "UPDATE chains SET started_at = 7 WHERE number = 1": "chain 1: its beginning was changed",
+    "INSERT INTO chains (number, started_at) VALUES (3, 7)": "chain 3: is listed, but no appliance began it",
+    "DELETE FROM checkpoints WHERE number = 2": "checkpoint 2 removed",
+    "DELETE FROM checkpoints WHERE number < 3": "checkpoints 1 to 2 removed",
+    "UPDATE checkpoints SET number = -2 WHERE number = 2": "checkpoint -2: inserted",
+    "UPDATE checkpoints SET signature = 'x' WHERE number = 2": "checkpoint 2: changed or forged",
+    "UPDATE checkpoints SET body = replace(body, '2000', '2001') WHERE number = 2": "checkpoint 2: changed or forged",
+    "UPDATE checkpoints SET body = '[]' WHERE number = 8": "checkpoint 8: changed or forged",
+}
+
+
+@pytest.mark.parametrize("statement", EDITS)
+def test_every_edit_is_found_and_named(ledger: Ledger, statement: str) -> None:
+    write(ledger)
+    ledger.run(statement)
+    faults = judge(ledger).faults
+    assert any(fault.startswith(EDITS[statement]) for fault in faults), faults
+
+
+def test_one_edited_record_is_one_fault(ledger: Ledger) -> None:
+    write(ledger, records=20)
+    ledger.run(f"UPDATE records SET body = {MALLORY} WHERE chain = 1 AND number = 7")
+    assert judge(ledger).faults == ("chain 1, record 7: edited",)
+
+
+def test_edited_neighbours_are_named_one_by_one(ledger: Ledger) -> None:
+    write(ledger, records=20)
+    ledger.run(f"UPDATE records SET body = {MALLORY} WHERE chain = 1 AND number IN (7, 8, 20)")
+    assert judge(ledger).faults == tuple(f"chain 1, record {number}: edited" for number in (7, 8, 20))
+
+
+def test_an_inserted_record_is_named_and_nothing_else(ledger: Ledger) -> None:
+    write(ledger, records=20)
+    renumber(ledger, 1, 8, by=2)
+    insert_copy(ledger, 1, 8, of=3)
+    insert_copy(ledger, 1, 9, of=4)
+    assert judge(ledger).faults == ("chain 1, record 8: inserted", "chain 1, record 9: inserted")
+
+
+def test_removed_records_are_missed_though_the_rest_was_numbered_anew(ledger: Ledger) -> None:
+    write(ledger, records=20)
+    ledger.run("DELETE FROM records WHERE chain = 1 AND number IN (8, 9)")
+    renumber(ledger, 1, 10, by=-2)
+    assert judge(ledger).faults == ("chain 1, record 8: 2 taken out before it, and the rest numbered anew",)
+
+
+@pytest.mark.parametrize(("one", "other"), [((1, 3), (1, 9)), ((1, 3), (1, 4)), ((1, 3), (2, 5)), ((1, 6), (2, 6))])
+def test_exchanged_records_are_named(ledger: Ledger, one: tuple[int, int], other: tuple[int, int]) -> None:
+    write(ledger, records=20)
+    exchange_rows(ledger, one, other)
+    first, second = f"chain {one[0]}, record {one[1]}", f"chain {other[0]}, record {other[1]}"
+    faults = judge(ledger).faults
+    assert f"{first}: moved here from {second}" in faults
+    assert f"{second}: moved here from {first}" in faults
+    assert not [it for it in faults if "edited" in it]
+
+
+@pytest.mark.parametrize(("one", "other"), [((1, 3), (1, 9)), ((1, 3), (1, 4)), ((1, 3), (2, 5))])
+def test_exchanged_texts_are_named(ledger: Ledger, one: tuple[int, int], other: tuple[int, int]) -> None:
+    write(ledger, records=20)
+    exchange_bodies(ledger, one, other)
+    first, second = f"chain {one[0]}, record {one[1]}", f"chain {other[0]}, record {other[1]}"
+    assert judge(ledger).faults == (f"{first}: holds what {second} said", f"{second}: holds what {first} said")
+
+
+def rehash(ledger: Ledger) -> None:
+    """What a forger without the key does after an edit: makes every number and hash anew."""
+    for chain, started in ledger.run("SELECT number, started_at FROM chains"):
+        head = genesis(chain, started)
+        rows = ledger.run("SELECT number, body FROM records WHERE chain = $1 ORDER BY number", chain)
+        for place, (number, body) in enumerate(rows, 1):
+            head = link(head, place, body)
+            ledger.run(
+                "UPDATE records SET hash = $1, number = $2 WHERE chain = $3 AND number = $4", head, place, chain, number
+            )
+
+
 @pytest.mark.parametrize(
-    "statement",
+    ("statement", "fault"),
     [
-        "UPDATE records SET body = replace(body, 'alice', 'mallo') WHERE chain = 1 AND number = 3",
-        "UPDATE records SET actor_id = 'mallory' WHERE chain = 1 AND number = 3",
-        "UPDATE records SET type = 'CPR002W' WHERE chain = 1 AND number = 3",
-        "UPDATE records SET recorded_at = 5 WHERE chain = 1 AND number = 1",
-        "UPDATE records SET body = 'x' WHERE chain = 1 AND number = 3",
-        "UPDATE records SET body = 7 WHERE chain = 1 AND number = 3",
-        "UPDATE records SET hash = 'x' WHERE chain = 1 AND number = 3",
-        "UPDATE records SET number = 99 WHERE chain = 1 AND number = 3",
-        "DELETE FROM records WHERE chain = 1 AND number = 1",
-        "DELETE FROM records WHERE chain = 1 AND number = 3",
-        "DELETE FROM records WHERE chain = 1 AND number = 6",
-        "DELETE FROM records WHERE chain = 2 AND number = 6",
-        "DELETE FROM records WHERE chain = 1",
-        "DELETE FROM records",
-        "DELETE FROM chains WHERE number = 1",
-        "UPDATE chains SET started_at = 7 WHERE number = 1",
-        "DELETE FROM checkpoints WHERE number = 2",
-        "DELETE FROM checkpoints",
-        "UPDATE checkpoints SET signature = replace(signature, '0', '1')",
-        "UPDATE checkpoints SET body = replace(body, '2000', '2001')",
-        (
-            "INSERT INTO records SELECT 1, 7, recorded_at, type, actor_id, cluster_id, correlation_id, body, hash "
-            "FROM records WHERE chain = 1 AND number = 6"
-        ),
-        (
-            "INSERT INTO records SELECT 3, number, recorded_at, type, actor_id, cluster_id, correlation_id, body, hash "
-            "FROM records WHERE chain = 1"
-        ),
+        (ACTOR.format(2, 3), "chain 1: records 1 to 4 rewritten: not what checkpoint 2 signed"),
+        (ACTOR.format(5, 6), "chain 1: records 5 to 6 rewritten: not what checkpoint 3 signed"),
+        ("DELETE FROM records WHERE chain = 1 AND number = 2", "chain 1: record 6 signed by checkpoint 3, but missing"),
+        ("DELETE FROM records WHERE chain = 2 AND number = 5", "chain 2: record 6 signed by checkpoint 7, but missing"),
+        (COPY.format(0, 2), "chain 1: records 1 to 4 rewritten: not what checkpoint 2 signed"),
+        (COPY.format(7, 6), "chain 1: 1 inserted after its end, from record 7 on"),
     ],
 )
-def test_every_edit_is_found(tmp_path: Path, statement: str) -> None:
-    path = tmp_path / "a.db"
-    ledger(path)
-    edit(path, statement)
-    assert not verdict(path).sound
+def test_hashes_made_anew_do_not_fit_the_signatures(ledger: Ledger, statement: str, fault: str) -> None:
+    write(ledger)
+    ledger.run(statement)
+    if "SELECT 1, 0," in statement:
+        renumber(ledger, 1, 0, by=1)
+    rehash(ledger)
+    faults = judge(ledger).faults
+    assert fault in faults
+    assert not [it for it in faults if "chain 1" not in it and "chain 2" not in it]
 
 
-def rehash(path: Path) -> None:
-    """What a forger without the key does after an edit: makes every hash anew."""
-    with closing(sqlite3.connect(path)) as connection:
-        for chain, started in connection.execute("SELECT number, started_at FROM chains").fetchall():
-            head = genesis(chain, started)
-            rows = connection.execute("SELECT number, body FROM records WHERE chain = ? ORDER BY number", (chain,))
-            for place, (number, body) in enumerate(rows.fetchall(), 1):
-                head = link(head, place, body)
-                connection.execute(
-                    "UPDATE records SET hash = ?, number = ? WHERE chain = ? AND number = ?",
-                    (head, place, chain, number),
-                )
-        connection.commit()
+def forge_checkpoints(ledger: Ledger, forger: Ed25519PrivateKey) -> None:
+    """Signs what is there now, in the form of the checkpoints that were there."""
+    previous = ""
+
+    def now(head: Head) -> Head:
+        rows = ledger.run("SELECT hash FROM records WHERE chain = $1 AND number = $2", head.chain, head.number)
+        return replace(head, hash=rows[0][0]) if rows else head
+
+    for number, body in ledger.run("SELECT number, body FROM checkpoints ORDER BY number"):
+        old = Checkpoint.parse(body)
+        heads, ended = tuple(map(now, old.heads)), tuple(map(now, old.ended))
+        made = replace(old, previous=previous, key_id=key_id(forger.public_key()), heads=heads, ended=ended).body()
+        signature = sign(made, forger)
+        ledger.run("UPDATE checkpoints SET body = $1, signature = $2 WHERE number = $3", made, signature, number)
+        previous = fingerprint(made, signature)
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE records SET body = replace(body, 'alice', 'mallo') WHERE chain = 1 AND number = 3",
-        "DELETE FROM records WHERE chain = 1 AND number = 2",
-        "DELETE FROM records WHERE chain = 2 AND number = 5",
-    ],
-)
-def test_hashes_made_anew_do_not_fit_the_signatures(tmp_path: Path, statement: str) -> None:
-    path = tmp_path / "a.db"
-    ledger(path)
-    edit(path, statement)
-    rehash(path)
-    assert any("signed" in fault for fault in verdict(path).faults)
-
-
-def test_checkpoints_of_another_key_are_not_believed(tmp_path: Path) -> None:
-    path = tmp_path / "a.db"
-    ledger(path, starts=1)
-    edit(path, "UPDATE records SET body = replace(body, 'alice', 'mallo')")
-    rehash(path)
+def test_checkpoints_of_another_key_are_not_believed(ledger: Ledger) -> None:
+    write(ledger)
+    ledger.run("UPDATE records SET body = replace(body, '@example.com', '@example.net')")
+    rehash(ledger)
     forger = Ed25519PrivateKey.generate()
-    with closing(sqlite3.connect(path)) as connection:
-        previous = ""
-        for number, body in connection.execute("SELECT number, body FROM checkpoints ORDER BY number").fetchall():
-            old = Checkpoint.parse(body)
-            heads = tuple(
-                type(head)(
-                    head.chain,
-                    head.number,
-                    connection.execute(
-                        "SELECT hash FROM records WHERE chain = ? AND number = ?", (head.chain, head.number)
-                    ).fetchone()[0],
-                )
-                for head in old.heads
-            )
-            forged = Checkpoint(number, old.time, previous, key_id(forger.public_key()), heads).body()
-            signature = sign(forged, forger)
-            connection.execute(
-                "UPDATE checkpoints SET body = ?, signature = ? WHERE number = ?", (forged, signature, number)
-            )
-            previous = fingerprint(forged, signature)
-        connection.commit()
-    assert not verdict(path).sound
-    assert verify_chain(path, [forger.public_key()]).sound
+    forge_checkpoints(ledger, forger)
+    assert verify_chain(ledger.place, [forger.public_key()]).sound
+    assert "checkpoint 1: changed or forged: not signed by a key that is trusted" in judge(ledger).faults
 
 
-def test_a_checkpoint_of_another_history_is_found_though_its_signature_is_good(tmp_path: Path) -> None:
-    path = tmp_path / "a.db"
-    ledger(path, starts=1)
-    with closing(sqlite3.connect(path)) as connection:
-        (body,) = connection.execute("SELECT body FROM checkpoints WHERE number = 2").fetchone()
-        other = replace(Checkpoint.parse(body), previous="0" * 64).body()
-        values = (other, sign(other, KEY))
-        connection.execute("UPDATE checkpoints SET body = ?, signature = ? WHERE number = 2", values)
-        connection.commit()
-    assert verdict(path).faults == ("checkpoint 2 does not follow the one before it",)
+def test_a_checkpoint_of_another_history_is_found_though_its_signature_is_good(ledger: Ledger) -> None:
+    write(ledger, starts=1)
+    ((body,),) = ledger.run("SELECT body FROM checkpoints WHERE number = 4")
+    other = replace(Checkpoint.parse(body), previous="0" * 64).body()
+    ledger.run("UPDATE checkpoints SET body = $1, signature = $2 WHERE number = 4", other, sign(other, KEY))
+    assert judge(ledger).faults == ("checkpoint 4: does not follow the one before it",)
 
 
-def test_a_cut_after_the_last_checkpoint_needs_a_copy_of_a_later_one(tmp_path: Path) -> None:
-    path = tmp_path / "a.db"
-    ledger(path)
-    edit(path, "DELETE FROM checkpoints WHERE number = 4", "DELETE FROM records WHERE chain = 2 AND number > 4")
-    assert verdict(path).sound
-    assert verify_chain(path, [KEY.public_key()], at_least=4).faults == ("the ledger ends before checkpoint 4",)
+def test_a_cut_off_end_needs_a_checkpoint_kept_elsewhere(ledger: Ledger) -> None:
+    write(ledger)
+    kept = export(ledger)
+    assert judge(ledger, kept=kept).sound
+    ledger.run("DELETE FROM checkpoints WHERE number > 6")
+    ledger.run("DELETE FROM records WHERE chain = 2 AND number > 4")
+    assert judge(ledger).sound
+    assert judge(ledger, kept=kept).faults == (
+        "the ledger ends before checkpoint 8, which was exported; its end was cut",
+    )
+
+
+def test_a_ledger_put_back_and_written_on_is_not_the_one_that_was_exported(ledger: Ledger) -> None:
+    """An older copy of the file, continued by the real appliance: every signature is good."""
+    write(ledger, starts=1)
+    write(ledger, starts=1)
+    kept = export(ledger)
+    ledger.run("DELETE FROM checkpoints WHERE number > 4")
+    ledger.run("DELETE FROM records WHERE chain = 2")
+    ledger.run("DELETE FROM chains WHERE number = 2")
+    write(ledger, starts=1, records=7)
+    assert judge(ledger).sound
+    assert judge(ledger, kept=kept).faults == ("checkpoint 8: not the one that was exported",)
 
 
 def test_an_edited_end_of_a_killed_start_is_never_signed(tmp_path: Path) -> None:
-    path = tmp_path / "a.db"
-    book = Book(path, KEY, 1000)
-    book.append([AuditEvent(number, EventType.PROXY_CLOSED, actor="alice@example.com") for number in range(5)])
+    ledger = SQLiteLedger(tmp_path / "a.db")
+    book = Book(ledger.place, KEY, 1000)
+    book.append([event(number) for number in range(5)])
+    book._shelf.close()  # as if killed
+    ledger.run("UPDATE records SET body = replace(body, 'alice2@', 'mallo2@') WHERE number = 3")
+    Book(ledger.place, KEY, 1001).close()
+    assert judge(ledger).faults == (
+        "chain 1: 3 inserted after its end, from record 3 on",
+        "chain 1, record 3: edited",
+    )
+
+
+def test_records_forged_onto_the_end_of_a_running_chain_are_not_signed(ledger: Ledger) -> None:
+    """A forger without the key can hash; the appliance knows what it wrote itself."""
+    book = Book(ledger.place, KEY, 1000)
+    book.append([event(1), event(2)])
+    insert_copy(ledger, 1, 3, of=2)
+    rehash(ledger)
+    with pytest.raises(Exception, match=r"(?i)unique"):
+        book.append([event(3)])
+    assert book.recover(1001, [event(3)]) == 0
+    book.append([event(3)])
+    book.checkpoint(1002)
     book.close()
-    edit(path, "UPDATE records SET body = replace(body, 'alice', 'mallo') WHERE number = 3")
-    Book(path, KEY, 1001).close()
-    found = verdict(path)
-    assert "chain 1, record 3: changed, or what stood before it was" in found.faults
-    assert found.checkpoints == 0
+    assert judge(ledger).faults == ("chain 1: 1 inserted after its end, from record 3 on",)
+
+
+def test_records_forged_after_a_clean_end_are_found(ledger: Ledger) -> None:
+    write(ledger, starts=1)
+    insert_copy(ledger, 1, 7, of=6)
+    rehash(ledger)
+    Book(ledger.place, KEY, 1001).close()
+    assert judge(ledger).faults == ("chain 1: 1 inserted after its end, from record 7 on",)
+
+
+def test_a_forged_chain_is_not_adopted_by_the_next_start(ledger: Ledger) -> None:
+    write(ledger, starts=1)
+    ledger.run("INSERT INTO chains (number, started_at) VALUES (2, 1500)")
+    ledger.run(
+        f"INSERT INTO records (chain, number, {COLUMNS}) SELECT 2, number, {COLUMNS} FROM records WHERE chain = 1"
+    )
+    rehash(ledger)
+    write(ledger, starts=1)
+    assert judge(ledger).faults == (
+        "chain 2: inserted; no appliance began it",
+        "chain 2: is listed, but no appliance began it",
+    )
 
 
 def test_a_file_cut_in_the_middle_is_a_fault_not_a_crash(tmp_path: Path) -> None:
-    path = tmp_path / "a.db"
-    ledger(path, records=200)
-    edit(path, "PRAGMA wal_checkpoint(TRUNCATE)")
-    with path.open("r+b") as file:
-        file.truncate(path.stat().st_size // 2 // 4096 * 4096)
-    assert not verdict(path).sound
+    ledger = SQLiteLedger(tmp_path / "a.db")
+    write(ledger, records=200)
+    ledger.run("PRAGMA wal_checkpoint(TRUNCATE)")
+    with ledger.path.open("r+b") as file:
+        file.truncate(ledger.path.stat().st_size // 2 // 4096 * 4096)
+    assert not judge(ledger).sound
+
+
+@pytest.mark.parametrize("table", ["records", "checkpoints", "chains"])
+@pytest.mark.parametrize("value", ["'x'", "3.5", "NULL"])
+def test_what_is_no_number_is_a_fault_not_a_crash(tmp_path: Path, table: str, value: str) -> None:
+    """SQLite keeps anything in any column."""
+    ledger = SQLiteLedger(tmp_path / "a.db")
+    write(ledger)
+    if value != "NULL":
+        ledger.run(f"UPDATE {table} SET number = {value} WHERE number = 2")
+    elif table == "records":
+        ledger.run("UPDATE records SET body = x'00ff' WHERE number = 2")
+    else:
+        return
+    assert not judge(ledger).sound
+
+
+CELLS = {
+    "records": ("chain", "number", "recorded_at", "type", "actor_id", "cluster_id", "correlation_id", "body", "hash"),
+    "checkpoints": ("number", "body", "signature"),
+    "chains": ("number", "started_at"),
+}
+NUMBERS = {"chain", "number", "recorded_at", "started_at"}
+
+
+@pytest.mark.parametrize("table", CELLS)
+def test_no_cell_can_be_changed_and_no_row_removed_or_doubled(tmp_path: Path, table: str) -> None:
+    """All of them, one by one, in a ledger that was cut, continued, killed and closed."""
+    original = SQLiteLedger(tmp_path / "original.db")
+    write(original, starts=2, records=2)
+    Book(original.place, KEY, 9000)._shelf.close()
+    write(original, starts=1, records=2)
+    original.run("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert judge(original).sound
+    names = ", ".join(CELLS[table])
+    rows = original.run(f"SELECT rowid FROM {table}")
+    edits = [f"UPDATE {table} SET {it} = {_other(it)} WHERE rowid = $1" for it in CELLS[table]]
+    copy = ", ".join("-7" if it == "number" else it for it in CELLS[table])
+    edits += [
+        f"DELETE FROM {table} WHERE rowid = $1",
+        f"INSERT INTO {table} ({names}) SELECT {copy} FROM {table} WHERE rowid = $1",
+    ]
+    last = original.run("SELECT MAX(rowid) FROM checkpoints")[0][0]
+    for (row,), edit in itertools.product(rows, edits):
+        if (table, row) == ("checkpoints", last) and edit.startswith("DELETE"):
+            continue  # the one thing that only an exported checkpoint tells
+        tampered = SQLiteLedger(tmp_path / "tampered.db")
+        tampered.path.write_bytes(original.path.read_bytes())
+        tampered.path.chmod(0o600)
+        tampered.run(edit, row)
+        assert not judge(tampered).sound, f"{edit} {row}"
+        for name in tmp_path.glob("tampered.db*"):
+            name.unlink()
+
+
+def _other(column: str) -> str:
+    return f"{column} + 1000" if column in NUMBERS else f"{column} || ' '"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from appliance.core import buckets
-from appliance.core.buckets import Admission, FailedLogins
+from appliance.core.buckets import Admission, FailedLogins, source_of
 from appliance.core.problems import Code
 
 SECOND = 1_000_000
@@ -107,3 +107,20 @@ def test_addresses_are_bounded_and_the_quietest_go_first(monkeypatch: pytest.Mon
         failures.failed(f"198.51.100.{number}", 0)
         assert len(failures._full_at) <= 16
     assert failures.refuse("192.0.2.1", 0) is not None
+
+
+@pytest.mark.parametrize(
+    ("address", "source"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::1", "::/64"),
+        ("", ""),
+    ],
+)
+def test_what_counts_as_one_client(address: str, source: str) -> None:
+    assert source_of(address) == source

@@ -126,6 +126,6 @@ def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = [token(jti=f"cred_{number}") for number in range(20)]
     for one in tokens:
         it.verify(one, NOW)
-    assert sum(it.known(one) for one in tokens) <= 16
+    assert sum(it.known(one) is not None for one in tokens) <= 16
     assert it.known(tokens[-1])
     assert not it.known(tokens[0])

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from appliance.core import decision
+from appliance.core import standing
 from appliance.core.clusters import Cluster
 from appliance.core.credentials import Credential
 from appliance.core.decision import Denial, Permit, decide, still_permitted, withdrawn
@@ -300,7 +300,7 @@ def test_another_namespace_is_not_offered_where_it_would_not_help() -> None:
     world = World().role("logger", Rule(("get",), ("",), ("pods/log",))).bind("logger", SPACES)
     told = world.denied("DELETE /api/v1/namespaces/red/pods/web").problem
     assert told.code is Code.FORBIDDEN
-    assert "delete pods in namespace red" in told.message
+    assert "delete pods in the namespace red" in told.message
 
 
 @pytest.mark.parametrize("name", ["system:masters", "system:kube-controller-manager", "a\nb", ""])
@@ -329,8 +329,8 @@ def test_identities_are_not_shared_between_credentials() -> None:
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decision, "MAX_REMEMBERED_STANDINGS", 4)
-    monkeypatch.setattr(decision, "MAX_REMEMBERED_IDENTITIES", 4)
+    monkeypatch.setattr(standing, "MAX_REMEMBERED_STANDINGS", 4)
+    monkeypatch.setattr(standing, "MAX_REMEMBERED_IDENTITIES", 4)
     world = World().role("viewer").bind("viewer")
     for number in range(20):
         world.put(Entity.PERSON, replace(ALICE, id=f"p{number}", name=f"n{number}", subject=f"s{number}"))

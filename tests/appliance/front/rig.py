@@ -38,6 +38,10 @@ JSON = ((b"Content-Type", b"application/json"),)
 Agent = Callable[[Exchange], Awaitable[None]]
 
 
+ERRANDS = {"on": True}
+"""Whether the express lane may serve requests without a task: the same tests hold for both ways."""
+
+
 async def until(condition: Callable[[], object]) -> None:
     """Wait for what no event announces."""
     with trio.fail_after(10):
@@ -214,6 +218,7 @@ class Rig:
         self.front: Front
         self.tunnel: Session
         self.ledger: MemoryLedger
+        self.ca_pem: str
         self.talks: list[Talk] = []
         self.token = self.mint()
 
@@ -303,12 +308,12 @@ async def fronted(
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listeners[0].socket.getsockname()[1]
     rig = Rig(parts, store, key, port, client_context(ca.pem, alpn=["http/1.1"], tls13_only=False))
-    rig.ledger = ledger
+    rig.ledger, rig.ca_pem = ledger, ca.pem
     async with joined_sessions(agent) as (opener, _), trio.open_nursery() as nursery:
         if connected:
             parts.registry.add(CLUSTER, opener, generation=1, serial="1", now=now())
         rig.tunnel = opener
-        rig.front = Front(parts)
+        rig.front = Front(parts, errands=ERRANDS["on"])
         context = server_context(chain, private, alpn=["http/1.1"])
         await nursery.start(functools.partial(serve, rig.front, listeners, context))
         try:

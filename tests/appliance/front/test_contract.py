@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,11 @@ from wire.frames import ResetCode
 from wire.heads import ResponseHead
 from wire.session import Exchange
 
-pytestmark = [pytest.mark.real_clock, pytest.mark.parametrize("lane", ["express", "hypercorn"])]
+pytestmark = [
+    pytest.mark.real_clock,
+    pytest.mark.parametrize("lane", ["express", "hypercorn"]),
+    pytest.mark.usefixtures("way"),
+]
 
 
 async def test_a_get_reaches_the_cluster_as_the_person_and_its_answer_comes_back(tmp_path: Path, lane: Lane) -> None:
@@ -176,6 +181,49 @@ async def test_a_stopping_appliance_ends_a_watch_with_its_last_chunk(tmp_path: P
         rig.front.stop(0)
         assert await talk.until(b"0\r\n\r\n") == b"0\r\n\r\n"
         assert await talk.ended() == "goodbye"
+
+
+async def test_a_session_that_is_left_ends_its_watches_cleanly_and_cuts_the_rest(tmp_path: Path, lane: Lane) -> None:
+    async def agent(tunnel: Exchange) -> None:
+        await tunnel.send_head(ResponseHead(200, JSON))
+        await tunnel.send_all(b"so far\n")
+        await trio.sleep_forever()
+
+    async with fronted(tmp_path, agent, lane=lane) as rig:
+        watch, log = await rig.dial(), await rig.dial()
+        await watch.say(rig.get("/api/v1/pods?watch=1"))
+        await log.say(rig.get("/api/v1/namespaces/a/pods/p/log?follow=true"))
+        for talk in (watch, log):
+            await talk.until(b"so far\n\r\n")
+        rig.tunnel.drain(0.1)
+        assert await watch.until(b"0\r\n\r\n") == b"0\r\n\r\n"
+        assert await log.ended() == "cut"
+        ended = [await rig.event(EventType.PROXY_CLOSED) for _ in range(2)]
+        assert {event.verb: event.code for event in ended} == {"watch": "", "get": "TUNNEL_LOST"}
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "content"),
+    [("/api/v1/namespaces/a/pods", 400, "application/json"), ("/apis/x", 403, "text/plain; charset=utf-8")],
+)
+async def test_malformed_chunks_get_one_answer(
+    tmp_path: Path, lane: Lane, path: str, status: int, content: str
+) -> None:
+    async def agent(tunnel: Exchange) -> None:
+        with suppress(trio.BrokenResourceError):
+            while await tunnel.receive_some():
+                pass
+
+    async with fronted(tmp_path, agent, lane=lane) as rig:
+        talk = await rig.dial()
+        await talk.say(rig.get(path, "Transfer-Encoding: chunked", method="POST") + b"5\r\nhello\r\nzz\r\n")
+        said = await talk.answer()
+        assert (said.status, said["X-Fairlead-Error-Code"], said["Content-Type"]) == (status, "BAD_REQUEST", content)
+        assert b"hexadecimal" in said.body
+        assert await talk.ended() == "goodbye"
+        closed = await rig.event(EventType.PROXY_CLOSED)
+        assert (closed.status, closed.code) == (status, "BAD_REQUEST")
+        assert closed.correlation_id == said["X-Correlation-Id"]
 
 
 async def test_head_keeps_the_length_and_has_no_body(tmp_path: Path, lane: Lane) -> None:

@@ -16,7 +16,7 @@ from appliance.front.exchange import Route
 from tests.appliance.front.rig import CLUSTER, Rig, answer, answers_hello, fronted
 from wire.session import Exchange
 
-pytestmark = pytest.mark.real_clock
+pytestmark = [pytest.mark.real_clock, pytest.mark.usefixtures("way")]
 
 
 async def refused(rig: Rig, raw: bytes) -> tuple[int, str]:

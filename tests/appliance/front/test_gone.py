@@ -16,7 +16,7 @@ from tests.appliance.front.rig import Talk, answers_hello, fronted, until
 from wire.heads import ResponseHead
 from wire.session import Exchange
 
-pytestmark = pytest.mark.real_clock
+pytestmark = [pytest.mark.real_clock, pytest.mark.usefixtures("way")]
 
 
 class Waits:

@@ -13,7 +13,7 @@ from tests.appliance.front.rig import Rig, fronted, revoke, until
 from wire.heads import ResponseHead
 from wire.session import Exchange
 
-pytestmark = pytest.mark.real_clock
+pytestmark = [pytest.mark.real_clock, pytest.mark.usefixtures("way")]
 
 HOST = b"Host: x\r\n"
 
@@ -88,6 +88,7 @@ async def test_malformed_chunks_are_refused_before_an_answer(tmp_path: Path) -> 
         assert await talk.ended() == "goodbye"
 
 
+@pytest.mark.interpreted
 async def test_a_slow_head_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "HEAD_SECONDS", 0.1)
     async with fronted(tmp_path) as rig:
@@ -98,6 +99,7 @@ async def test_a_slow_head_is_told_so(tmp_path: Path, monkeypatch: pytest.Monkey
         assert await talk.ended() == "goodbye"
 
 
+@pytest.mark.interpreted
 async def test_an_idle_connection_is_closed_politely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "IDLE_SECONDS", 0.1)
     async with fronted(tmp_path) as rig:
@@ -128,6 +130,33 @@ async def test_silent_connections_hold_no_handshake_slot(tmp_path: Path) -> None
             await still_serves(rig)
         for stream in silent:
             await stream.aclose()
+
+
+async def test_one_address_cannot_hold_every_handshake(tmp_path: Path) -> None:
+    """A byte of a ClientHello from each of many connections, all of one address; others come in at once."""
+    async with fronted(tmp_path) as rig:
+        hoarders = [await dial_from("127.0.0.2", rig.port) for _ in range(listener.HANDSHAKES * 2)]
+        for stream in hoarders:
+            await stream.send_all(b"\x16")
+        await until(lambda: len(rig.front._handshakes))
+        with trio.fail_after(listener.HANDSHAKE_SECONDS / 2):
+            await still_serves(rig)
+        for stream in hoarders:
+            await stream.aclose()
+        await until(lambda: not len(rig.front._handshakes))
+
+
+async def test_many_clients_behind_one_address_come_in_in_turn(tmp_path: Path) -> None:
+    async with fronted(tmp_path) as rig, trio.open_nursery() as nursery:
+        for _ in range(listener.HANDSHAKES * 2):
+            nursery.start_soon(still_serves, rig)
+
+
+async def dial_from(address: str, port: int) -> trio.SocketStream:
+    sock = trio.socket.socket()
+    await sock.bind((address, 0))
+    await sock.connect(("127.0.0.1", port))
+    return trio.SocketStream(sock)
 
 
 async def test_a_handshake_that_stops_halfway_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from wire.frames import ResetCode
 from wire.heads import Headers, Identity, RequestHead, ResponseHead
 from wire.session import Exchange
 
-pytestmark = pytest.mark.real_clock
+pytestmark = [pytest.mark.real_clock, pytest.mark.usefixtures("way")]
 
 
 async def loses_its_session(tunnel: Exchange) -> None:

@@ -14,7 +14,7 @@ from tests.appliance.front.rig import CLUSTER, SECOND, Rig, Talk, fronted, now, 
 from wire.heads import ResponseHead
 from wire.session import Exchange
 
-pytestmark = pytest.mark.real_clock
+pytestmark = [pytest.mark.real_clock, pytest.mark.usefixtures("way")]
 
 
 async def streams(tunnel: Exchange) -> None:
@@ -69,6 +69,7 @@ async def test_who_has_no_answer_yet_is_told_why(tmp_path: Path) -> None:
         assert (said.status, said["X-Fairlead-Error-Code"]) == (403, "ACCESS_WITHDRAWN")
         closed = await rig.event(EventType.PROXY_CLOSED)
         assert (closed.status, closed.code) == (403, "ACCESS_WITHDRAWN")
+        assert closed.correlation_id == said["X-Correlation-Id"]
 
 
 async def test_a_right_that_ends_while_its_use_is_being_recorded_is_noticed(tmp_path: Path) -> None:

@@ -13,7 +13,11 @@ from tests.appliance.front.rig import answer, fronted, revoke
 from wire.heads import ResponseHead
 from wire.session import Exchange
 
-pytestmark = [pytest.mark.real_clock, pytest.mark.parametrize("lane", ["express", "hypercorn"])]
+pytestmark = [
+    pytest.mark.real_clock,
+    pytest.mark.parametrize("lane", ["express", "hypercorn"]),
+    pytest.mark.usefixtures("way"),
+]
 
 EXEC = "/api/v1/namespaces/web/pods/a/exec?command=sh&command=-c&stdin=true"
 SPDY = ("Connection: Upgrade", "Upgrade: SPDY/3.1", "X-Stream-Protocol-Version: v4.channel.k8s.io")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +13,8 @@ from appliance.core.problems import Code, ProblemError
 from appliance.store import issuing, units
 from appliance.store.issuing import FIRST_PAGE, CredentialState, Wanted
 from appliance.store.store import Store
-from tests.appliance.store.test_store import opened
+from appliance.store.unit import Unit
+from tests.appliance.store.homes import Home
 
 pytestmark = pytest.mark.real_clock
 
@@ -36,8 +37,8 @@ async def listed(store: Store, state: CredentialState | None = None, person: str
     return [f"{it.credential.id} {it.state}" for it in found]
 
 
-async def test_a_credential_is_issued_to_the_microsecond_and_expires_on_a_second(tmp_path: Path) -> None:
-    async with opened(tmp_path / "db") as store:
+async def test_a_credential_is_issued_to_the_microsecond_and_expires_on_a_second(home: Home) -> None:
+    async with home.opened() as store:
         await furnish(store)
         made = await store.write(issuing.issue(wanted(), NOW))
         assert made == Credential("cred_1", "person_1", "cluster_1", NOW, NOW // SECOND * SECOND + HOUR * SECOND)
@@ -49,10 +50,8 @@ async def test_a_credential_is_issued_to_the_microsecond_and_expires_on_a_second
     ("person", "cluster", "code"),
     [("person_9", "cluster_1", Code.USER_NOT_FOUND), ("person_1", "cluster_9", Code.CLUSTER_NOT_FOUND)],
 )
-async def test_none_is_issued_for_who_or_what_is_not_there(
-    tmp_path: Path, person: str, cluster: str, code: Code
-) -> None:
-    async with opened(tmp_path / "db") as store:
+async def test_none_is_issued_for_who_or_what_is_not_there(home: Home, person: str, cluster: str, code: Code) -> None:
+    async with home.opened() as store:
         await furnish(store)
         with pytest.raises(ProblemError) as caught:
             await store.write(issuing.issue(wanted(1, person, cluster), NOW))
@@ -62,10 +61,10 @@ async def test_none_is_issued_for_who_or_what_is_not_there(
 
 @pytest.mark.parametrize("clock_back", [0, 1, 5 * SECOND])
 async def test_what_was_issued_before_a_refusal_is_refused_and_what_comes_after_is_not(
-    tmp_path: Path, clock_back: int
+    home: Home, clock_back: int
 ) -> None:
     """In the same microsecond, and when the clock of whoever refuses, or issues next, is behind."""
-    async with opened(tmp_path / "db") as store:
+    async with home.opened() as store:
         await furnish(store)
         before = await store.write(issuing.issue(wanted(1), NOW))
         person = await store.write(issuing.refuse_person("person_1", NOW - clock_back))
@@ -75,20 +74,24 @@ async def test_what_was_issued_before_a_refusal_is_refused_and_what_comes_after_
         assert before.issued_at <= person.not_before < between.issued_at <= cluster.not_before < after.issued_at
 
 
-async def test_disabling_refuses_what_was_issued_in_the_same_second_also_after_enabling(tmp_path: Path) -> None:
-    async with opened(tmp_path / "db") as store:
+def disable() -> Unit[Person]:
+    until = yield from issuing.refused_until("person_1", NOW)
+    return (yield from units.set_person("person_1", lambda it: replace(it, enabled=False, not_before=until), NOW))
+
+
+async def test_disabling_refuses_what_was_issued_in_the_same_second_also_after_enabling(home: Home) -> None:
+    async with home.opened() as store:
         await furnish(store)
         await store.write(issuing.issue(wanted(1), NOW))
-        disabled = await store.write(issuing.refuse_person("person_1", NOW, disable=True))
-        assert not disabled.enabled
+        await store.write(disable())
         with pytest.raises(ProblemError) as caught:
             await store.write(issuing.issue(wanted(2), NOW))
         assert caught.value.problem.code is Code.PERSON_DISABLED
         assert await listed(store) == ["cred_1 revoked"]
 
 
-async def test_a_refusal_never_becomes_younger(tmp_path: Path) -> None:
-    async with opened(tmp_path / "db") as store:
+async def test_a_refusal_never_becomes_younger(home: Home) -> None:
+    async with home.opened() as store:
         await furnish(store)
         first = await store.write(issuing.refuse_person("person_1", NOW))
         assert (
@@ -96,8 +99,8 @@ async def test_a_refusal_never_becomes_younger(tmp_path: Path) -> None:
         ).not_before == first.not_before
 
 
-async def test_the_list_tells_each_state(tmp_path: Path) -> None:
-    async with opened(tmp_path / "db") as store:
+async def test_the_list_tells_each_state(home: Home) -> None:
+    async with home.opened() as store:
         await furnish(store)
         await store.write(issuing.issue(wanted(1, "person_1", seconds=60), NOW))
         await store.write(issuing.issue(wanted(2, "person_2"), NOW + 1))
@@ -114,8 +117,8 @@ async def test_the_list_tells_each_state(tmp_path: Path) -> None:
         assert await listed(store, CredentialState.REVOKED) == ["cred_4 revoked", "cred_3 revoked", "cred_2 revoked"]
 
 
-async def test_pages_join_without_a_gap_also_where_times_are_equal(tmp_path: Path) -> None:
-    async with opened(tmp_path / "db") as store:
+async def test_pages_join_without_a_gap_also_where_times_are_equal(home: Home) -> None:
+    async with home.opened() as store:
         await furnish(store)
         for number in range(7):
             await store.write(issuing.issue(wanted(number), NOW + number // 3))
@@ -127,8 +130,8 @@ async def test_pages_join_without_a_gap_also_where_times_are_equal(tmp_path: Pat
         assert seen == [f"cred_{number}" for number in (6, 5, 4, 3, 2, 1, 0)]
 
 
-async def test_rows_outlive_the_token_and_then_go(tmp_path: Path) -> None:
-    async with opened(tmp_path / "db") as store:
+async def test_rows_outlive_the_token_and_then_go(home: Home) -> None:
+    async with home.opened() as store:
         await furnish(store)
         made = await store.write(issuing.issue(wanted(), NOW))
         await store.write(units.revoke_credential("cred_1", "lost", NOW))
@@ -137,7 +140,7 @@ async def test_rows_outlive_the_token_and_then_go(tmp_path: Path) -> None:
         store.snapshot.forget_expired(kept)
         assert store.snapshot.revoked("cred_1")
         assert await listed(store, now=kept) == ["cred_1 expired"]
-    async with opened(tmp_path / "db") as store:
+    async with home.opened() as store:
         assert store.snapshot.revoked("cred_1"), "also after a restart"
         await store.write(units.forget_expired(kept + 1, 0))
         store.snapshot.forget_expired(kept + 1)
@@ -145,9 +148,9 @@ async def test_rows_outlive_the_token_and_then_go(tmp_path: Path) -> None:
         assert await listed(store, now=kept) == []
 
 
-async def test_whoever_shows_a_token_may_have_it_revoked_though_its_row_is_lost(tmp_path: Path) -> None:
+async def test_whoever_shows_a_token_may_have_it_revoked_though_its_row_is_lost(home: Home) -> None:
     shown = Credential("cred_9", "person_9", "cluster_9", NOW, NOW + HOUR * SECOND)
-    async with opened(tmp_path / "db") as store:
+    async with home.opened() as store:
         assert await store.write(issuing.revoke_shown(shown, "by its holder", NOW))
         assert not await store.write(issuing.revoke_shown(shown, "again", NOW + 1))
         assert store.snapshot.revocations["cred_9"].reason == "by its holder"

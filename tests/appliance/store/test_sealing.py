@@ -61,6 +61,9 @@ def test_a_key_that_others_can_read_or_that_is_none_is_refused(tmp_path: Path) -
     path.chmod(0o644)
     with pytest.raises(SealError, match="chmod 600"):
         read_master_key(path)
+    path.chmod(0o440)
+    (tmp_path / "link").symlink_to(path)  # as Kubernetes mounts a secret
+    assert read_master_key(tmp_path / "link") == read_master_key(path)
     path.chmod(0o600)
     path.write_text("not base64!")
     with pytest.raises(SealError, match="not base64"):

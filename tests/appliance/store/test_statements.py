@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ import pytest
 from appliance.audit import statements as audit_statements
 from appliance.store import statements
 from appliance.store.schema import migrations
+from tests.appliance.store.homes import Home
+from tests.rules.sources import sources
 
 
 def texts(module: ModuleType) -> dict[str, str]:
@@ -32,6 +35,37 @@ FOREIGN = re.compile(
 )
 
 
+#: Columns that may hold NULL, wherever they stand; the engines put those at opposite ends.
+NULLABLE = {
+    column
+    for text in SCHEMA.values()
+    for column, rest in re.findall(r"^    (\w+) (?:TEXT|BIGINT)(.*)$", text, re.MULTILINE)
+    if "NOT NULL" not in rest
+}
+
+
+def orders_of_nullable(text: str) -> list[str]:
+    """Each place in an ORDER BY that names such a column."""
+    found = re.findall(r"\bORDER BY (.*?)(?= LIMIT\b| FOR\b|\)|$)", text)
+    places = [place.strip() for order in found for place in order.split(",")]
+    return [place for place in places if place.split()[0].rpartition(".")[2] in NULLABLE]
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("SELECT id FROM bindings ORDER BY until_at, id LIMIT $1", ["until_at"]),
+        (
+            "SELECT id FROM bindings ORDER BY id, bindings.until_at DESC NULLS LAST",
+            ["bindings.until_at DESC NULLS LAST"],
+        ),
+        ("SELECT id FROM bindings ORDER BY id", []),
+    ],
+)
+def test_the_rule_about_nulls_sees_them(text: str, places: list[str]) -> None:
+    assert orders_of_nullable(text) == places
+
+
 @pytest.mark.parametrize("name", [*STATEMENTS, *AUDIT])
 def test_a_statement_is_portable(name: str) -> None:
     text = (STATEMENTS | AUDIT)[name]
@@ -41,8 +75,8 @@ def test_a_statement_is_portable(name: str) -> None:
     assert '"' not in text
     numbers = sorted({int(number) for number in re.findall(r"\$(\d+)", text)})
     assert numbers == list(range(1, len(numbers) + 1))
-    if re.search(r"\bORDER BY\b.*\b(until_at|expires_at|spent_at) ", text):
-        assert re.search(r"NULLS (FIRST|LAST)", text), "where NULLs stand is written out"
+    for place in orders_of_nullable(text):
+        assert re.search(r"NULLS (FIRST|LAST)$", place), f"where NULLs stand is written out: {place}"
     if re.search(r"\bLIMIT\b", text):
         assert "ORDER BY" in text
 
@@ -70,3 +104,32 @@ def test_a_statement_fits_the_schema(name: str, connection: sqlite3.Connection) 
     text = (STATEMENTS | AUDIT)[name]
     values = dict.fromkeys(re.findall(r"\$(\d+)", text))
     connection.execute(f"EXPLAIN {text}", values)
+
+
+def test_every_statement_fits_the_schema_of_postgresql_with_the_two_types(pg_home: Home) -> None:
+    """PostgreSQL says which type it takes each parameter for: text or bigint, or a value of ours would be refused."""
+    assert pg_home.server is not None
+    prepared = [f"PREPARE {name} AS {text}" for name, text in STATEMENTS.items() if not text.startswith("CREATE")]
+    found = pg_home.server.query(
+        pg_home.database,
+        STATEMENTS["MIGRATIONS_TABLE"],
+        *SCHEMA.values(),
+        *prepared,
+        "SELECT name, parameter_types FROM pg_prepared_statements",
+    )
+    assert len(found) == len(prepared)
+    types = {name: set(kinds.strip("{}").split(",")) - {""} for name, kinds in found}
+    assert {name: kinds for name, kinds in types.items() if not kinds <= {"text", "bigint"}} == {}
+
+
+def test_no_statement_is_put_together_at_run_time() -> None:
+    """`run` is given a constant of a module of statements, by name: what is not there is not linted."""
+    offences = [
+        f"{source.path}:{node.lineno} {ast.unparse(node.args[0])}"
+        for source in sources()
+        if source.within("appliance") and "store.unit import" in source.text
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "run"
+        if not re.fullmatch(r"\w*statements\.[A-Z_]+|[a-z]+", ast.unparse(node.args[0]))
+    ]
+    assert not offences

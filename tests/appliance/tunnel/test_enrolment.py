@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 
-from agent.enrolment import EnrolmentRefusedError, enrol, read_bundle
+from agent.enrolment import EnrolmentRefusedError, enrol, read_bundle, renew
 from agent.identity import Identity
 from agent.outbound import Failing, OutboundError
+from appliance.bridges import Enrolments
 from appliance.core.buckets import FAILURES_BURST
 from appliance.core.events import EventType
 from appliance.store import units
@@ -159,6 +161,28 @@ async def test_renewal_needs_a_certificate_and_gives_another(tmp_path: Path) -> 
         assert renewed["certificate"] != identity.certificate_path.read_text()
         assert len(here.store.snapshot.serials) == 2
         assert here.kinds()[-1] is EventType.AGENT_RENEWED
+
+
+@pytest.mark.parametrize("meanwhile", ["raised", "removed"])
+async def test_a_renewal_that_crosses_a_revocation_is_told_so(tmp_path: Path, meanwhile: str) -> None:
+    """The certificate was still good when it was looked at, and no longer is when the new one would be kept."""
+    async with harbour(tmp_path) as here:
+        identity = await here.enrolled()
+
+        class Crossing(Enrolments):
+            async def keep_certificate(self, *arguments: Any) -> bool:
+                unit = units.raise_generation if meanwhile == "raised" else units.remove_cluster
+                await here.store.write(unit(CLUSTER, utc_micros()))
+                return await super().keep_certificate(*arguments)
+
+        here.parts.enrolment._store = Crossing(here.store)
+        fault = "its generation was revoked" if meanwhile == "raised" else "its cluster does not exist"
+        with pytest.raises(EnrolmentRefusedError, match=f"{fault}.*Make a new bundle") as caught:
+            await renew(identity, here.agent())
+
+        assert caught.value.final
+        assert here.kinds()[-1] is EventType.AGENT_AUTH_FAILED
+        assert here.events[-1].details == (("reason", fault),)
 
 
 async def test_a_bundle_shows_no_token_when_it_is_printed(tmp_path: Path) -> None:

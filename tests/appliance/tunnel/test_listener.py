@@ -16,6 +16,7 @@ from appliance.store import units
 from appliance.store.store import utc_micros
 from appliance.tunnel import listener
 from appliance.tunnel.authority import Authority
+from tests.appliance.front.test_listener import dial_from
 from tests.appliance.tunnel.rig import CLUSTER, Harbour, harbour
 from tests.support.pair import ALICE, get
 from wire.heads import ResponseHead
@@ -196,7 +197,8 @@ async def test_hostile_bytes_cost_nobody_else_anything(tmp_path: Path, hostile: 
 async def test_peers_that_never_speak_are_limited_by_address_and_cut_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listener, "HANDSHAKE_SECONDS", 0.3)
+    monkeypatch.setattr(listener, "HANDSHAKE_SECONDS", 2.0)
+    monkeypatch.setattr(listener, "MAX_UNPROVEN_PER_ADDRESS", 16)  # they all must be in before the first is cut off
     async with harbour(tmp_path) as here:
         silent = [
             await trio.open_tcp_stream("127.0.0.1", here.port) for _ in range(listener.MAX_UNPROVEN_PER_ADDRESS + 8)
@@ -217,6 +219,47 @@ async def test_silent_peers_hold_no_handshake_slot(tmp_path: Path) -> None:
             await here.enrolled()
         for stream in silent:
             await stream.aclose()
+
+
+async def test_one_address_cannot_hold_every_handshake(tmp_path: Path) -> None:
+    """A byte of a ClientHello from each of many connections, all of one address; agents elsewhere come in at once."""
+    async with harbour(tmp_path) as here:
+        hoarders = [await dial_from("127.0.0.2", here.port) for _ in range(listener.HANDSHAKE_SLOTS * 2)]
+        for stream in hoarders:
+            await stream.send_all(b"\x16")
+        await until(lambda: len(here.parts.handshakes))
+        with trio.fail_after(listener.HANDSHAKE_SECONDS / 2):
+            await here.enrolled()
+        for stream in hoarders:
+            await stream.aclose()
+        await until(lambda: not len(here.parts.handshakes))
+
+
+@pytest.mark.parametrize("beside", [ValueError("a defect"), trio.BrokenResourceError("it left")])
+async def test_a_fault_beside_a_cancellation_stays_in_its_connection(
+    tmp_path: Path, beside: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While the appliance stops, one connection's clean-up fails: nobody else hears of it."""
+    begun = trio.Event()
+
+    async def fails_when_cancelled() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise beside
+
+    async def serve_handshake(*_: object) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fails_when_cancelled)
+            nursery.start_soon(trio.sleep_forever)
+            begun.set()
+
+    monkeypatch.setattr(listener, "serve_handshake", serve_handshake)
+    async with harbour(tmp_path) as here, await trio.open_tcp_stream("127.0.0.1", here.port) as stream:
+        await stream.send_all(b"\x16")
+        await begun.wait()
+    assert ("a defect of ours" in caplog.text) is isinstance(beside, ValueError)
+    assert not here.parts.unproven
 
 
 async def test_one_that_connects_and_asks_for_nothing_is_cut_off(

@@ -34,7 +34,7 @@ class Kept:
     async def redeem(self, *_: Any) -> Any:
         raise AssertionError
 
-    async def keep_certificate(self, *_: Any) -> None:
+    async def keep_certificate(self, *_: Any) -> bool:
         raise AssertionError
 
 

@@ -1,0 +1,110 @@
+"""Ledgers to write, to tamper with, and to judge: the same tests on both engines."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from appliance.audit.book import Book
+from appliance.audit.kept import KeptCheckpoint
+from appliance.audit.postgres import PostgresPlace
+from appliance.audit.reader import Reader
+from appliance.audit.shelf import Place
+from appliance.audit.sqlite import SQLitePlace
+from appliance.audit.verify import Verdict, verify_chain
+from appliance.core.audit_query import AuditQuery
+from appliance.core.events import AuditEvent, EventType
+from appliance.store.server import parse
+from tests.support.postgres import PostgresServer
+
+KEY = Ed25519PrivateKey.generate()
+
+
+class Ledger(Protocol):
+    """A ledger somebody may tamper with, as the owner of the database could."""
+
+    @property
+    def place(self) -> Place: ...
+
+    def run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """One statement, committed; `$1` stands for the first value."""
+
+
+@dataclass
+class SQLiteLedger:
+    path: Path
+
+    @property
+    def place(self) -> Place:
+        return SQLitePlace(self.path)
+
+    def run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+            return connection.execute(sql.replace("$", "?"), values).fetchall()
+
+
+@dataclass
+class PostgresLedger:
+    server: PostgresServer
+    database: str
+
+    @property
+    def url(self) -> str:
+        return self.server.url(self.database)
+
+    @property
+    def place(self) -> PostgresPlace:
+        return PostgresPlace(parse(self.url))
+
+    def run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        with closing(self.place.open()) as shelf:
+            return shelf.rows(sql, *values)
+
+
+def event(number: int, **fields: object) -> AuditEvent:
+    made = AuditEvent(number, EventType.PROXY_CLOSED, actor_id=f"p{number}", actor=f"alice{number}@example.com")
+    return made._replace(**fields)  # type: ignore[arg-type]  # a test's own fields
+
+
+def write(ledger: Ledger, *, starts: int = 2, records: int = 6) -> None:
+    """Starts, each with a chain, a checkpoint after half of its records and one at its end."""
+    for start in range(starts):
+        book = Book(ledger.place, KEY, 1000 + start)
+        for number in range(records):
+            book.append([event(100 * start + number)])
+            if number == records // 2:
+                book.checkpoint(2000)
+        book.checkpoint(3000)
+        book.close()
+
+
+def judge(ledger: Ledger, *, kept: KeptCheckpoint | None = None) -> Verdict:
+    return verify_chain(ledger.place, [KEY.public_key()], kept=kept)
+
+
+def export(ledger: Ledger) -> KeptCheckpoint:
+    with Reader(ledger.place) as reader:
+        kept = KeptCheckpoint.latest(reader)
+        assert kept is not None
+        return KeptCheckpoint.parse(kept.text())
+
+
+def everything(place: Place | Path) -> list[AuditEvent]:
+    """All records, newest first."""
+    with Reader(place) as reader:
+        return [kept.event for kept in reversed(list(reader.export())) if kept.event is not None]
+
+
+def found(place: Place | Path, query: AuditQuery) -> list[AuditEvent]:
+    with Reader(place) as reader:
+        return reader.search(query).events
+
+
+def times(events: Sequence[AuditEvent]) -> list[int]:
+    return [it.time for it in events]

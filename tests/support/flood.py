@@ -1,0 +1,150 @@
+"""A flooding peer, as a program of its own: many connections that say the same thing as fast as the other end takes it.
+
+Reads one `Flood` as JSON from standard input, says "flooding" once every connection has begun, and goes on until its
+standard input ends. Its own work is in OpenSSL and the kernel, so a slow machine floods slowly but never stops.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from wire import frames
+from wire.carrier import Carrier, TunnelOpened
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CONNECTIONS = 16
+STEP_SECONDS = 10.0  # for each connection's beginning, and for any one write to be taken
+END_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Flood:
+    """What every connection does: connect, say `opening`, then `burst` again and again.
+
+    `ca_pem`: speak TLS. `tunnel`: the burst is frames inside a tunnel. `again`: after `opening` wait for an answer's
+    first byte, leave, and come back.
+    """
+
+    port: int
+    opening: str = ""
+    burst: str = ""
+    ca_pem: str = ""
+    certificate: str = ""
+    key: str = ""
+    alpn: str = "http/1.1"
+    tunnel: bool = False
+    again: bool = False
+    connections: int = CONNECTIONS
+
+
+def text(data: bytes) -> str:
+    """Bytes as they stand in a `Flood`."""
+    return base64.b64encode(data).decode()
+
+
+@contextmanager
+def flooding(flood: Flood) -> Iterator[None]:
+    """Flood while the block runs, beginning once all connections have begun."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.flood"],
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(json.dumps(asdict(flood)) + "\n")
+        process.stdin.flush()
+        yield
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+
+
+# In the other process
+
+
+def main() -> None:
+    flood = Flood(**json.loads(sys.stdin.readline()))
+    for _ in range(flood.connections):
+        threading.Thread(target=_connection, args=(flood,), daemon=True).start()
+    sys.stdin.read()
+
+
+def _connection(flood: Flood) -> None:
+    """Begin again whenever the other end has had enough."""
+    while True:
+        with contextlib.suppress(OSError), _connect(flood) as sock:
+            if flood.again:
+                sock.sendall(base64.b64decode(flood.opening))
+                sock.recv(1)
+            elif flood.tunnel:
+                _flood_tunnel(sock, base64.b64decode(flood.burst))
+            else:
+                _flood(sock, flood)
+
+
+def _connect(flood: Flood) -> socket.socket:
+    sock = socket.create_connection(("127.0.0.1", flood.port), STEP_SECONDS)
+    if not flood.ca_pem:
+        return sock
+    context = ssl.create_default_context(cadata=flood.ca_pem)
+    context.set_alpn_protocols([flood.alpn])
+    if flood.certificate:
+        context.load_cert_chain(flood.certificate, flood.key)
+    return context.wrap_socket(sock, server_hostname="127.0.0.1")
+
+
+def _flood(sock: socket.socket, flood: Flood) -> None:
+    """Write and read at once, so that the other end is never held up by what it has to say."""
+    threading.Thread(target=_drain, args=(sock,), daemon=True).start()
+    sock.sendall(base64.b64decode(flood.opening))
+    burst = base64.b64decode(flood.burst)
+    while True:
+        sock.sendall(burst)
+
+
+def _drain(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        while sock.recv(65536):
+            pass
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+def _flood_tunnel(sock: socket.socket, burst: bytes) -> None:
+    """Open a tunnel as an agent does, and flood it within the windows of HTTP/2, which are returned on receipt."""
+    carrier = Carrier(client=True)
+    carrier.request_tunnel(b"localhost")
+    sock.sendall(carrier.take())
+    while TunnelOpened() not in carrier.receive(sock.recv(65536) or b"\xff" * 9):
+        sock.sendall(carrier.take())
+    sock.sendall(carrier.take() + carrier.wrap(frames.encode_hello(frames.Hello(1, 1, (), 65536, 10, b"flood"))))
+    while True:
+        while carrier.sendable >= len(burst):
+            sock.sendall(carrier.wrap(burst))
+        data = sock.recv(65536)
+        if not data:
+            return
+        carrier.receive(data)
+
+
+if __name__ == "__main__":
+    main()

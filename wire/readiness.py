@@ -1,0 +1,94 @@
+"""Calls a function when a TLS stream has something to read: one private epoll and one task for thousands of streams.
+
+Trio's own wait arms the kernel's poll anew for each wait and starts a task's turn for each event. Here a stream is
+registered once and its function is called where the event is seen, so a request that can be dealt with at once costs
+neither. What always holds: a function is called only while its stream is open and armed; one that does not take what
+is there is put aside until it is armed again; a function that raises ends its own stream and nothing else; after
+SHARE calls, or when a pass of the loop has had its share (passes.py), others get the loop.
+
+Where there is no epoll nothing is ever called: `available` says so, and whoever asks uses tasks.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import trio
+
+from wire.passes import passes
+from wire.tls import TLSStream
+
+SHARE: Final = 64
+"""Calls before others get the loop: with a request's work in each, about three milliseconds."""
+
+_log = logging.getLogger("fairlead.readiness")
+
+
+class Readiness:
+    """Which streams are armed, and what to call. `run` must be running."""
+
+    def __init__(self) -> None:
+        self.available = hasattr(select, "epoll")
+        self._calls: dict[int, tuple[TLSStream, Callable[[], None]]] = {}
+        self._epoll = select.epoll() if self.available else None
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def arm(self, stream: TLSStream, call: Callable[[], None]) -> None:
+        """Have `call` called whenever `stream` has bytes, its end or a fault to read, until `disarm` or its closing.
+
+        `call` must take what is there (`receive_nowait`), or disarm.
+        """
+        if self._epoll is None:
+            return
+        number = stream.file_number
+        known = self._calls.get(number)
+        if known is None:
+            self._epoll.register(number, select.EPOLLIN)
+            stream.on_close = lambda: self._forget(number)
+        self._calls[number] = (stream, call)
+
+    def disarm(self, stream: TLSStream) -> None:
+        """Call nothing for this stream until it is armed again."""
+        number = stream.file_number
+        if self._calls.pop(number, None) is not None and self._epoll is not None:
+            stream.on_close = None
+            with suppress(OSError, ValueError):  # closed already: the kernel has forgotten it
+                self._epoll.unregister(number)
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        epoll = self._epoll
+        if epoll is None:
+            return
+        loop = passes()
+        with epoll:
+            while True:
+                await trio.lowlevel.wait_readable(epoll.fileno())
+                for number, _ in epoll.poll(0, SHARE):
+                    found = self._calls.get(number)
+                    if found is not None:
+                        self._call(*found)
+                    if loop.spent:
+                        await loop.wait()
+                # Whoever was woken by these calls takes what is there before the kernel is asked again.
+                await trio.lowlevel.checkpoint()
+
+    def _call(self, stream: TLSStream, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception:  # noqa: BLE001 # whatever it is, it ends one connection
+            _log.exception("a connection ended by a defect of ours")
+            self.disarm(stream)
+            stream.abort()
+
+    def _forget(self, number: int) -> None:
+        """Forget a stream that is about to close; its number may belong to another one right after."""
+        if self._calls.pop(number, None) is not None and self._epoll is not None:
+            with suppress(OSError, ValueError):  # the epoll may have been closed first, at the end
+                self._epoll.unregister(number)
