@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 import structlog
 import trio
 
-from appliance import bridges, database, health, logs
+from appliance import bridges, database, expiries, health, logs
 from appliance.api.app import make_app
 from appliance.api.parts import Parts
 from appliance.api.routes import UndeclaredRouteError
@@ -157,6 +157,7 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
             background.start_soon(ledger.run)
             if config.audit.retention_days:
                 background.start_soon(_retention(config, keys, ledger).run)
+            background.start_soon(expiries.run, store, ledger, utc_micros)
             background.start_soon(keep_current, users_source, users_context)
             background.start_soon(keep_current, agents_source, agents_context)
             background.start_soon(health.serve, state, bound.health)
@@ -191,9 +192,10 @@ async def _await_signals(stop: trio.Event, everything: trio.CancelScope) -> None
 def _front_parts(
     config: Config, store: Store, keys: Keys, ledger: Ledger, registry: Registry[Session], bound: Bound
 ) -> FrontParts:
+    verifier = TokenVerifier(keys.believed)
     return FrontParts(
         public_url=bound.public_url,
-        verifier=TokenVerifier([keys.credentials.public_key()]),
+        verifier=verifier,
         store=store,
         admission=Admission(
             per_second=config.limits.requests_per_second,
@@ -204,26 +206,34 @@ def _front_parts(
         ledger=ledger,
         registry=registry,
         clock=utc_micros,
-        app=make_app(_api_parts(config, store, keys, ledger, registry, bound), ROUTES),
+        app=make_app(_api_parts(config, store, keys, verifier, ledger, registry, bound), ROUTES),
         lane="hypercorn" if config.users.lane == "hypercorn" else "express",
         max_connections=config.limits.connections,
     )
 
 
 def _api_parts(
-    config: Config, store: Store, keys: Keys, ledger: Ledger, registry: Registry[Session], bound: Bound
+    config: Config,
+    store: Store,
+    keys: Keys,
+    verifier: TokenVerifier,
+    ledger: Ledger,
+    registry: Registry[Session],
+    bound: Bound,
 ) -> Parts:
     trail = bridges.AuditTrail(audit_place(config))
 
     return Parts(
         snapshot=lambda: store.snapshot,
         write=store.write,
+        read=store.read,
         states=registry.states,
         record=ledger.record,
         search_audit=trail.search,
         audit_record=trail.record,
         make_bundle=bridges.bundle_maker(bound.agents_url, keys.authority.certificate_pem),
         sign=partial(_sign, keys),
+        prove=verifier.verify,
         clock=utc_micros,
         public_url=bound.public_url,
         help_url=bound.public_url + HELP_PREFIX.decode(),

@@ -1,6 +1,6 @@
 """Tokens for the admin API, made on the appliance's own host by whoever may read its data directory.
 
-This is how the first caller gets in: nothing in the API makes a machine. What always holds: the token is returned
+This is how the first caller gets in, and the way back in when nobody is left. What always holds: the token is returned
 once and kept as its SHA-256 only; it expires; that it was made is in the audit trail. While an appliance runs, the
 ledger is its own: it sees the new machine within a second and records it (`record_new`); else the record is written
 here, before the machine exists.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 import trio
@@ -71,7 +72,7 @@ def record_new(store: Store, ledger: Ledger, clock: Callable[[], int]) -> Callab
     def look(applied: Applied) -> None:
         for entity, identity in applied:
             machine = store.snapshot.machines.get(identity) if entity is Entity.MACHINE else None
-            if machine is None:
+            if machine is None or machine.created_by:  # the API records those it makes
                 continue
             if ledger.try_reserve():
                 ledger.close(_event(machine, clock()))
@@ -91,6 +92,8 @@ def _unit(known: Role | None, machine: Machine, now: int) -> Unit[None]:
     )
     if known is None:
         yield from units.add_role(role, now)
+    elif set(known.permissions) != set(Permission):  # made by a version that offered less
+        role = yield from units.set_role(known.id, lambda it: replace(it, permissions=tuple(Permission)), now)
     yield from units.add_machine(machine, now)
     subject = Subject(SubjectKind.MACHINE, machine.id)
     binding = Binding(ids.new_id("binding"), subject, role.id, EVERYWHERE, until=machine.expires_at, created_at=now)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -23,13 +23,13 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 
 from appliance.api import bodies
 from appliance.api.bodies import BodyError
-from appliance.api.callers import authenticate
+from appliance.api.callers import NOBODY, Caller, authenticate
 from appliance.api.parts import Parts
 from appliance.api.routes import PREFIX, Answer, Call, Route, checked
 from appliance.core.buckets import FailedLogins
 from appliance.core.events import AuditEvent, EventType
-from appliance.core.people import Machine
 from appliance.core.problems import CATALOGUE, Code, Problem, ProblemError, problem
+from appliance.core.rights import Principal
 
 BODY_SECONDS: Final = 20  # for at most MAX_BODY_BYTES; slower is stuck or hostile
 _CORRELATION: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")  # what may come back in a header and stand in a log line
@@ -67,35 +67,61 @@ def _view(parts: Parts, route: Route, failures: FailedLogins) -> Callable[..., A
     async def view(**path: str) -> Response:
         now = parts.clock()
         address = request.remote_addr or ""
+        if route.proof is not None:
+            return await _proved(parts, route, failures, address, path, now)
         caller = authenticate(request.headers.get("Authorization"), address, parts.snapshot(), failures, now)
         if isinstance(caller, Problem):
             if caller.code is Code.INVALID_TOKEN:  # bounded: failed tries are limited before they get here
-                await _record_refusal(parts, Machine("", "", ""), address, now, caller.code, caller.message)
+                await _record_refusal(parts, None, address, now, caller.code, caller.message)
             return _reply(caller)
-        missing = [permission for permission in route.permissions if permission not in caller.permissions]
+        held = caller.rights.anywhere if route.scoped else caller.rights.everywhere
+        missing = [permission for permission in route.permissions if not held(permission)]
         if missing:
             rule = "needs " + ", ".join(route.permissions)
-            await _record_refusal(parts, caller.machine, address, now, Code.FORBIDDEN, rule)
-            action = f"call {route.method} {PREFIX}/{route.path}, which needs {', '.join(missing)},"
+            await _record_refusal(parts, caller.principal, address, now, Code.FORBIDDEN, rule)
+            where = "" if route.scoped else " everywhere"
+            action = f"call {route.method} {PREFIX}/{route.path}, which needs {', '.join(missing)}{where},"
             return _reply(Problem(Code.FORBIDDEN, f"You may not {action} with this machine token."))
         if route.method != "GET":
             # On the disk before anything is changed; what was changed is recorded when it was. Killed in between, there
             # is this.
-            await _record(parts, EventType.API_CALLED, caller.machine, address, now)
-        call = Call(
-            parts=parts,
-            caller=caller.machine,
-            permissions=caller.permissions,
-            path=path,
-            query=_query(route),
-            body=await _body(route),
-            correlation_id=g.correlation_id,
-            client_address=address,
-            now=now,
-        )
-        return _render(await route.answer(call))
+            await _record(parts, EventType.API_CALLED, caller.principal, address, now)
+        return _render(await route.answer(await _call(parts, route, caller, address, path, now)))
 
     return view
+
+
+async def _proved(
+    parts: Parts, route: Route, failures: FailedLogins, address: str, path: Mapping[str, str], now: int
+) -> Response:
+    """A route that checks its caller's proof itself. Failed tries count like those with a wrong token."""
+    limited = failures.refuse(address, now)
+    if limited is not None:
+        return _reply(limited)
+    call = await _call(parts, route, NOBODY, address, path, now)
+    # Also here before anything is changed, but after the body was read: a stranger's nonsense fills no ledger.
+    await _record(parts, EventType.API_CALLED, None, address, now)
+    try:
+        return _render(await route.answer(call))
+    except ProblemError as error:
+        if error.problem.status == 401:
+            failures.failed(address, now)
+        raise
+
+
+async def _call(parts: Parts, route: Route, caller: Caller, address: str, path: Mapping[str, str], now: int) -> Call:
+    return Call(
+        parts=parts,
+        caller=caller.principal,
+        rights=caller.rights,
+        needs=route.permissions,
+        path=path,
+        query=_query(route),
+        body=await _body(route),
+        correlation_id=g.correlation_id,
+        client_address=address,
+        now=now,
+    )
 
 
 async def _body(route: Route) -> dict[str, Any]:
@@ -121,14 +147,17 @@ def _query(route: Route) -> dict[str, str]:
     return found
 
 
-async def _record_refusal(parts: Parts, machine: Machine, address: str, now: int, code: Code, rule: str) -> None:
-    await _record(parts, EventType.API_DENIED, machine, address, now, status=CATALOGUE[code][0], code=code, rule=rule)
+async def _record_refusal(
+    parts: Parts, principal: Principal | None, address: str, now: int, code: Code, rule: str
+) -> None:
+    status = CATALOGUE[code][0]
+    await _record(parts, EventType.API_DENIED, principal, address, now, status=status, code=code, rule=rule)
 
 
 async def _record(
     parts: Parts,
     kind: EventType,
-    machine: Machine,
+    principal: Principal | None,
     address: str,
     now: int,
     *,
@@ -140,8 +169,8 @@ async def _record(
         AuditEvent(
             now,
             kind,
-            actor_id=machine.id,
-            actor=machine.name,
+            actor_id=principal.id if principal is not None else "",
+            actor=principal.name if principal is not None else "",
             client_address=address,
             verb=request.method,
             path=request.path,

@@ -1,9 +1,9 @@
 """Who calls the admin API: a machine that shows a random token, of which we know only the SHA-256.
 
 What always holds: only `Authorization: Bearer` counts (a browser never sends it by itself, so no other site can make
-one act); what a machine may do is what its live bindings everywhere give it, worked out from the snapshot at every
-call, so a revoked right ends with the next call; failed tries are limited by address before anything is compared.
-Tokens are made on the appliance's own host (`machine_token`), never here.
+one act); what a caller may do is what its live bindings give it, each in its scope, worked out from the snapshot at
+every call, so a revoked right ends with the next call; failed tries are limited by address before anything is compared.
+The first token is made on the appliance's own host (`machine_token`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from appliance.core.buckets import FailedLogins
-from appliance.core.people import Machine
 from appliance.core.problems import Code, Problem, problem
-from appliance.core.roles import Permission, ScopeKind, Subject, SubjectKind
+from appliance.core.rights import Principal, Rights, rights
+from appliance.core.roles import Subject, SubjectKind
 from appliance.core.snapshot import Snapshot
 
 TOKEN_PREFIX: Final = "flm_"  # noqa: S105 -- not a secret: it lets scanners and log filters know one
@@ -25,10 +25,13 @@ MAX_HEADER_CHARS: Final = 256  # ours are about 50
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A machine that proved itself, and what it may do now."""
+    """Who proved themselves (a machine, as long as people cannot sign in), and what they may do now."""
 
-    machine: Machine
-    permissions: frozenset[Permission]
+    principal: Principal
+    rights: Rights
+
+
+NOBODY: Final = Caller(Principal(Subject(SubjectKind.MACHINE, "nobody"), ""), Rights())  # an id that none has
 
 
 def token_digest(token: str) -> str:
@@ -55,14 +58,5 @@ def authenticate(
         return problem(Code.INVALID_TOKEN, detail="the admin API takes machine tokens, and this is not a known one")
     if machine.expires_at is not None and machine.expires_at <= now:
         return problem(Code.INVALID_TOKEN, detail="this machine token has expired")
-    return Caller(machine, permissions(machine, snapshot, now))
-
-
-def permissions(machine: Machine, snapshot: Snapshot, now: int) -> frozenset[Permission]:
-    """What the machine's live bindings everywhere give it. A binding to some clusters gives nothing here."""
-    roles = (
-        snapshot.roles.get(binding.role_id)
-        for binding in snapshot.bindings_of(Subject(SubjectKind.MACHINE, machine.id))
-        if binding.live(now) and binding.scope.kind is ScopeKind.EVERYWHERE
-    )
-    return frozenset(permission for role in roles if role is not None for permission in role.permissions)
+    subject = Subject(SubjectKind.MACHINE, machine.id)
+    return Caller(Principal(subject, machine.name), rights(snapshot, subject, now))

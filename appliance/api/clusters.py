@@ -1,4 +1,4 @@
-"""Clusters: register, list with their live state, make a new bundle, revoke its agents, remove."""
+"""Clusters: register, list with their live state, label, make a new bundle, revoke its agents, remove."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from appliance.core.clusters import Cluster, Labels, cluster_name_fault, labels_
 from appliance.core.events import EventType
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission
-from appliance.store import ids, units
+from appliance.store import granting, ids, units
 from appliance.store.unit import Unit
 
 
@@ -33,30 +33,26 @@ def _labels(where: str, value: Any) -> Labels:
 
 
 def find(call: Call, name_or_id: str) -> Cluster:
-    """The cluster a path or a body names."""
+    """The cluster a path or a body names, if what the route needs is held on it: else there is none."""
     found = call.parts.snapshot().cluster(name_or_id)
-    if found is None:
+    if found is None or not call.on(found):
         raise ProblemError(problem(Code.CLUSTER_NOT_FOUND, cluster=name_or_id[:64]))
     return found
 
 
 async def listed(call: Call) -> Answer:
     states = call.parts.states()
-    clusters = sorted(call.parts.snapshot().clusters.values(), key=lambda it: it.name)
+    clusters = sorted((it for it in call.parts.snapshot().clusters.values() if call.on(it)), key=lambda it: it.name)
     return Answer(200, {"items": [render.cluster(it, states.get(it.id)) for it in clusters]})
 
 
 async def register(call: Call) -> Answer:
     """A new cluster, and the bundle its agent starts from. The bundle is shown this once."""
-    labels: Labels = call.body["labels"]
-    if labels and Permission.ROLES_ESCALATE not in call.permissions:
-        # Bindings choose clusters by label, so a label can give rights.
-        raise ProblemError(problem(Code.ESCALATION_FORBIDDEN, detail="labels decide which bindings hold on a cluster"))
-    made = Cluster(ids.new_id("cluster"), call.body["name"], labels, created_at=call.now)
+    made = Cluster(ids.new_id("cluster"), call.body["name"], call.body["labels"], created_at=call.now)
     bundle = call.parts.make_bundle(made.id, call.now)
 
     def unit() -> Unit[None]:
-        yield from units.add_cluster(made, call.now)
+        yield from granting.add_cluster(call.caller.subject, made, call.now)
         yield from units.add_bootstrap_token(bundle.token_sha256, made.id, bundle.expires_at)
 
     await call.parts.write(unit())
@@ -65,6 +61,16 @@ async def register(call: Call) -> Answer:
     return Answer(
         201, {**answer, "bundle": dict(bundle.document), "bundle_expires_at": render.moment(bundle.expires_at)}
     )
+
+
+async def label(call: Call) -> Answer:
+    """Bindings choose clusters by label, so whoever labels one gives rights."""
+    cluster = find(call, call.path["cluster"])
+    labels: Labels = call.body["labels"]
+    edited = await call.parts.write(granting.set_labels(call.caller.subject, cluster.id, labels, call.now))
+    shown = ",".join(f"{key}={value}" for key, value in labels)
+    await note(call, EventType.CLUSTER_UPDATED, cluster=edited, labels=shown)
+    return Answer(200, render.cluster(edited, call.parts.states().get(edited.id)))
 
 
 async def new_bundle(call: Call) -> Answer:
@@ -93,13 +99,13 @@ async def revoke_agent(call: Call) -> Answer:
 
 async def remove(call: Call) -> Answer:
     cluster = find(call, call.path["cluster"])
-    await call.parts.write(units.remove_cluster(cluster.id, call.now))
+    await call.parts.write(granting.remove_cluster(call.caller.subject, cluster.id, call.now))
     await note(call, EventType.CLUSTER_DELETED, cluster=cluster, name=cluster.name)
     return Answer(204)
 
 
 ROUTES = (
-    Route("GET", "clusters", (Permission.CLUSTERS_READ,), listed),
+    Route("GET", "clusters", (Permission.CLUSTERS_READ,), listed, scoped=True),
     Route(
         "POST",
         "clusters",
@@ -107,7 +113,15 @@ ROUTES = (
         register,
         body=(Field("name", _name), Field("labels", _labels, required=False, default=())),
     ),
-    Route("POST", "clusters/<cluster>/bundles", (Permission.CLUSTERS_WRITE,), new_bundle, body=()),
-    Route("POST", "clusters/<cluster>/revoke-agent", (Permission.CLUSTERS_WRITE,), revoke_agent, body=()),
-    Route("DELETE", "clusters/<cluster>", (Permission.CLUSTERS_WRITE,), remove),
+    Route(
+        "PATCH",
+        "clusters/<cluster>",
+        (Permission.CLUSTERS_WRITE,),
+        label,
+        body=(Field("labels", _labels),),
+        scoped=True,
+    ),
+    Route("POST", "clusters/<cluster>/bundles", (Permission.CLUSTERS_WRITE,), new_bundle, body=(), scoped=True),
+    Route("POST", "clusters/<cluster>/revoke-agent", (Permission.CLUSTERS_WRITE,), revoke_agent, body=(), scoped=True),
+    Route("DELETE", "clusters/<cluster>", (Permission.CLUSTERS_WRITE,), remove, scoped=True),
 )

@@ -1,28 +1,23 @@
-"""People: make known, list, disable and enable again."""
+"""People: make known, list, change their e-mail and groups, disable and enable again, delete.
+
+A person lies in no cluster, so these routes need their permission everywhere. Groups, and a verified e-mail that
+something was bound to beforehand, give rights: whoever sets them gives what is bound to them.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from appliance.api import bodies, render
-from appliance.api.bodies import BodyError, Field
+from appliance.api.bodies import Field
 from appliance.api.journal import note
+from appliance.api.readers import kubernetes_name
 from appliance.api.routes import Answer, Call, Route
 from appliance.core.events import EventType
-from appliance.core.people import Person, name_fault
+from appliance.core.people import Person
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission
-from appliance.store import ids, units
-
-
-def kubernetes_name(where: str, value: Any) -> str:
-    """A user or group name that Kubernetes will see."""
-    name = bodies.text(where, value)
-    fault = name_fault(name)
-    if fault is not None:
-        raise BodyError(where, f"{fault}.")
-    return name
+from appliance.store import granting, ids, refusing
 
 
 def find(call: Call, name_or_id: str) -> Person:
@@ -50,17 +45,28 @@ async def create(call: Call) -> Answer:
         groups=body["groups"],
         created_at=call.now,
     )
-    await call.parts.write(units.add_person(made, call.now))
-    await note(call, EventType.PERSON_CREATED, person=made.name, person_id=made.id)
+    by, verified = call.caller.subject, body["email_verified"]
+    claimed = await call.parts.write(granting.add_person(by, made, call.now, email_verified=verified))
+    await note(call, EventType.PERSON_CREATED, person=made.name, person_id=made.id, groups=",".join(made.groups))
+    for binding in claimed:
+        await note(call, EventType.BINDING_CLAIMED, binding_id=binding.id, person=made.name, person_id=made.id)
     return Answer(201, render.person(made))
+
+
+async def update(call: Call) -> Answer:
+    person = find(call, call.path["person"])
+    changes = {name: value for name, value in call.body.items() if value is not None}
+    edited = await call.parts.write(
+        granting.set_person(call.caller.subject, person.id, lambda it: replace(it, **changes), call.now)
+    )
+    await note(call, EventType.PERSON_UPDATED, person=edited.name, person_id=edited.id, groups=",".join(edited.groups))
+    return Answer(200, render.person(edited))
 
 
 async def disable(call: Call) -> Answer:
     """The person's credentials are refused from now on, those issued before for good; running streams end."""
     person = find(call, call.path["person"])
-    edited = await call.parts.write(
-        units.set_person(person.id, lambda it: replace(it, enabled=False, not_before=call.now), call.now)
-    )
+    edited = await call.parts.write(refusing.disable_person(call.caller.subject, person.id, call.now))
     await note(call, EventType.PERSON_DISABLED, person=edited.name, person_id=edited.id)
     return Answer(200, render.person(edited))
 
@@ -68,9 +74,19 @@ async def disable(call: Call) -> Answer:
 async def enable(call: Call) -> Answer:
     """New credentials may be issued again; the old ones stay refused."""
     person = find(call, call.path["person"])
-    edited = await call.parts.write(units.set_person(person.id, lambda it: replace(it, enabled=True), call.now))
+    edited = await call.parts.write(
+        granting.set_person(call.caller.subject, person.id, lambda it: replace(it, enabled=True), call.now)
+    )
     await note(call, EventType.PERSON_ENABLED, person=edited.name, person_id=edited.id)
     return Answer(200, render.person(edited))
+
+
+async def remove(call: Call) -> Answer:
+    """With all that was bound to the person or asked for them. Whoever takes the name afterwards is somebody else."""
+    person = find(call, call.path["person"])
+    await call.parts.write(refusing.remove_person(call.caller.subject, person.id, call.now))
+    await note(call, EventType.PERSON_DELETED, person=person.name, person_id=person.id)
+    return Answer(204)
 
 
 ROUTES = (
@@ -85,9 +101,21 @@ ROUTES = (
             Field("subject", bodies.text),
             Field("name", kubernetes_name),
             Field("email", bodies.text, required=False, default=""),
-            Field("groups", bodies.listed(bodies.text), required=False, default=()),
+            Field("email_verified", bodies.boolean, required=False, default=False),
+            Field("groups", bodies.listed(kubernetes_name), required=False, default=()),
+        ),
+    ),
+    Route(
+        "PATCH",
+        "people/<person>",
+        (Permission.PEOPLE_WRITE,),
+        update,
+        body=(
+            Field("email", bodies.text, required=False),
+            Field("groups", bodies.listed(kubernetes_name), required=False),
         ),
     ),
     Route("POST", "people/<person>/disable", (Permission.PEOPLE_WRITE,), disable, body=()),
     Route("POST", "people/<person>/enable", (Permission.PEOPLE_WRITE,), enable, body=()),
+    Route("DELETE", "people/<person>", (Permission.PEOPLE_WRITE,), remove),
 )

@@ -9,9 +9,12 @@ from typing import Any
 
 from appliance.api.bodies import BodyError
 from appliance.api.parts import ClusterState
+from appliance.core.access import AccessRequest, RequestPolicy
 from appliance.core.clusters import Cluster
-from appliance.core.people import Person
-from appliance.core.roles import Binding, Role, Rule
+from appliance.core.people import Machine, Person
+from appliance.core.roles import Binding, Role, Rule, Scope, Subject
+from appliance.store.issuing import Listed
+from wire.kube import Ask
 
 _SECOND = 1_000_000
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
@@ -46,6 +49,25 @@ def cluster(it: Cluster, state: ClusterState | None) -> dict[str, Any]:
         "sessions": state.sessions if state is not None else 0,
         "since": moment(state.since) if state is not None else None,
         "reason": "" if connected else (state.reason if state is not None else "not connected since the start"),
+    }
+
+
+def credential(it: Listed, person: Person | None, cluster: Cluster | None) -> dict[str, Any]:
+    """A credential without its token, which is kept nowhere. Who or what was deleted since has no name here."""
+    made = it.credential
+    return {
+        "id": made.id,
+        "person_id": made.person_id,
+        "person": person.name if person is not None else None,
+        "cluster_id": made.cluster_id,
+        "cluster": cluster.name if cluster is not None else None,
+        "kind": str(it.kind),
+        "issued_at": moment(made.issued_at),
+        "issued_by": it.issued_by,
+        "expires_at": moment(made.expires_at),
+        "state": str(it.state),
+        "revoked_at": moment(it.revoked_at),
+        "reason": it.reason,
     }
 
 
@@ -86,22 +108,100 @@ def rule(it: Rule) -> dict[str, Any]:
     return {name: list(values) for name, values in fields.items() if values}
 
 
+def scope(it: Scope) -> dict[str, Any]:
+    """Only the fields of its kind."""
+    shown: dict[str, Any] = {"kind": str(it.kind)}
+    if it.cluster_id:
+        shown["cluster_id"] = it.cluster_id
+    if it.labels:
+        shown["labels"] = dict(it.labels)
+    if it.namespaces:
+        shown["namespaces"] = list(it.namespaces)
+    return shown
+
+
+def scope_words(it: Scope) -> str:
+    """A scope in one line of an audit record."""
+    labels = ",".join(f"{key}={value}" for key, value in it.labels)
+    parts = (str(it.kind), it.cluster_id, labels, ",".join(it.namespaces))
+    return " ".join(part for part in parts if part)
+
+
+def subject(it: Subject) -> dict[str, str]:
+    shown = {"kind": str(it.kind), "id": it.id}
+    if it.issuer:
+        shown["issuer"] = it.issuer
+    return shown
+
+
 def binding(it: Binding) -> dict[str, Any]:
-    scope: dict[str, Any] = {"kind": str(it.scope.kind)}
-    if it.scope.cluster_id:
-        scope["cluster_id"] = it.scope.cluster_id
-    if it.scope.labels:
-        scope["labels"] = dict(it.scope.labels)
-    if it.scope.namespaces:
-        scope["namespaces"] = list(it.scope.namespaces)
-    subject = {"kind": str(it.subject.kind), "id": it.subject.id}
-    if it.subject.issuer:
-        subject["issuer"] = it.subject.issuer
-    return {
+    shown = {
         "id": it.id,
-        "subject": subject,
+        "subject": subject(it.subject),
         "role_id": it.role_id,
-        "scope": scope,
+        "scope": scope(it.scope),
         "until": moment(it.until),
         "created_at": moment(it.created_at),
     }
+    return {**shown, "request_id": it.request_id} if it.request_id else shown
+
+
+def machine(it: Machine) -> dict[str, Any]:
+    return {
+        "id": it.id,
+        "name": it.name,
+        "expires_at": moment(it.expires_at),
+        "created_at": moment(it.created_at),
+        "created_by": it.created_by,
+    }
+
+
+def policy(it: RequestPolicy) -> dict[str, Any]:
+    return {
+        "id": it.id,
+        "role_id": it.role_id,
+        "scope": scope(it.scope),
+        "askers": [subject(one) for one in it.askers],
+        "approvers": [subject(one) for one in it.approvers],
+        "approvals": it.approvals,
+        "max_seconds": it.max_seconds,
+        "reason_required": it.reason_required,
+        "created_at": moment(it.created_at),
+    }
+
+
+def access_request(it: AccessRequest, now: int) -> dict[str, Any]:
+    """`state` is by the clock."""
+    return {
+        "id": it.id,
+        "state": str(it.state(now)),
+        "policy_id": it.policy_id,
+        "subject": subject(it.subject),
+        "asked_by": subject(it.asked_by),
+        "role_id": it.role_id,
+        "scope": scope(it.scope),
+        "ttl_seconds": it.seconds,
+        "reason": it.reason,
+        "approvals": [{"by": subject(yes.subject), "name": yes.name, "at": moment(yes.at)} for yes in it.approvals],
+        "note": it.note,
+        "closed_by": it.closed_by,
+        "binding_id": it.binding_id,
+        "until": moment(it.until),
+        "expires_at": moment(it.expires_at),
+        "created_at": moment(it.created_at),
+    }
+
+
+def ask(it: Ask) -> dict[str, str]:
+    """A request as it is decided on; empty fields are left out."""
+    if not it.is_resource:
+        return {"verb": it.verb, "path": it.path}
+    fields = {
+        "verb": it.verb,
+        "group": it.group,
+        "resource": it.resource,
+        "subresource": it.subresource,
+        "namespace": it.namespace,
+        "name": it.name,
+    }
+    return {name: value for name, value in fields.items() if value}

@@ -1,25 +1,35 @@
 """What a route of the admin API is, and the rule that none exists without a permission.
 
 A route is a value: method, path, permissions, the form of its body, and the function that answers. What always holds:
-`checked` refuses a table in which a route declares no permission, so the appliance does not start with an open door;
-the edge (`app`) asks for every declared permission before the answering function runs, and that function cannot be
-reached any other way. Answering functions parse nothing and render nothing: they get a `Call` and return an `Answer`.
+`checked` refuses a table in which a route declares neither a permission nor another proof, so the appliance does not
+start with an open door; the edge (`app`) asks for every declared permission before the answering function runs, and
+that function cannot be reached any other way. It asks for them everywhere, unless the route says that it looks at the
+scope of what it touches (`scoped`). Answering functions parse nothing and render nothing: they get a `Call` and return
+an `Answer`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from appliance.api.bodies import Field
-from appliance.core.people import Machine
-from appliance.core.roles import Permission
+from appliance.core.clusters import Cluster
+from appliance.core.rights import Principal, Rights
+from appliance.core.roles import Permission, Scope, ScopeKind
 
 if TYPE_CHECKING:
     from appliance.api.parts import Parts
 
 PREFIX = "/fairlead/v1"
+
+
+class Proof(Enum):
+    """What a caller shows instead of a machine token. The answering function checks it."""
+
+    SHOWN_IN_BODY = "the body holds the very token that the call is about, and nothing else can be done with it"
 
 
 class UndeclaredRouteError(Exception):
@@ -28,17 +38,27 @@ class UndeclaredRouteError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One authenticated, permitted and well-formed call."""
+    """One authenticated, permitted and well-formed call. Where another proof stands for it, `caller` is nobody."""
 
     parts: Parts
-    caller: Machine
-    permissions: frozenset[Permission]
+    caller: Principal
+    rights: Rights
+    needs: tuple[Permission, ...]  # what the route declared
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: Mapping[str, Any]
     correlation_id: str
     client_address: str
     now: int
+
+    def within(self, scope: Scope) -> bool:
+        """Whether the caller holds what the route needs in a scope that contains this one."""
+        cluster = self.parts.snapshot().clusters.get(scope.cluster_id)
+        return all(self.rights.within(permission, scope, cluster) for permission in self.needs)
+
+    def on(self, cluster: Cluster) -> bool:
+        """Whether the caller holds what the route needs for the whole of this cluster."""
+        return self.within(Scope(ScopeKind.CLUSTER, cluster.id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +71,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`path` is below PREFIX, with `<name>` for a parameter. All of `permissions` are needed."""
+    """`path` is below PREFIX, with `<name>` for a parameter. All of `permissions` are needed, or else `proof`.
+
+    `scoped`: in some scope; the function answers only about what lies in it, and treats the rest as not there.
+    """
 
     method: str
     path: str
@@ -59,15 +82,18 @@ class Route:
     answer: Callable[[Call], Awaitable[Answer]]
     body: tuple[Field, ...] | None = None
     query: frozenset[str] = field(default_factory=frozenset)
+    scoped: bool = False
+    proof: Proof | None = None
 
 
 def checked(routes: Sequence[Route]) -> tuple[Route, ...]:
-    """The same routes, if each declares a permission and none stands twice."""
+    """The same routes, if each declares one way in and none stands twice."""
     seen: set[tuple[str, str]] = set()
     for route in routes:
         name = f"{route.method} {PREFIX}/{route.path}"
-        if not route.permissions or not all(isinstance(it, Permission) for it in route.permissions):
-            raise UndeclaredRouteError(f"The route {name} declares no permission.")
+        declared = bool(route.permissions) and all(isinstance(it, Permission) for it in route.permissions)
+        if declared == isinstance(route.proof, Proof) or (route.proof is not None and route.permissions):
+            raise UndeclaredRouteError(f"The route {name} declares no permission, or more than one way in.")
         if (route.method, route.path) in seen:
             raise UndeclaredRouteError(f"The route {name} stands twice.")
         if route.body is not None and route.method not in {"POST", "PUT", "PATCH"}:

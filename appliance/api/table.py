@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from appliance.api import audit, clusters, credentials, people, roles
+from appliance.api import (
+    audit,
+    bindings,
+    clusters,
+    credentials,
+    machines,
+    people,
+    policies,
+    questions,
+    requests,
+    revocations,
+    roles,
+)
 from appliance.api.routes import Route
 
 ROUTES: tuple[Route, ...] = (
     *clusters.ROUTES,
     *people.ROUTES,
+    *machines.ROUTES,
     *roles.ROUTES,
+    *bindings.ROUTES,
+    *policies.ROUTES,
+    *requests.ROUTES,
+    *questions.ROUTES,
     *credentials.ROUTES,
+    *revocations.ROUTES,
     *audit.ROUTES,
 )

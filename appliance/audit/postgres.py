@@ -1,9 +1,9 @@
 """The audit ledger in PostgreSQL: any number of appliances, each with chains of its own and one list of checkpoints.
 
-asyncpg needs asyncio; the ledger's threads are not Trio's, so each shelf drives a loop of its own, which runs only
-while a statement does. What always holds: a batch of records is one commit; whoever signs is alone while signing; a
-chain belongs to one living connection, which PostgreSQL itself knows to be alive (an advisory lock), so nobody ends the
-chain of an appliance that is only slow. A statement that does not answer in time breaks the connection. Behind a
+asyncpg needs asyncio; a shelf is used in threads that are not Trio's, and drives a loop of its own there, which runs
+only while a statement does. What always holds: a batch of records is one commit; whoever signs is alone while signing;
+a chain belongs to one living connection, which PostgreSQL itself knows to be alive (an advisory lock), so nobody ends
+the chain of an appliance that is only slow. A statement that does not answer in time breaks the connection. Behind a
 pooler that hands transactions out one by one these locks mean nothing: connect to the server itself.
 """
 

@@ -14,6 +14,15 @@ from typing import NamedTuple
 class EventType(StrEnum):
     """The codes. The letter at the end is the severity: I for information, W for warning."""
 
+    ACCESS_REQUESTED = "CAR001I"
+    ACCESS_APPROVED = "CAR002I"
+    ACCESS_DENIED = "CAR003W"
+    ACCESS_REVOKED = "CAR004I"
+    ACCESS_EXPIRED = "CAR005I"
+    ACCESS_SECONDED = "CAR006I"  # a yes that was not the last one needed
+    POLICY_CREATED = "CAR007I"
+    POLICY_UPDATED = "CAR008I"
+    POLICY_DELETED = "CAR009I"
     CREDENTIAL_ISSUED = "CCR001I"
     CREDENTIAL_REVOKED = "CCR002I"
     CREDENTIAL_REVOKE_DENIED = "CCR003W"
@@ -35,6 +44,9 @@ class EventType(StrEnum):
     MACHINE_DELETED = "CUA008I"
     API_DENIED = "CUA009W"
     API_CALLED = "CUA010I"
+    PERSON_UPDATED = "CUA020I"
+    BINDING_CLAIMED = "CUA021I"
+    PERSON_DELETED = "CUA022I"
     AGENT_AUTH_FAILED = "CAG001W"
     AGENT_ENROLLED = "CAG002I"
     AGENT_RENEWED = "CAG003I"
@@ -46,6 +58,7 @@ class EventType(StrEnum):
     APPLIANCE_STARTED = "CSY001I"
     APPLIANCE_STOPPED = "CSY002I"
     AUDIT_CUT = "CSY003I"
+    KEY_ROTATED = "CSY010I"
 
     @property
     def category(self) -> str:
@@ -68,6 +81,15 @@ CATEGORIES: dict[str, str] = {  # by the first letters of the code
 }
 
 NAMES: dict[EventType, str] = {
+    EventType.ACCESS_REQUESTED: "access_request.created",
+    EventType.ACCESS_APPROVED: "access_request.approved",
+    EventType.ACCESS_DENIED: "access_request.denied",
+    EventType.ACCESS_REVOKED: "access_request.revoked",
+    EventType.ACCESS_EXPIRED: "access_request.expired",
+    EventType.ACCESS_SECONDED: "access_request.seconded",
+    EventType.POLICY_CREATED: "request_policy.created",
+    EventType.POLICY_UPDATED: "request_policy.updated",
+    EventType.POLICY_DELETED: "request_policy.deleted",
     EventType.CREDENTIAL_ISSUED: "credential.issued",
     EventType.CREDENTIAL_REVOKED: "credential.revoked",
     EventType.CREDENTIAL_REVOKE_DENIED: "credential.revoke_denied",
@@ -89,6 +111,9 @@ NAMES: dict[EventType, str] = {
     EventType.MACHINE_DELETED: "machine.deleted",
     EventType.API_DENIED: "api.access_denied",
     EventType.API_CALLED: "api.called",
+    EventType.PERSON_UPDATED: "user.updated",
+    EventType.BINDING_CLAIMED: "user.binding_claimed",
+    EventType.PERSON_DELETED: "user.deleted",
     EventType.AGENT_AUTH_FAILED: "agent.auth_failed",
     EventType.AGENT_ENROLLED: "agent.enrolled",
     EventType.AGENT_RENEWED: "agent.renewed",
@@ -100,6 +125,7 @@ NAMES: dict[EventType, str] = {
     EventType.APPLIANCE_STARTED: "appliance.started",
     EventType.APPLIANCE_STOPPED: "appliance.stopped",
     EventType.AUDIT_CUT: "audit.cut",
+    EventType.KEY_ROTATED: "key.rotated",
 }
 
 

@@ -25,11 +25,15 @@ class Code(StrEnum):
     # What may they
     CLUSTER_MISMATCH = "CLUSTER_MISMATCH"
     NO_ROLE_ASSIGNMENT = "NO_ROLE_ASSIGNMENT"
+    ACCESS_WITHDRAWN = "ACCESS_WITHDRAWN"
     FORBIDDEN = "FORBIDDEN"
     NAMESPACE_FORBIDDEN = "NAMESPACE_FORBIDDEN"
     CLUSTER_SCOPE_FORBIDDEN = "CLUSTER_SCOPE_FORBIDDEN"
     RESERVED_IDENTITY = "RESERVED_IDENTITY"
     ESCALATION_FORBIDDEN = "ESCALATION_FORBIDDEN"
+    SELF_APPROVAL_FORBIDDEN = "SELF_APPROVAL_FORBIDDEN"
+    APPROVER_NOT_NAMED = "APPROVER_NOT_NAMED"
+    REQUEST_OUTSIDE_POLICY = "REQUEST_OUTSIDE_POLICY"
     # What they sent
     BAD_REQUEST = "BAD_REQUEST"
     RESERVED_HEADER = "RESERVED_HEADER"
@@ -40,6 +44,7 @@ class Code(StrEnum):
     REQUEST_TIMEOUT = "REQUEST_TIMEOUT"
     HEADERS_TOO_LARGE = "HEADERS_TOO_LARGE"
     VALIDATION_ERROR = "VALIDATION_ERROR"
+    INVALID_DURATION = "INVALID_DURATION"
     ROUTE_NOT_FOUND = "ROUTE_NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     # What does not exist, or exists already
@@ -49,12 +54,24 @@ class Code(StrEnum):
     ASSIGNMENT_NOT_FOUND = "ASSIGNMENT_NOT_FOUND"
     CREDENTIAL_NOT_FOUND = "CREDENTIAL_NOT_FOUND"
     MACHINE_NOT_FOUND = "MACHINE_NOT_FOUND"
+    REQUEST_POLICY_NOT_FOUND = "REQUEST_POLICY_NOT_FOUND"
+    REQUEST_NOT_FOUND = "REQUEST_NOT_FOUND"
     AUDIT_EVENT_NOT_FOUND = "AUDIT_EVENT_NOT_FOUND"
     DUPLICATE_CLUSTER_NAME = "DUPLICATE_CLUSTER_NAME"
     DUPLICATE_ROLE_NAME = "DUPLICATE_ROLE_NAME"
     DUPLICATE_USER_NAME = "DUPLICATE_USER_NAME"
     DUPLICATE_MACHINE_NAME = "DUPLICATE_MACHINE_NAME"
     ROLE_IN_USE = "ROLE_IN_USE"
+    LAST_ADMINISTRATOR = "LAST_ADMINISTRATOR"
+    STATIC_ASSIGNMENT_EXISTS = "STATIC_ASSIGNMENT_EXISTS"
+    PENDING_REQUEST_EXISTS = "PENDING_REQUEST_EXISTS"
+    REQUEST_NOT_PENDING = "REQUEST_NOT_PENDING"
+    REQUEST_EXPIRED = "REQUEST_EXPIRED"
+    ALREADY_APPROVED = "ALREADY_APPROVED"
+    GRANT_ALREADY_ACTIVE = "GRANT_ALREADY_ACTIVE"
+    GRANT_NOT_APPROVED = "GRANT_NOT_APPROVED"
+    GRANT_ALREADY_REVOKED = "GRANT_ALREADY_REVOKED"
+    GRANT_ALREADY_EXPIRED = "GRANT_ALREADY_EXPIRED"
     INVALID_BOOTSTRAP_TOKEN = "INVALID_BOOTSTRAP_TOKEN"  # noqa: S105 -- the name of an error
     # Too much
     RATE_LIMITED = "RATE_LIMITED"
@@ -96,6 +113,10 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
         403,
         "You have no role on cluster {cluster}. Ask your administrator for one; nothing else needs to change.",
     ),
+    Code.ACCESS_WITHDRAWN: (
+        403,
+        "What allowed this on cluster {cluster} was withdrawn while it ran. If you still have access, send it again.",
+    ),
     Code.FORBIDDEN: (
         403,
         (
@@ -128,6 +149,18 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
         403,
         "You cannot give what you do not hold: {detail}. Ask someone who holds it, or who may escalate roles.",
     ),
+    Code.SELF_APPROVAL_FORBIDDEN: (
+        403,
+        "Nobody approves a request of their own, or one they asked for. Ask another approver to look at it.",
+    ),
+    Code.APPROVER_NOT_NAMED: (
+        403,
+        "The request policy names who approves, and that is not you. Ask one of those it names.",
+    ),
+    Code.REQUEST_OUTSIDE_POLICY: (
+        403,
+        "The request policy does not allow this request: {detail}. Ask for what it allows, or ask its administrator.",
+    ),
     Code.BAD_REQUEST: (400, "The request is not well formed: {detail}. Correct it and send it again."),
     Code.RESERVED_HEADER: (
         400,
@@ -149,6 +182,10 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     Code.REQUEST_TIMEOUT: (408, "The request did not arrive in time. Check the connection and send it again."),
     Code.HEADERS_TOO_LARGE: (431, "The request's headers are too large. Remove those that are not needed."),
     Code.VALIDATION_ERROR: (422, "{field}: {detail}."),
+    Code.INVALID_DURATION: (
+        400,
+        "The duration must be from {shortest} to {longest} seconds. Ask for less time, or more.",
+    ),
     Code.ROUTE_NOT_FOUND: (404, "There is nothing at this path. Check it against the API reference."),
     Code.METHOD_NOT_ALLOWED: (405, "This path does not take that method. Check it against the API reference."),
     Code.CLUSTER_NOT_FOUND: (404, "There is no cluster {cluster}. Check the name, or get a new kubeconfig."),
@@ -157,12 +194,33 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     Code.ASSIGNMENT_NOT_FOUND: (404, "There is no such binding. List the bindings to see their ids."),
     Code.CREDENTIAL_NOT_FOUND: (404, "There is no such credential; it may have expired. Nothing needs to be done."),
     Code.MACHINE_NOT_FOUND: (404, "There is no such machine. List the machines to see their ids."),
+    Code.REQUEST_POLICY_NOT_FOUND: (
+        404,
+        "There is no such request policy for you. List the request policies to see what can be asked for.",
+    ),
+    Code.REQUEST_NOT_FOUND: (404, "There is no such access request. List the access requests to see their ids."),
     Code.AUDIT_EVENT_NOT_FOUND: (404, "There is no such audit record. It may have been cut by the retention limit."),
     Code.DUPLICATE_CLUSTER_NAME: (409, "A cluster of the name {name} exists. Choose another name."),
     Code.DUPLICATE_ROLE_NAME: (409, "A role of the name {name} exists. Choose another name."),
     Code.DUPLICATE_USER_NAME: (409, "A person of the name {name} exists. Choose another name."),
     Code.DUPLICATE_MACHINE_NAME: (409, "A machine of the name {name} exists. Choose another name."),
-    Code.ROLE_IN_USE: (409, "The role is used by {count} bindings. Remove those first."),
+    Code.ROLE_IN_USE: (409, "The role is used by {count} bindings or request policies. Remove those first."),
+    Code.LAST_ADMINISTRATOR: (
+        409,
+        "Nobody would be left who holds roles:escalate everywhere. Give it to someone else first.",
+    ),
+    Code.STATIC_ASSIGNMENT_EXISTS: (409, "They hold this role there already. Nothing needs to be asked for."),
+    Code.PENDING_REQUEST_EXISTS: (
+        409,
+        "The same request is already waiting for an answer. Wait for it, or have it denied first.",
+    ),
+    Code.REQUEST_NOT_PENDING: (409, "The request is {state} already. Make a new one if access is still needed."),
+    Code.REQUEST_EXPIRED: (409, "Nobody answered the request in time. Make a new one if access is still needed."),
+    Code.ALREADY_APPROVED: (409, "You have approved this request already. Someone else must approve it too."),
+    Code.GRANT_ALREADY_ACTIVE: (409, "This role is granted there already. Wait until it ends, or have it revoked."),
+    Code.GRANT_NOT_APPROVED: (409, "The request is {state}, so there is no grant to revoke. Nothing needs to be done."),
+    Code.GRANT_ALREADY_REVOKED: (409, "The grant was revoked already. Nothing needs to be done."),
+    Code.GRANT_ALREADY_EXPIRED: (409, "The grant ended by itself. Nothing needs to be done."),
     Code.INVALID_BOOTSTRAP_TOKEN: (
         401,
         "The bootstrap token is unknown, spent or expired. Make a new bundle for the cluster and install it.",

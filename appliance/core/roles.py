@@ -54,8 +54,15 @@ class Permission(StrEnum):
     ROLES_ESCALATE = "roles:escalate"
     BINDINGS_READ = "bindings:read"
     BINDINGS_WRITE = "bindings:write"
+    CREDENTIALS_READ = "credentials:read"
     CREDENTIALS_ISSUE = "credentials:issue"
     CREDENTIALS_REVOKE = "credentials:revoke"
+    POLICIES_READ = "policies:read"
+    POLICIES_WRITE = "policies:write"
+    ACCESS_READ = "access:read"
+    ACCESS_REQUEST = "access:request"
+    ACCESS_REQUEST_FOR = "access:request-for"  # on behalf of a person, until people can sign in
+    ACCESS_APPROVE = "access:approve"  # and deny, and revoke
     AUDIT_READ = "audit:read"
 
 
@@ -125,19 +132,26 @@ class SubjectKind(StrEnum):
     PERSON = "person"
     GROUP = "group"  # of an issuer
     MACHINE = "machine"
+    EMAIL = "email"  # of someone an issuer has not named yet; claimed once, then it is that person's
+
+
+_OF_AN_ISSUER = frozenset({SubjectKind.GROUP, SubjectKind.EMAIL})
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """To whom: a person or a machine by id, or an issuer's group by name."""
+    """To whom: a person or a machine by id, an issuer's group by name, or whoever first proves an e-mail to it.
+
+    An e-mail by itself allows nothing: only once claimed, as a person's, does a binding count.
+    """
 
     kind: SubjectKind
     id: str
     issuer: str = ""
 
     def __post_init__(self) -> None:
-        if not self.id or bool(self.issuer) != (self.kind is SubjectKind.GROUP):
-            raise ValueError("a person or a machine has an id, a group an issuer and a name")
+        if not self.id or bool(self.issuer) != (self.kind in _OF_AN_ISSUER):
+            raise ValueError("a person or a machine has an id, a group or an e-mail has an issuer and a name")
 
 
 @dataclass(frozen=True, slots=True)

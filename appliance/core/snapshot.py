@@ -1,8 +1,8 @@
 """The configuration in memory: what authentication, admission and decision read.
 
 One entity is replaced or removed at a time, in the order of the change feed, from one thread; nobody else writes.
-`version` rises with every change, and everything remembered from the old state is forgotten then. No I/O: the store
-fills it.
+`version` rises with every change, and what was remembered of what changed is forgotten then. No I/O: the store fills
+it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from appliance.core.access import AccessRequest, RequestPolicy
 from appliance.core.clusters import AgentCertificate, Cluster
+from appliance.core.credentials import KEPT_SECONDS, SECOND
 from appliance.core.people import Machine, Person
 from appliance.core.roles import Binding, Role, Subject, SubjectKind
 
@@ -26,11 +28,17 @@ class Entity(StrEnum):
     BINDING = "binding"
     REVOCATION = "revocation"
     AGENT_CERTIFICATE = "agent_certificate"
+    REQUEST_POLICY = "request_policy"
+    ACCESS_REQUEST = "access_request"
+
+
+#: What the standings in `memory` rest on. Revocations and agents' certificates change by the minute and are not in it.
+_REMEMBERED = frozenset({Entity.CLUSTER, Entity.PERSON, Entity.ROLE, Entity.BINDING})
 
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """A credential that is refused. The row lives until the token would have expired, whatever else is deleted."""
+    """A credential that is refused. The row outlives the token, whatever else is deleted."""
 
     credential_id: str
     expires_at: int
@@ -55,13 +63,16 @@ class Snapshot:
         self.bindings: dict[str, Binding] = {}
         self.revocations: dict[str, Revocation] = {}
         self.serials: dict[str, AgentCertificate] = {}
-        self.memory: dict[Any, Any] = {}  # what `decision` worked out from this very version
+        self.policies: dict[str, RequestPolicy] = {}
+        self.access_requests: dict[str, AccessRequest] = {}
+        self.memory: dict[Any, Any] = {}  # what `standing` worked out from these people, clusters, roles and bindings
         self._bindings_by_subject: dict[Subject, dict[str, Binding]] = {}
 
     def put(self, entity: Entity, identity: str, value: Any) -> None:
         """The entity is now `value`; None: it is gone."""
         self.version += 1
-        self.memory.clear()
+        if entity in _REMEMBERED:
+            self.memory.clear()
         match entity:
             case Entity.CLUSTER:
                 _replace(self.clusters, identity, value, (self.cluster_by_name, lambda it: it.name))
@@ -83,6 +94,10 @@ class Snapshot:
                 _replace(self.revocations, identity, value)
             case Entity.AGENT_CERTIFICATE:
                 _replace(self.serials, identity, value)
+            case Entity.REQUEST_POLICY:
+                _replace(self.policies, identity, value)
+            case Entity.ACCESS_REQUEST:
+                _replace(self.access_requests, identity, value)
 
     def clear(self) -> None:
         """Forgets everything; what follows is the whole state, put one by one without a wait between."""
@@ -118,9 +133,10 @@ class Snapshot:
         return tuple(binding for binding in self.bindings_of_person(person) if binding.scope.covers(cluster))
 
     def forget_expired(self, now: int) -> None:
-        """Drops revocations of tokens that have expired by themselves, and certificates past their life."""
-        for credential_id in [it.credential_id for it in self.revocations.values() if it.expires_at <= now]:
-            del self.revocations[credential_id]
+        """Drops revocations of tokens that have long expired by themselves, and certificates past their life."""
+        kept = now - KEPT_SECONDS * SECOND
+        for it in [it for it in self.revocations.values() if it.expires_at < kept and it.revoked_at < kept]:
+            del self.revocations[it.credential_id]
         for serial in [it.serial for it in self.serials.values() if it.not_after <= now]:
             del self.serials[serial]
 

@@ -82,26 +82,26 @@ def _everything() -> Unit[Changes]:
     return Changes(tuple(found), everything=True)
 
 
+_LOCKS = frozenset({statements.FEED_ADVANCE, statements.FEED_LOCK})
+
+
 def watched(unit: Unit[T]) -> Unit[tuple[T, int]]:
     """The unit, held to the feed's rule; it also returns the last number it announced, or UNANNOUNCED."""
     number = UNANNOUNCED
     owed: set[int] = set()
-    statement = None
     try:
-        following = next(unit)
+        statement = next(unit)
+        locked = statement.sql in _LOCKS  # what is read before may have changed when the lock is had
         while True:
-            if number == UNANNOUNCED and (
-                is_followed(following.sql) or (statement is not None and following.sql == statements.FEED_ADVANCE)
-            ):
-                raise RuntimeError(f"a unit must advance the feed before anything else: {following.sql}")
-            statement = following
+            if (statement.sql in _LOCKS and not locked) or (number == UNANNOUNCED and is_followed(statement.sql)):
+                raise RuntimeError(f"a unit must advance the feed before anything else: {statement.sql}")
             rows = yield statement
             if statement.sql == statements.FEED_ADVANCE:
                 number = int(rows[0][0])
                 owed.add(number)
             elif statement.sql == statements.CHANGE_ADD:
                 owed.discard(int(statement.values[0] or 0))
-            following = unit.send(rows)
+            statement = unit.send(rows)
     except StopIteration as finished:
         if owed:
             raise RuntimeError(f"a unit took numbers of the feed without saying for what: {sorted(owed)}") from None

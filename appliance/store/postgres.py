@@ -19,7 +19,7 @@ import asyncpg
 import trio_asyncio
 
 from appliance.store import schema
-from appliance.store.faults import StoreUnavailable
+from appliance.store.faults import StoreRefused, StoreUnavailable
 from appliance.store.server import Server
 from appliance.store.sqlstates import LOST, translated
 from appliance.store.transaction import cut, drive, fit, nothing, whole
@@ -32,6 +32,7 @@ CONNECT_SECONDS = 5.0
 IDLE_IN_TRANSACTION_SECONDS = 5.0  # a client that stopped in the middle holds up the others this long
 LOCK_SECONDS = 8.0  # longer than one such client
 STATEMENT_SECONDS = 10.0
+QUEUE_SECONDS = 10.0  # for one's turn to write, behind those that wait for a lock
 COMMAND_SECONDS = 12.0  # then we no longer believe that the server still works on it
 CLOSE_SECONDS = 5.0
 MIGRATION_SECONDS = 600.0  # a statement of a migration may rewrite a large table
@@ -48,7 +49,7 @@ MIGRATION_LOCK = 0x_6661_6972_6C65_6164  # "fairlead", as the number of an advis
 BEGIN_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"  # after the feed's lock each statement sees the latest
 BEGIN_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"  # one state for all its statements
 NOTIFY = f"NOTIFY {CHANNEL}"  # told to the others by the commit
-TABLED = "SELECT count(*) FROM information_schema.tables WHERE table_name = 'schema_migrations'"
+TABLED = "SELECT to_regclass('schema_migrations') IS NOT NULL"
 
 log = logging.getLogger("fairlead.store")
 
@@ -78,6 +79,7 @@ class Postgres:
         if self._loop is None:
             raise RuntimeError("PostgreSQL is opened inside asyncio_loop()")
         self._pool: asyncpg.Pool
+        self._turns: asyncio.Semaphore  # to write; readers always find a connection
         self._waiting = 0
 
     @classmethod
@@ -94,7 +96,7 @@ class Postgres:
         return engine
 
     async def write(self, unit: Unit[T]) -> T:
-        return await self._carry(self._unit, BEGIN_WRITE, unit)
+        return await self._carry(self._write, unit)
 
     async def read(self, unit: Unit[T]) -> T:
         return await self._carry(self._unit, BEGIN_READ, unit)
@@ -120,6 +122,7 @@ class Postgres:
     # In asyncio
 
     async def _start(self, migrate: bool, now: int) -> None:
+        self._turns = asyncio.Semaphore(self._server.connections - 1)
         self._pool = await asyncpg.create_pool(
             **self._whom(),
             min_size=0,
@@ -135,21 +138,32 @@ class Postgres:
             async with whole(self._pool, connection):
                 await connection.execute(f"SET LOCAL statement_timeout = {round(MIGRATION_SECONDS * 1000)}")
                 await connection.execute("SELECT pg_advisory_xact_lock($1)", MIGRATION_LOCK)
-                tabled = await connection.fetchval(TABLED) > 0
+                tabled = await connection.fetchval(TABLED)
                 unit = schema.bring_up_to_date(tabled=tabled, migrate=migrate, now=now)
                 await drive(connection, unit, MIGRATION_SECONDS)
+        except asyncpg.UndefinedColumnError:
+            self._pool.terminate()
+            raise StoreRefused("Another program's tables lie in this database. Give us one of our own.") from None
         except BaseException:
             self._pool.terminate()
             raise
 
-    async def _unit(self, begin: str, unit: Unit[T]) -> T:
+    async def _write(self, unit: Unit[T]) -> T:
         if self._waiting >= MAX_WAITING_UNITS:
             raise StoreUnavailable("too much is waiting to be written")
         self._waiting += 1
         try:
-            connection = await self._begun(begin)
+            async with asyncio.timeout(QUEUE_SECONDS):
+                await self._turns.acquire()
         finally:
             self._waiting -= 1
+        try:
+            return await self._unit(BEGIN_WRITE, unit)
+        finally:
+            self._turns.release()
+
+    async def _unit(self, begin: str, unit: Unit[T]) -> T:
+        connection = await self._begun(begin)
         async with whole(self._pool, connection) as ending:
             result, announced = await drive(connection, unit, COMMAND_SECONDS)
             if announced:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from appliance.core.access import AccessRequest, Approval, RequestPolicy, RequestState
 from appliance.core.clusters import AgentCertificate, Cluster
 from appliance.core.credentials import Credential
 from appliance.core.people import Machine, Person
@@ -42,7 +43,7 @@ def person(row: Row) -> Person:
 
 
 def machine_values(it: Machine) -> tuple[Value, ...]:
-    return (it.id, it.name, it.token_sha256, it.expires_at, it.created_at)
+    return (it.id, it.name, it.token_sha256, it.expires_at, it.created_at, it.created_by)
 
 
 def machine(row: Row) -> Machine:
@@ -88,33 +89,87 @@ def role(row: Row) -> Role:
 
 def binding_values(it: Binding) -> tuple[Value, ...]:
     subject = (str(it.subject.kind), it.subject.id, it.subject.issuer)
-    scope = to_json(
-        {
-            "kind": str(it.scope.kind),
-            "cluster": it.scope.cluster_id,
-            "labels": dict(it.scope.labels),
-            "namespaces": it.scope.namespaces,
-        }
-    )
+    scope = _scope_json(it.scope)
     return (it.id, *subject, it.role_id, scope, it.scope.cluster_id, it.until, it.request_id, it.created_at)
 
 
 def binding(row: Row) -> Binding:
     identity, kind, subject_id, issuer, role_id, scope, until, request_id, created_at = row
-    where = json.loads(scope)
-    return Binding(
+    subject = Subject(SubjectKind(kind), subject_id, issuer)
+    return Binding(identity, subject, role_id, _scope(scope), until, request_id, created_at)
+
+
+def policy_values(it: RequestPolicy) -> tuple[Value, ...]:
+    askers, approvers = _subjects_json(it.askers), _subjects_json(it.approvers)
+    limits = (it.approvals, it.max_seconds, int(it.reason_required))
+    return (it.id, it.role_id, _scope_json(it.scope), it.scope.cluster_id, askers, approvers, *limits, it.created_at)
+
+
+def policy(row: Row) -> RequestPolicy:
+    identity, role_id, scope, askers, approvers, approvals, max_seconds, reason_required, created_at = row
+    return RequestPolicy(
         identity,
-        Subject(SubjectKind(kind), subject_id, issuer),
         role_id,
-        Scope(
-            ScopeKind(where["kind"]),
-            where["cluster"],
-            tuple(sorted(where["labels"].items())),
-            tuple(where["namespaces"]),
-        ),
-        until,
-        request_id,
+        _scope(scope),
+        _subjects(askers),
+        _subjects(approvers),
+        approvals,
+        max_seconds,
+        reason_required == 1,
         created_at,
+    )
+
+
+def access_request_values(it: AccessRequest) -> tuple[Value, ...]:
+    return (
+        it.id,
+        it.policy_id,
+        str(it.subject.kind),
+        it.subject.id,
+        str(it.asked_by.kind),
+        it.asked_by.id,
+        it.role_id,
+        _scope_json(it.scope),
+        it.scope.cluster_id,
+        it.seconds,
+        it.reason,
+        *access_request_fate(it)[1:6],
+        it.until,
+        it.expires_at,
+        it.created_at,
+        it.closed_at,
+        it.closes_at,
+    )
+
+
+def access_request_fate(it: AccessRequest) -> tuple[Value, ...]:
+    """What of a request changes in its life."""
+    approvals = to_json([[str(yes.subject.kind), yes.subject.id, yes.name, yes.at] for yes in it.approvals])
+    decided = str(it.decided)
+    return (it.seconds, decided, approvals, it.note, it.closed_by, it.binding_id, it.until, it.closed_at, it.closes_at)
+
+
+def access_request(row: Row) -> AccessRequest:
+    identity, policy_id, kind, subject_id, asked_kind, asked_id, role_id, scope, seconds, reason, *fate = row
+    decided, approvals, note, closed_by, binding_id, until, expires_at, created_at, closed_at = fate
+    return AccessRequest(
+        identity,
+        policy_id,
+        Subject(SubjectKind(kind), subject_id),
+        Subject(SubjectKind(asked_kind), asked_id),
+        role_id,
+        _scope(scope),
+        seconds,
+        reason,
+        RequestState(decided),
+        tuple(Approval(Subject(SubjectKind(who), by), name, at) for who, by, name, at in json.loads(approvals)),
+        note,
+        closed_by,
+        binding_id,
+        until,
+        expires_at,
+        created_at,
+        closed_at,
     )
 
 
@@ -130,6 +185,31 @@ def certificate(row: Row) -> AgentCertificate:
     return AgentCertificate(*row)
 
 
+def _scope_json(it: Scope) -> str:
+    return to_json(
+        {
+            "kind": str(it.kind),
+            "cluster": it.cluster_id,
+            "labels": dict(it.labels),
+            "namespaces": it.namespaces,
+        }
+    )
+
+
+def _scope(text: str) -> Scope:
+    where = json.loads(text)
+    labels = tuple(sorted(where["labels"].items()))
+    return Scope(ScopeKind(where["kind"]), where["cluster"], labels, tuple(where["namespaces"]))
+
+
+def _subjects_json(subjects: tuple[Subject, ...]) -> str:
+    return to_json([[str(it.kind), it.id, it.issuer] for it in subjects])
+
+
+def _subjects(text: str) -> tuple[Subject, ...]:
+    return tuple(Subject(SubjectKind(kind), identity, issuer) for kind, identity, issuer in json.loads(text))
+
+
 #: For each entity: the statement for one, the statement for all, and how a row is read.
 READERS: Mapping[Entity, tuple[str, str, Callable[[Row], Any]]] = MappingProxyType(
     {
@@ -140,5 +220,7 @@ READERS: Mapping[Entity, tuple[str, str, Callable[[Row], Any]]] = MappingProxyTy
         Entity.BINDING: (statements.BINDING, statements.BINDINGS, binding),
         Entity.REVOCATION: (statements.REVOCATION, statements.REVOCATIONS, revocation),
         Entity.AGENT_CERTIFICATE: (statements.CERTIFICATE, statements.CERTIFICATES, certificate),
+        Entity.REQUEST_POLICY: (statements.POLICY, statements.POLICIES, policy),
+        Entity.ACCESS_REQUEST: (statements.ACCESS_REQUEST, statements.ACCESS_REQUESTS, access_request),
     }
 )

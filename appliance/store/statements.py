@@ -11,6 +11,7 @@ from __future__ import annotations
 
 FEED_ADVANCE = "UPDATE feed SET head = head + 1 WHERE id = 1 RETURNING head"
 FEED_HEAD = "SELECT head, (SELECT changed_at FROM changes WHERE number = $1) FROM feed WHERE id = 1"
+FEED_LOCK = "UPDATE feed SET head = head WHERE id = 1 RETURNING head"
 CHANGE_ADD = "INSERT INTO changes (number, entity, entity_id, changed_at) VALUES ($1, $2, $3, $4)"
 CHANGES_AFTER = "SELECT number, entity, entity_id, changed_at FROM changes WHERE number > $1 ORDER BY number LIMIT $2"
 CHANGES_FORGET = "DELETE FROM changes WHERE changed_at < $1 AND number < (SELECT head FROM feed WHERE id = 1)"
@@ -37,12 +38,13 @@ PERSON_ADD = (
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING id"
 )
 PERSON_SET = "UPDATE people SET email = $2, groups_json = $3, enabled = $4, not_before = $5 WHERE id = $1 RETURNING id"
+PERSON_REMOVE = "DELETE FROM people WHERE id = $1 RETURNING id"
 
-MACHINES = "SELECT id, name, token_sha256, expires_at, created_at FROM machines ORDER BY id"
-MACHINE = "SELECT id, name, token_sha256, expires_at, created_at FROM machines WHERE id = $1"
+MACHINES = "SELECT id, name, token_sha256, expires_at, created_at, created_by FROM machines ORDER BY id"
+MACHINE = "SELECT id, name, token_sha256, expires_at, created_at, created_by FROM machines WHERE id = $1"
 MACHINE_ADD = (
-    "INSERT INTO machines (id, name, token_sha256, expires_at, created_at) VALUES ($1, $2, $3, $4, $5) "
-    "ON CONFLICT DO NOTHING RETURNING id"
+    "INSERT INTO machines (id, name, token_sha256, expires_at, created_at, created_by) "
+    "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING id"
 )
 MACHINE_REMOVE = "DELETE FROM machines WHERE id = $1 RETURNING id"
 
@@ -58,7 +60,10 @@ ROLE_SET = (
 )
 ROLE_NAMED = "SELECT id FROM roles WHERE name = $1 AND id <> $2"
 ROLE_REMOVE = "DELETE FROM roles WHERE id = $1 RETURNING id"
-ROLE_USES = "SELECT count(*) FROM bindings WHERE role_id = $1"
+ROLE_USES = (
+    "SELECT (SELECT count(*) FROM bindings WHERE role_id = $1) + "
+    "(SELECT count(*) FROM request_policies WHERE role_id = $1)"
+)
 
 BINDINGS = (
     "SELECT id, subject_kind, subject_id, subject_issuer, role_id, scope_json, until_at, request_id, created_at "
@@ -72,18 +77,104 @@ BINDING_ADD = (
     "INSERT INTO bindings (id, subject_kind, subject_id, subject_issuer, role_id, scope_json, cluster_id, until_at, "
     "request_id, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 )
+BINDING_SUBJECT_SET = (
+    "UPDATE bindings SET subject_kind = $2, subject_id = $3, subject_issuer = $4 WHERE id = $1 RETURNING id"
+)
+BINDINGS_NAMING = (
+    "SELECT id, subject_kind, subject_id, subject_issuer, role_id, scope_json, until_at, request_id, created_at "
+    "FROM bindings WHERE subject_kind = $1 AND subject_id = $2 AND subject_issuer = $3 ORDER BY id"
+)
+BINDINGS_OF_ROLE = (
+    "SELECT id, subject_kind, subject_id, subject_issuer, role_id, scope_json, until_at, request_id, created_at "
+    "FROM bindings WHERE role_id = $1 ORDER BY id"
+)
+BINDINGS_OF_NO_CLUSTER = (
+    "SELECT id, subject_kind, subject_id, subject_issuer, role_id, scope_json, until_at, request_id, created_at "
+    "FROM bindings WHERE cluster_id = '' ORDER BY id"
+)
+BINDINGS_ENDED = "SELECT id FROM bindings WHERE until_at < $1 ORDER BY until_at NULLS LAST, id LIMIT $2"
 BINDING_REMOVE = "DELETE FROM bindings WHERE id = $1 RETURNING id"
 BINDINGS_OF_SUBJECT = "SELECT id FROM bindings WHERE subject_kind = $1 AND subject_id = $2 ORDER BY id"
 
+POLICIES = (
+    "SELECT id, role_id, scope_json, askers_json, approvers_json, approvals, max_seconds, reason_required, created_at "
+    "FROM request_policies ORDER BY id"
+)
+POLICY = (
+    "SELECT id, role_id, scope_json, askers_json, approvers_json, approvals, max_seconds, reason_required, created_at "
+    "FROM request_policies WHERE id = $1"
+)
+POLICY_ADD = (
+    "INSERT INTO request_policies (id, role_id, scope_json, cluster_id, askers_json, approvers_json, approvals, "
+    "max_seconds, reason_required, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+)
+POLICY_SET = (
+    "UPDATE request_policies SET askers_json = $2, approvers_json = $3, approvals = $4, max_seconds = $5, "
+    "reason_required = $6 WHERE id = $1 RETURNING id"
+)
+POLICY_REMOVE = "DELETE FROM request_policies WHERE id = $1 RETURNING id"
+POLICIES_OF_CLUSTER = "SELECT id FROM request_policies WHERE cluster_id = $1 ORDER BY id"
+
+ACCESS_REQUESTS = (
+    "SELECT id, policy_id, subject_kind, subject_id, asked_kind, asked_id, role_id, scope_json, seconds, reason, "
+    "decided, approvals_json, note, closed_by, binding_id, until_at, expires_at, created_at, closed_at "
+    "FROM access_requests ORDER BY id"
+)
+ACCESS_REQUEST = (
+    "SELECT id, policy_id, subject_kind, subject_id, asked_kind, asked_id, role_id, scope_json, seconds, reason, "
+    "decided, approvals_json, note, closed_by, binding_id, until_at, expires_at, created_at, closed_at "
+    "FROM access_requests WHERE id = $1"
+)
+ACCESS_REQUEST_ADD = (
+    "INSERT INTO access_requests (id, policy_id, subject_kind, subject_id, asked_kind, asked_id, role_id, scope_json, "
+    "cluster_id, seconds, reason, decided, approvals_json, note, closed_by, binding_id, until_at, expires_at, "
+    "created_at, closed_at, closes_at) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)"
+)
+ACCESS_REQUEST_SET = (
+    "UPDATE access_requests SET seconds = $2, decided = $3, approvals_json = $4, note = $5, closed_by = $6, "
+    "binding_id = $7, until_at = $8, closed_at = $9, closes_at = $10 WHERE id = $1 RETURNING id"
+)
+ACCESS_REQUESTS_LIKE = (
+    "SELECT id, policy_id, subject_kind, subject_id, asked_kind, asked_id, role_id, scope_json, seconds, reason, "
+    "decided, approvals_json, note, closed_by, binding_id, until_at, expires_at, created_at, closed_at "
+    "FROM access_requests WHERE subject_id = $1 AND role_id = $2 AND closes_at > $3 ORDER BY id"
+)
+ACCESS_REQUESTS_OPEN_OF_SUBJECT = "SELECT count(*) FROM access_requests WHERE subject_id = $1 AND closes_at > $2"
+ACCESS_REQUESTS_OF_SUBJECT = "SELECT id FROM access_requests WHERE subject_id = $1 AND closes_at > $2 ORDER BY id"
+ACCESS_REQUESTS_OF_POLICY = "SELECT id FROM access_requests WHERE policy_id = $1 AND closes_at > $2 ORDER BY id"
+ACCESS_REQUESTS_OF_CLUSTER = "SELECT id FROM access_requests WHERE cluster_id = $1 AND closes_at > $2 ORDER BY id"
+ACCESS_REQUESTS_CLOSED = (
+    "SELECT id FROM access_requests WHERE closes_at < $1 AND decided <> $2 AND decided <> $3 "
+    "ORDER BY closes_at, id LIMIT $4"
+)
+ACCESS_REQUEST_REMOVE = "DELETE FROM access_requests WHERE id = $1"
+
 CREDENTIAL_ADD = (
-    "INSERT INTO credentials (id, person_id, cluster_id, issued_at, expires_at, issued_by) "
-    "VALUES ($1, $2, $3, $4, $5, $6)"
+    "INSERT INTO credentials (id, person_id, cluster_id, issued_at, expires_at, issued_by, kind) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7)"
 )
 CREDENTIAL = "SELECT id, person_id, cluster_id, issued_at, expires_at FROM credentials WHERE id = $1"
-CREDENTIALS_OF_PERSON = (
-    "SELECT id, person_id, cluster_id, issued_at, expires_at FROM credentials "
-    "WHERE person_id = $1 AND expires_at > $2 ORDER BY issued_at, id LIMIT $3"
+# One page, the latest first, beyond ($3, $4). $2: the clusters wanted, each between commas, or '' for all. $5 is now;
+# $6 the state wanted, or ''.
+CREDENTIALS_PAGE = (
+    "SELECT id, person_id, cluster_id, issued_at, expires_at, issued_by, kind, revoked_at, reason, state FROM ("
+    "SELECT c.id, c.person_id, c.cluster_id, c.issued_at, c.expires_at, c.issued_by, c.kind, r.revoked_at, r.reason, "
+    "CASE WHEN c.expires_at <= $5 THEN 'expired' "
+    "WHEN r.credential_id IS NOT NULL OR p.id IS NULL OR c.issued_at <= p.not_before "
+    "OR k.id IS NULL OR c.issued_at <= k.not_before THEN 'revoked' ELSE 'live' END AS state "
+    "FROM credentials c LEFT JOIN revocations r ON r.credential_id = c.id LEFT JOIN people p ON p.id = c.person_id "
+    "LEFT JOIN clusters k ON k.id = c.cluster_id "
+    "WHERE ($1 = '' OR c.person_id = $1) AND ($2 = '' OR replace($2, ',' || c.cluster_id || ',', '') <> $2) "
+    "AND (c.issued_at < $3 OR (c.issued_at = $3 AND c.id < $4))"
+    ") AS shown WHERE $6 = '' OR state = $6 ORDER BY issued_at DESC, id DESC LIMIT $7"
 )
+ISSUES_HOLD = (
+    "INSERT INTO issues (holder, latest_at) VALUES ($1, 0) "
+    "ON CONFLICT (holder) DO UPDATE SET latest_at = issues.latest_at RETURNING latest_at"
+)
+ISSUES_NOTE = "UPDATE issues SET latest_at = $2 WHERE holder = $1 AND latest_at < $2"
+ISSUES_FORGET = "DELETE FROM issues WHERE latest_at < $1"
 CREDENTIALS_FORGET = "DELETE FROM credentials WHERE expires_at < $1"
 
 REVOCATIONS = "SELECT credential_id, expires_at, revoked_at, reason FROM revocations ORDER BY credential_id"
@@ -92,7 +183,7 @@ REVOCATION_ADD = (
     "INSERT INTO revocations (credential_id, expires_at, revoked_at, reason) VALUES ($1, $2, $3, $4) "
     "ON CONFLICT (credential_id) DO NOTHING"
 )
-REVOCATIONS_FORGET = "DELETE FROM revocations WHERE expires_at < $1"
+REVOCATIONS_FORGET = "DELETE FROM revocations WHERE expires_at < $1 AND revoked_at < $1"
 
 BOOTSTRAP_TOKEN_ADD = (
     "INSERT INTO bootstrap_tokens (token_sha256, cluster_id, generation, expires_at, spent_at, spent_by) "
@@ -120,6 +211,7 @@ CERTIFICATES_FORGET = "DELETE FROM agent_certificates WHERE not_after < $1"
 
 SEALED = "SELECT key_id, box FROM sealed WHERE name = $1"
 SEALED_ADD = "INSERT INTO sealed (name, key_id, box, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO NOTHING"
+SEALED_NAMES = "SELECT name FROM sealed ORDER BY name"
 SEALED_ANY = "SELECT key_id FROM sealed ORDER BY name LIMIT 1"
 
 MIGRATIONS = "SELECT number, checksum FROM schema_migrations ORDER BY number"

@@ -12,16 +12,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from appliance.core import access
+from appliance.core.access import AccessRequest, RequestState
 from appliance.core.clusters import AgentCertificate, Cluster
-from appliance.core.credentials import Credential
-from appliance.core.people import Machine, Person
-from appliance.core.problems import Code, ProblemError, problem
-from appliance.core.roles import Binding, Role, SubjectKind
+from appliance.core.credentials import KEPT_SECONDS, SECOND, Credential, CredentialKind
+from appliance.core.people import Machine, Person, email_key
+from appliance.core.problems import Code, Problem, ProblemError, problem
+from appliance.core.roles import Binding, Role, Subject, SubjectKind
 from appliance.core.snapshot import Entity
 from appliance.store import rows, statements
 from appliance.store.unit import Unit, run
 
-MAX_LISTED_CREDENTIALS = 1_000  # of one person, unexpired; more is not a list anyone reads
+MAX_FORGOTTEN = 500  # bindings or requests in one sweep; the next one takes the rest
 
 
 def change(entity: Entity, identity: str, now: int) -> Unit[None]:
@@ -55,10 +57,18 @@ def raise_generation(cluster_id: str, now: int) -> Unit[Cluster]:
 
 
 def remove_cluster(cluster_id: str, now: int) -> Unit[None]:
-    """With its bindings, agent certificates and bootstrap tokens. Revocations stay."""
+    """With its bindings, request policies, agent certificates and bootstrap tokens. Revocations stay.
+
+    Requests for access to it are answered: no.
+    """
     yield from change(Entity.CLUSTER, cluster_id, now)
     if not (yield run(statements.CLUSTER_REMOVE, cluster_id)):
         raise ProblemError(problem(Code.CLUSTER_NOT_FOUND, cluster=cluster_id))
+    for (request_id,) in (yield run(statements.ACCESS_REQUESTS_OF_CLUSTER, cluster_id, now)):
+        yield from close_request(request_id, "the cluster was removed", now)
+    for (policy_id,) in (yield run(statements.POLICIES_OF_CLUSTER, cluster_id)):
+        yield from change(Entity.REQUEST_POLICY, policy_id, now)
+        yield run(statements.POLICY_REMOVE, policy_id)
     for (binding_id,) in (yield run(statements.BINDINGS_OF_CLUSTER, cluster_id)):
         yield from remove_binding(binding_id, now)
     for (serial,) in (yield run(statements.CERTIFICATES_OF_CLUSTER, cluster_id)):
@@ -83,6 +93,17 @@ def set_person(person_id: str, edit: Callable[[Person], Person], now: int) -> Un
     values = rows.person_values(edited)
     yield run(statements.PERSON_SET, person_id, *values[4:8])
     return edited
+
+
+def remove_person(person_id: str, now: int) -> Unit[None]:
+    """With their bindings and what was asked for them. Their credentials are refused for good: an id is given once."""
+    yield from change(Entity.PERSON, person_id, now)
+    if not (yield run(statements.PERSON_REMOVE, person_id)):
+        raise ProblemError(problem(Code.USER_NOT_FOUND))
+    for (request_id,) in (yield run(statements.ACCESS_REQUESTS_OF_SUBJECT, person_id, now)):
+        yield from close_request(request_id, "the person was deleted", now)
+    for (binding_id,) in (yield run(statements.BINDINGS_OF_SUBJECT, str(SubjectKind.PERSON), person_id)):
+        yield from remove_binding(binding_id, now)
 
 
 def add_machine(machine: Machine, now: int) -> Unit[None]:
@@ -128,7 +149,7 @@ def remove_role(role_id: str, now: int) -> Unit[None]:
 
 
 def add_binding(binding: Binding, now: int) -> Unit[None]:
-    """The role, and whatever subject and cluster it names, exist at this moment."""
+    """The role, and whatever person, machine and cluster it names, exist at this moment."""
     yield from change(Entity.BINDING, binding.id, now)
     if not (yield run(statements.ROLE, binding.role_id)):
         raise ProblemError(problem(Code.ROLE_NOT_FOUND))
@@ -143,26 +164,72 @@ def add_binding(binding: Binding, now: int) -> Unit[None]:
 
 
 def remove_binding(binding_id: str, now: int) -> Unit[None]:
+    """If it was a grant, the request it came from is revoked."""
     yield from change(Entity.BINDING, binding_id, now)
-    if not (yield run(statements.BINDING_REMOVE, binding_id)):
+    found = yield run(statements.BINDING, binding_id)
+    if not found:
         raise ProblemError(problem(Code.ASSIGNMENT_NOT_FOUND))
+    yield run(statements.BINDING_REMOVE, binding_id)
+    request_id = rows.binding(found[0]).request_id
+    if request_id:
+        yield from close_request(request_id, "its binding was removed", now)
 
 
-def add_credential(credential: Credential, issued_by: str) -> Unit[None]:
+def claim_bindings(person: Person, email: str, now: int) -> Unit[list[Binding]]:
+    """Gives the person, for good, what was bound to an e-mail that the issuer says is verified. Call at a sign-in.
+
+    Each is claimed once: whoever proves the same e-mail later gets nothing.
+    """
+    yield run(statements.FEED_LOCK)
+    key = email_key(email)
+    if key is None:
+        return []
+    yield run(statements.FEED_LOCK)
+    claimed = []
+    for row in (yield run(statements.BINDINGS_NAMING, str(SubjectKind.EMAIL), key, person.issuer)):
+        binding = replace(rows.binding(row), subject=Subject(SubjectKind.PERSON, person.id))
+        yield from change(Entity.BINDING, binding.id, now)
+        yield run(statements.BINDING_SUBJECT_SET, *rows.binding_values(binding)[:4])
+        claimed.append(binding)
+    return claimed
+
+
+def close_request(request_id: str, why: str, now: int) -> Unit[None]:
+    """Ends a request whose ground has gone: a pending one is denied, a grant revoked. One already closed stays so."""
+    found = yield run(statements.ACCESS_REQUEST, request_id)
+    if not found:
+        return
+    request = rows.access_request(found[0])
+    closed = access.deny(request, "", why, now)
+    if isinstance(closed, Problem):
+        closed = access.revoke(request, "", why, now)
+    if not isinstance(closed, Problem):
+        yield from set_request(closed, now)
+
+
+def set_request(request: AccessRequest, now: int) -> Unit[None]:
+    yield from change(Entity.ACCESS_REQUEST, request.id, now)
+    yield run(statements.ACCESS_REQUEST_SET, request.id, *rows.access_request_fate(request))
+
+
+def add_credential(credential: Credential, issued_by: str, kind: CredentialKind = CredentialKind.STATIC) -> Unit[None]:
     """Keeps that a kubeconfig credential was issued; not a change of the configuration."""
     it = credential
-    yield run(statements.CREDENTIAL_ADD, it.id, it.person_id, it.cluster_id, it.issued_at, it.expires_at, issued_by)
+    yield run(
+        statements.CREDENTIAL_ADD,
+        it.id,
+        it.person_id,
+        it.cluster_id,
+        it.issued_at,
+        it.expires_at,
+        issued_by,
+        str(kind),
+    )
 
 
 def credential(credential_id: str) -> Unit[Credential | None]:
     found = yield run(statements.CREDENTIAL, credential_id)
     return rows.credential(found[0]) if found else None
-
-
-def credentials_of(person_id: str, now: int) -> Unit[list[Credential]]:
-    """The person's credentials that have not expired, oldest first."""
-    found = yield run(statements.CREDENTIALS_OF_PERSON, person_id, now, MAX_LISTED_CREDENTIALS)
-    return [rows.credential(row) for row in found]
 
 
 def revoke_credential(credential_id: str, reason: str, now: int) -> Unit[Credential]:
@@ -262,12 +329,26 @@ def add_certificate(certificate: AgentCertificate, public_key_sha256: str, pem: 
 
 
 def forget_expired(now: int, changes_before: int) -> Unit[None]:
-    """Removes what the clock has already made void, and old history of the feed. The snapshot forgets by itself."""
-    yield run(statements.CREDENTIALS_FORGET, now)
-    yield run(statements.REVOCATIONS_FORGET, now)
+    """Removes what the clock has already made void, and old history of the feed.
+
+    Revocations and certificates the snapshot forgets by itself. Bindings stay as long as the feed's history, so that
+    `explain` can say "it has ended"; closed requests stay for a season.
+    """
+    yield run(statements.FEED_LOCK)
+    kept = now - KEPT_SECONDS * SECOND
+    yield run(statements.CREDENTIALS_FORGET, kept)
+    yield run(statements.REVOCATIONS_FORGET, kept)
+    yield run(statements.ISSUES_FORGET, kept)
     yield run(statements.BOOTSTRAP_TOKENS_FORGET, now)
     yield run(statements.CERTIFICATES_FORGET, now)
     yield run(statements.CHANGES_FORGET, changes_before)
+    for (binding_id,) in (yield run(statements.BINDINGS_ENDED, changes_before, MAX_FORGOTTEN)):
+        yield from remove_binding(binding_id, now)
+    kept_after = now - access.KEPT_SECONDS * access.SECOND
+    open_states = (str(RequestState.PENDING), str(RequestState.APPROVED))
+    for (request_id,) in (yield run(statements.ACCESS_REQUESTS_CLOSED, kept_after, *open_states, MAX_FORGOTTEN)):
+        yield from change(Entity.ACCESS_REQUEST, request_id, now)
+        yield run(statements.ACCESS_REQUEST_REMOVE, request_id)
 
 
 def _keep_certificate(it: AgentCertificate, public_key_sha256: str, pem: str, now: int) -> Unit[None]:

@@ -24,7 +24,10 @@ class Arrow:
 
 WIRE = ("wire",)
 CORE = ("appliance.core",)
-STORE = tuple(f"appliance.store.{module}" for module in ("store", "unit", "units", "ids", "faults", "sealing"))
+STORE = tuple(
+    f"appliance.store.{module}"
+    for module in ("store", "unit", "units", "granting", "requests", "ids", "faults", "sealing", "issuing", "refusing")
+)
 EDGE_WHY = (
     "Neighbours at the edge never import each other, so that each can be read, tested and replaced alone: they know "
     "the core, the store's interface and the wire; appliance/assemble.py wires them."

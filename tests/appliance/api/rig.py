@@ -23,7 +23,7 @@ from appliance.core.credentials import TokenVerifier, mint
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.people import Machine
 from appliance.core.problems import Code
-from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Subject, SubjectKind
+from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Scope, Subject, SubjectKind
 from appliance.store import ids, units
 from appliance.store.store import Store
 from appliance.tunnel.registry import ClusterState
@@ -81,15 +81,15 @@ class Rig:
         text = await response.get_data(as_text=True)
         return Reply(response.status_code, response.headers, json.loads(text) if text else None)
 
-    async def machine(self, *permissions: Permission, expires_at: int | None = None) -> str:
-        """A machine that may do just this; its token."""
+    async def machine(self, *permissions: Permission, expires_at: int | None = None, scope: Scope = EVERYWHERE) -> str:
+        """A machine that may do just this, there; its token."""
         token = ids.new_token("flm")
         machine = Machine(ids.new_id("machine"), f"machine-{token[-8:]}", ids.token_hash(token), expires_at)
         role = Role(ids.new_id("role"), f"role-{machine.id[-8:]}", permissions=permissions)
         subject = Subject(SubjectKind.MACHINE, machine.id)
         await self.store.write(units.add_machine(machine, NOW))
         await self.store.write(units.add_role(role, NOW))
-        await self.store.write(units.add_binding(Binding(ids.new_id("binding"), subject, role.id, EVERYWHERE), NOW))
+        await self.store.write(units.add_binding(Binding(ids.new_id("binding"), subject, role.id, scope), NOW))
         return token
 
 
@@ -97,6 +97,7 @@ class Rig:
 async def rig(directory: Path) -> AsyncIterator[Rig]:
     store = await Store.open(directory / "data" / "fairlead.db")
     key = ec.generate_private_key(ec.SECP256R1())
+    verifier = TokenVerifier([key.public_key()])
     recorded: list[AuditEvent] = []
     called: list[AuditEvent] = []
     made: Rig
@@ -119,12 +120,14 @@ async def rig(directory: Path) -> AsyncIterator[Rig]:
     parts = Parts(
         snapshot=lambda: store.snapshot,
         write=store.write,
+        read=store.read,
         states=lambda: made.states,
         record=record,
         search_audit=search,
         audit_record=one,
         make_bundle=lambda cluster, now: Bundle({"cluster": cluster, "token": "flb_x"}, ids.new_id("t"), now + HOUR),
         sign=lambda credential: mint(credential, key),
+        prove=verifier.verify,
         clock=lambda: made.now,
         public_url="https://fairlead.example.com",
         help_url="https://fairlead.example.com/help/errors/",
@@ -132,7 +135,7 @@ async def rig(directory: Path) -> AsyncIterator[Rig]:
         faults={DiskFullError: Code.AUDIT_UNAVAILABLE},
     )
     app = make_app(parts, ROUTES)
-    made = Rig(store, app.test_client(), TokenVerifier([key.public_key()]), app, recorded, called)
+    made = Rig(store, app.test_client(), verifier, app, recorded, called)
     try:
         made.token = await made.machine(*Permission)
         yield made

@@ -70,7 +70,7 @@ async def test_a_missing_permission_is_named_and_recorded(tmp_path: Path) -> Non
         reply = await api.call("POST", "roles", {"name": "x"}, token=token)
 
         assert (reply.status, reply.code) == (403, "FORBIDDEN")
-        assert "roles:write, roles:escalate" in reply.body["detail"]
+        assert "roles:write everywhere" in reply.body["detail"]
         assert [(it.type, it.status) for it in api.recorded] == [(EventType.API_DENIED, 403)]
 
 

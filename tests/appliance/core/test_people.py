@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from appliance.core.clusters import cluster_name_fault, labels_fault
-from appliance.core.people import name_fault
+from appliance.core.people import email_key, name_fault
 
 
 @pytest.mark.parametrize("name", ["alice@example.com", "oidc:alice", "Ådmin", "a" * 256, "team blue"])
@@ -53,3 +53,22 @@ def test_labels() -> None:
     assert labels_fault((("a b", ""),))
     assert labels_fault((("a", "x y"),))
     assert labels_fault(tuple((f"k{number:03}", "") for number in range(65)))
+
+
+@pytest.mark.parametrize(
+    ("email", "key"),
+    [
+        ("Ann@Example.com", "ann@example.com"),
+        ("ann+x@example.com", "ann+x@example.com"),
+        ("ann", None),
+        ("ann@", None),
+        ("@example.com", None),
+        ("a@b@example.com", None),
+        ("ann @example.com", None),
+        ("ann@example.com\n", None),
+        ("\u212aen@example.com", None),  # the Kelvin sign, whose lower case is a plain k
+        ("", None),
+    ],
+)
+def test_an_email_has_one_reading_or_none(email: str, key: str | None) -> None:
+    assert email_key(email) == key

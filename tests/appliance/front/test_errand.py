@@ -96,6 +96,7 @@ async def test_what_is_lost_without_a_task_is_told_by_one(tmp_path: Path) -> Non
         assert (await talk.answer()).status == 502, "the connection lives on"
 
 
+@pytest.mark.interpreted
 async def test_a_defect_ends_one_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("a defect")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 import trio
@@ -183,19 +184,6 @@ async def test_people_clusters_and_roles_change_as_they_are_now(home: Home) -> N
         assert caught.value.problem.code is Code.DUPLICATE_CLUSTER_NAME
 
 
-async def test_credentials_are_listed_until_they_expire(home: Home) -> None:
-    first = Credential("cred_1", "person_1", "cluster_1", NOW, NOW + 1)
-    second = Credential("cred_2", "person_1", "cluster_1", NOW, NOW + 2)
-    async with home.opened() as store:
-        await store.write(units.add_credential(first, "machine_1"))
-        await store.write(units.add_credential(second, "machine_1"))
-        assert await store.read(units.credentials_of("person_1", NOW)) == [first, second]
-        assert await store.read(units.credentials_of("person_1", NOW + 1)) == [second]
-        assert await store.read(units.credential("cred_1")) == first
-        await store.write(units.forget_expired(NOW + 2, 0))
-        assert await store.read(units.credential("cred_1")) is None
-
-
 async def test_reading_cannot_write(home: Home) -> None:
     async with home.opened() as store:
         with pytest.raises(StoreUnavailable, match=r"read-?only"):
@@ -323,6 +311,33 @@ async def test_a_store_that_cannot_be_read_says_so_first_to_requests_then_to_str
         monkeypatch.undo()
         await store.poll()
         assert store.fresh()
+
+
+async def test_many_that_want_to_see_the_latest_look_together(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with home.opened() as store, home.opened() as theirs:
+        looks = 0
+        read = store._engine.read
+
+        async def counted(unit: Unit[Any]) -> Any:
+            nonlocal looks
+            looks += 1
+            return await read(unit)
+
+        monkeypatch.setattr(store._engine, "read", counted)
+
+        async def want(number: int) -> None:
+            await theirs.write(
+                units.add_person(replace(ALICE, id=f"p{number}", subject=f"{number}", name=f"{number}"), NOW)
+            )
+            await store.poll()
+            assert f"p{number}" in store.snapshot.people  # also for those who did not look themselves
+
+        async with trio.open_nursery() as nursery:
+            for number in range(40):
+                nursery.start_soon(want, number)
+            for _ in range(40):
+                nursery.start_soon(store.poll)
+        assert looks < 60
 
 
 async def test_a_cancelled_write_happens_whole_or_not_at_all_and_the_next_is_not_held_up(home: Home) -> None:

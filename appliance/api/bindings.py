@@ -1,0 +1,68 @@
+"""Bindings: give a role to someone in a scope, list, take away.
+
+Seen and touched is only what lies in a scope the caller holds the permission in. That nobody gives what they do not
+hold, and that someone stays who may escalate, the units check in their transaction.
+"""
+
+from __future__ import annotations
+
+from appliance.api import bodies, readers, render
+from appliance.api.bodies import BodyError, Field
+from appliance.api.journal import note
+from appliance.api.routes import Answer, Call, Route
+from appliance.core.events import EventType
+from appliance.core.roles import Binding, Permission
+from appliance.store import granting, ids
+
+
+async def listed(call: Call) -> Answer:
+    bindings = call.parts.snapshot().bindings
+    seen = [bindings[identity] for identity in sorted(bindings) if call.within(bindings[identity].scope)]
+    return Answer(200, {"items": [render.binding(it) for it in seen]})
+
+
+async def create(call: Call) -> Answer:
+    made = Binding(ids.new_id("binding"), **call.body, created_at=call.now)
+    if not made.live(call.now):
+        raise BodyError("until", "until must lie in the future.")
+    await call.parts.write(granting.add_binding(call.caller.subject, made, call.now))
+    await _note(call, EventType.ROLE_ASSIGNED, made)
+    return Answer(201, render.binding(made))
+
+
+async def remove(call: Call) -> Answer:
+    removed = await call.parts.write(granting.remove_binding(call.caller.subject, call.path["binding"], call.now))
+    await _note(call, EventType.ROLE_UNASSIGNED, removed)
+    return Answer(204)
+
+
+async def _note(call: Call, kind: EventType, binding: Binding) -> None:
+    await note(
+        call,
+        kind,
+        cluster=call.parts.snapshot().clusters.get(binding.scope.cluster_id),
+        binding_id=binding.id,
+        subject=f"{binding.subject.kind}:{binding.subject.id}",
+        role_id=binding.role_id,
+        scope=render.scope_words(binding.scope),
+        until=render.moment(binding.until) or "",
+    )
+
+
+ROUTES = (
+    Route("GET", "bindings", (Permission.BINDINGS_READ,), listed, scoped=True),
+    Route(
+        "POST",
+        "bindings",
+        (Permission.BINDINGS_WRITE,),
+        create,
+        body=(
+            Field("subject", readers.subject),
+            Field("role_id", bodies.text),
+            Field("scope", readers.scope),
+            Field("until", render.read_moment, required=False, default=None),
+        ),
+        scoped=True,
+    ),
+    Route("DELETE", "bindings/<binding>", (Permission.BINDINGS_WRITE,), remove, scoped=True),
+)

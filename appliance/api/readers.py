@@ -1,0 +1,106 @@
+"""How rules, scopes and subjects stand in a body: read strictly, into the core's own values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from appliance.api import bodies
+from appliance.api.bodies import BodyError, Field
+from appliance.core.people import email_key, name_fault
+from appliance.core.roles import Rule, Scope, ScopeKind, Subject, SubjectKind
+
+K = TypeVar("K", bound=StrEnum)
+
+
+def one_of(kind: type[K]) -> Callable[[str, Any], K]:
+    def read(where: str, value: Any) -> K:
+        try:
+            return kind(value)
+        except ValueError:
+            raise BodyError(where, f"{where} must be one of {', '.join(kind)}.") from None
+
+    return read
+
+
+def kubernetes_name(where: str, value: Any) -> str:
+    """A user or group name that is not one of Kubernetes' own."""
+    name = bodies.text(where, value)
+    fault = name_fault(name)
+    if fault is not None:
+        raise BodyError(where, f"{fault}.")
+    return name
+
+
+def rule(where: str, value: Any) -> Rule:
+    read = _RULE(where, value)
+    made = Rule(read["verbs"], read["apiGroups"], read["resources"], read["resourceNames"], read["nonResourceURLs"])
+    resources, urls = bool(made.resources and made.api_groups), bool(made.non_resource_urls)
+    if not made.verbs or resources == urls or (urls and (made.resources or made.api_groups or made.resource_names)):
+        raise BodyError(where, f"{where} needs verbs, and either apiGroups with resources or nonResourceURLs.")
+    return made
+
+
+def subject(where: str, value: Any) -> Subject:
+    """Names are checked here; whether a person or a machine of that id exists, the store says."""
+    read = _SUBJECT(where, value)
+    if read["kind"] is SubjectKind.GROUP:
+        kubernetes_name(f"{where}.id", read["id"])
+    if read["kind"] is SubjectKind.EMAIL:
+        key = email_key(read["id"])
+        if key is None:
+            raise BodyError(f"{where}.id", f"{where}.id must be an e-mail address in ASCII.")
+        read["id"] = key
+    try:
+        return Subject(**read)
+    except ValueError as error:
+        raise BodyError(where, f"{error}.") from None
+
+
+def known_subject(where: str, value: Any) -> Subject:
+    """Someone who can act now: an e-mail cannot."""
+    found = subject(where, value)
+    if found.kind is SubjectKind.EMAIL:
+        raise BodyError(f"{where}.kind", f"{where}.kind must be person, group or machine here.")
+    return found
+
+
+def scope(where: str, value: Any) -> Scope:
+    read = _SCOPE(where, value)
+    try:
+        return Scope(**{**read, "labels": tuple(sorted(read["labels"].items()))})
+    except ValueError as error:
+        raise BodyError(where, f"{error}.") from None
+
+
+def _resource(where: str, value: Any) -> str:
+    """A group of a rule; the core group is the empty text."""
+    return "" if value == "" else bodies.text(where, value)
+
+
+_TEXTS = bodies.listed(bodies.text)
+_RULE = bodies.obj(
+    (
+        Field("verbs", _TEXTS),
+        Field("apiGroups", bodies.listed(_resource), required=False, default=()),
+        Field("resources", _TEXTS, required=False, default=()),
+        Field("resourceNames", _TEXTS, required=False, default=()),
+        Field("nonResourceURLs", _TEXTS, required=False, default=()),
+    )
+)
+_SUBJECT = bodies.obj(
+    (
+        Field("kind", one_of(SubjectKind)),
+        Field("id", bodies.text),
+        Field("issuer", bodies.text, required=False, default=""),
+    )
+)
+_SCOPE = bodies.obj(
+    (
+        Field("kind", one_of(ScopeKind)),
+        Field("cluster_id", bodies.text, required=False, default=""),
+        Field("labels", bodies.labels, required=False, default={}),
+        Field("namespaces", _TEXTS, required=False, default=()),
+    )
+)

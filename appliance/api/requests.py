@@ -1,0 +1,166 @@
+"""Access requests: ask for a role for a while, approve, deny, revoke.
+
+A caller acts only as itself. Until people sign in, a machine that holds `access:request-for` may ask on a person's
+behalf; it is recorded as who asked, and cannot approve what it asked for. What a caller may not see is not there.
+"""
+
+from __future__ import annotations
+
+from appliance.api import bodies, people, readers, render
+from appliance.api.bodies import BodyError, Field
+from appliance.api.journal import note
+from appliance.api.routes import Answer, Call, Route
+from appliance.core.access import (
+    MAX_GRANT_SECONDS,
+    MIN_GRANT_SECONDS,
+    PENDING_SECONDS,
+    SECOND,
+    AccessRequest,
+    RequestState,
+)
+from appliance.core.events import EventType
+from appliance.core.problems import Code, ProblemError, problem
+from appliance.core.roles import Permission, Subject, SubjectKind
+from appliance.store import ids, requests
+
+
+async def listed(call: Call) -> Answer:
+    """Newest first."""
+    wanted = call.query.get("state")
+    if wanted is not None and wanted not in set(RequestState):
+        raise BodyError("?state", f"state must be one of {', '.join(RequestState)}.")
+    found = [it for it in call.parts.snapshot().access_requests.values() if _sees(call, it)]
+    found.sort(key=lambda it: (-it.created_at, it.id))
+    shown = [it for it in found if wanted is None or it.state(call.now) == wanted]
+    return Answer(200, {"items": [render.access_request(it, call.now) for it in shown]})
+
+
+async def one(call: Call) -> Answer:
+    found = call.parts.snapshot().access_requests.get(call.path["request"])
+    if found is None or not _sees(call, found):
+        raise ProblemError(problem(Code.REQUEST_NOT_FOUND))
+    return Answer(200, render.access_request(found, call.now))
+
+
+async def ask(call: Call) -> Answer:
+    return await _ask(call, call.caller.subject)
+
+
+async def ask_for(call: Call) -> Answer:
+    person = people.find(call, call.path["person"])
+    return await _ask(call, Subject(SubjectKind.PERSON, person.id))
+
+
+async def approve(call: Call) -> Answer:
+    """With the last approval the grant begins; until then the request goes on waiting."""
+    agreed = await call.parts.write(
+        requests.approve(
+            call.caller,
+            call.path["request"],
+            call.now,
+            seconds=call.body["ttl_seconds"],
+            binding_id=ids.new_id("binding"),
+        )
+    )
+    granted = agreed.decided is RequestState.APPROVED
+    kind = EventType.ACCESS_APPROVED if granted else EventType.ACCESS_SECONDED
+    await _note(call, kind, agreed, approvals=len(agreed.approvals), until=render.moment(agreed.until) or "")
+    return Answer(200, render.access_request(agreed, call.now))
+
+
+async def deny(call: Call) -> Answer:
+    reason = call.body["reason"]
+    denied = await call.parts.write(requests.deny(call.caller, call.path["request"], reason, call.now))
+    await _note(call, EventType.ACCESS_DENIED, denied, reason=reason)
+    return Answer(200, render.access_request(denied, call.now))
+
+
+async def revoke(call: Call) -> Answer:
+    """What runs on the grant ends within two seconds."""
+    reason = call.body["reason"]
+    revoked = await call.parts.write(requests.revoke(call.caller, call.path["request"], reason, call.now))
+    await _note(call, EventType.ACCESS_REVOKED, revoked, reason=reason)
+    return Answer(200, render.access_request(revoked, call.now))
+
+
+async def _ask(call: Call, subject: Subject) -> Answer:
+    policy = call.parts.snapshot().policies.get(call.body["policy_id"])
+    if policy is None:
+        raise ProblemError(problem(Code.REQUEST_POLICY_NOT_FOUND))
+    seconds = call.body["ttl_seconds"]
+    asked = AccessRequest(
+        ids.new_id("request"),
+        policy.id,
+        subject,
+        call.caller.subject,
+        policy.role_id,
+        call.body["scope"] or policy.scope,
+        policy.max_seconds if seconds is None else seconds,
+        call.body["reason"],
+        expires_at=call.now + PENDING_SECONDS * SECOND,
+        created_at=call.now,
+    )
+    kept = await call.parts.write(requests.ask(asked, call.now))
+    await _note(call, EventType.ACCESS_REQUESTED, kept, seconds=kept.seconds, reason=kept.reason)
+    return Answer(201, render.access_request(kept, call.now))
+
+
+def _sees(call: Call, request: AccessRequest) -> bool:
+    return call.within(request.scope) or call.caller.subject in {request.subject, request.asked_by}
+
+
+async def _note(call: Call, kind: EventType, request: AccessRequest, **details: object) -> None:
+    snapshot = call.parts.snapshot()
+    role, person = snapshot.roles.get(request.role_id), snapshot.people.get(request.subject.id)
+    about: dict[str, object] = {
+        "request_id": request.id,
+        "requester_id": request.subject.id,
+        "requester": person.name if person is not None else "",
+        "role_id": request.role_id,
+        "role": role.name if role is not None else "",
+        "scope": render.scope_words(request.scope),
+    }
+    cluster = snapshot.clusters.get(request.scope.cluster_id)
+    await note(call, kind, by=None, cluster=cluster, credential_id="", **about, **details)
+
+
+_WISH = (
+    Field("policy_id", bodies.text),
+    Field("scope", readers.scope, required=False),
+    Field("ttl_seconds", bodies.whole(MIN_GRANT_SECONDS, MAX_GRANT_SECONDS), required=False),
+    Field("reason", bodies.text, required=False, default=""),
+)
+_APPROVE = (Permission.ACCESS_APPROVE,)
+
+ROUTES = (
+    Route("GET", "access-requests", (Permission.ACCESS_READ,), listed, query=frozenset({"state"}), scoped=True),
+    Route("GET", "access-requests/<request>", (Permission.ACCESS_READ,), one, scoped=True),
+    Route("POST", "access-requests", (Permission.ACCESS_REQUEST,), ask, body=_WISH, scoped=True),
+    Route(
+        "POST", "people/<person>/access-requests", (Permission.ACCESS_REQUEST_FOR,), ask_for, body=_WISH, scoped=True
+    ),
+    Route(
+        "POST",
+        "access-requests/<request>/approve",
+        _APPROVE,
+        approve,
+        body=(Field("ttl_seconds", bodies.whole(MIN_GRANT_SECONDS, MAX_GRANT_SECONDS), required=False),),
+        scoped=True,
+    ),
+    Route(
+        "POST",
+        "access-requests/<request>/deny",
+        _APPROVE,
+        deny,
+        body=(Field("reason", bodies.text),),
+        scoped=True,
+    ),
+    Route(
+        "POST",
+        "access-requests/<request>/revoke",
+        _APPROVE,
+        revoke,
+        body=(Field("reason", bodies.text, required=False, default=""),),
+        scoped=True,
+    ),
+)
