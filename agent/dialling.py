@@ -170,11 +170,15 @@ class Dialler:
         """
         done = trio.Event()
         session.on_drain(done.set)
-        for old in self._live:
-            old.drain(self._drain_seconds)
+        before = list(self._live)
         self._live.add(session)
         self.status.sessions = len(self._live)
         sessions.start_soon(self._run_session, session, done)
+        with trio.move_on_after(HELLO_SECONDS):
+            # Until the appliance runs the new session, it has only the old one to send work to.
+            if await session.stands():
+                for old in before:
+                    old.drain(self._drain_seconds)
         _log.info("connected to %s", identity.url)
         life = SESSION_SECONDS * random.uniform(1 - SESSION_JITTER, 1)  # noqa: S311 # spreads load; nothing secret
         with trio.move_on_after(life):

@@ -8,6 +8,7 @@ Files are looked at once a second by whoever calls `refresh`, never on a request
 from __future__ import annotations
 
 import logging
+import socket
 import ssl
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,10 @@ from wire.frames import ResetCode
 from wire.tls import TLSStream, client_context
 
 CONNECT_SECONDS: Final = 5.0  # inside a cluster: an API server that takes longer to accept is not there
+RECEIVE_BYTES: Final = 512 * 1024
+"""What the kernel may hold of an answer that nobody takes (it doubles this for its own use). Left alone it grows to
+megabytes for an answer that began fast and whose reader then stopped. Enough for 500 MB/s within a cluster."""
+
 MAX_FILE_BYTES: Final = 256 * 1024
 MAX_TOKEN_BYTES: Final = 16 * 1024
 
@@ -100,10 +105,12 @@ class Upstream:
         if self._context is None:
             raise RefusedError(ResetCode.UPSTREAM_CREDENTIAL, f"The agent's own credential is not usable: {self.fault}")
         try:
-            return await connect(self._place, self._context, tcp_seconds=CONNECT_SECONDS, tls_seconds=CONNECT_SECONDS)
+            made = await connect(self._place, self._context, tcp_seconds=CONNECT_SECONDS, tls_seconds=CONNECT_SECONDS)
         except OutboundError as error:
             _log.warning("the API server cannot be reached", extra={"reason": str(error)})
             raise RefusedError(_CODES[error.failing], f"The API server at {error}") from error
+        made.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+        return made
 
 
 def _mark(path: Path) -> _Mark | None:

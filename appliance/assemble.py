@@ -157,7 +157,7 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
             background.start_soon(ledger.run)
             if config.audit.retention_days:
                 background.start_soon(_retention(config, keys, ledger).run)
-            background.start_soon(expiries.run, store, partial(_audit_ready, ledger), ledger.record, utc_micros)
+            background.start_soon(expiries.run, store, ledger, utc_micros)
             background.start_soon(keep_current, users_source, users_context)
             background.start_soon(keep_current, agents_source, agents_context)
             background.start_soon(health.serve, state, bound.health)
@@ -192,9 +192,10 @@ async def _await_signals(stop: trio.Event, everything: trio.CancelScope) -> None
 def _front_parts(
     config: Config, store: Store, keys: Keys, ledger: Ledger, registry: Registry[Session], bound: Bound
 ) -> FrontParts:
+    verifier = TokenVerifier(keys.believed)
     return FrontParts(
         public_url=bound.public_url,
-        verifier=TokenVerifier([keys.credentials.public_key()]),
+        verifier=verifier,
         store=store,
         admission=Admission(
             per_second=config.limits.requests_per_second,
@@ -205,26 +206,34 @@ def _front_parts(
         ledger=ledger,
         registry=registry,
         clock=utc_micros,
-        app=make_app(_api_parts(config, store, keys, ledger, registry, bound), ROUTES),
+        app=make_app(_api_parts(config, store, keys, verifier, ledger, registry, bound), ROUTES),
         lane="hypercorn" if config.users.lane == "hypercorn" else "express",
         max_connections=config.limits.connections,
     )
 
 
 def _api_parts(
-    config: Config, store: Store, keys: Keys, ledger: Ledger, registry: Registry[Session], bound: Bound
+    config: Config,
+    store: Store,
+    keys: Keys,
+    verifier: TokenVerifier,
+    ledger: Ledger,
+    registry: Registry[Session],
+    bound: Bound,
 ) -> Parts:
     trail = bridges.AuditTrail(audit_place(config))
 
     return Parts(
         snapshot=lambda: store.snapshot,
         write=store.write,
+        read=store.read,
         states=registry.states,
         record=ledger.record,
         search_audit=trail.search,
         audit_record=trail.record,
         make_bundle=bridges.bundle_maker(bound.agents_url, keys.authority.certificate_pem),
         sign=partial(_sign, keys),
+        prove=verifier.verify,
         clock=utc_micros,
         public_url=bound.public_url,
         help_url=bound.public_url + HELP_PREFIX.decode(),
@@ -239,11 +248,6 @@ def _api_parts(
 
 def _retention(config: Config, keys: Keys, ledger: Ledger) -> Retention:
     return Retention(audit_place(config), keys.audit, config.audit.retention_days, ledger.record, utc_micros)
-
-
-async def _audit_ready(ledger: Ledger) -> None:
-    await ledger.reserve()
-    ledger.release()
 
 
 def _sign(keys: Keys, credential: Credential) -> str:

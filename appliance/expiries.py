@@ -7,11 +7,12 @@ cannot be kept, nothing is written down either, and it is tried again.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import structlog
 import trio
 
+from appliance.audit.ledger import Ledger
 from appliance.core.access import AccessRequest, RequestState, settled
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.snapshot import Snapshot
@@ -21,17 +22,12 @@ from appliance.store.store import Store
 LOOK_SECONDS = 5.0  # how late a record of an expiry may be; the expiry itself is never late
 
 
-async def run(
-    store: Store,
-    audit_ready: Callable[[], Awaitable[None]],
-    record: Callable[[AuditEvent], Awaitable[None]],
-    clock: Callable[[], int],
-) -> None:
+async def run(store: Store, ledger: Ledger, clock: Callable[[], int]) -> None:
     """Looks until cancelled. A failure is logged once and tried again."""
     failing = False
     while True:
         try:
-            await look(store, audit_ready, record, clock())
+            await look(store, ledger, clock())
             failing = False
         except Exception as error:  # noqa: BLE001 -- the store or the ledger; both come back or are replaced
             if not failing:
@@ -40,19 +36,19 @@ async def run(
         await trio.sleep(LOOK_SECONDS)
 
 
-async def look(
-    store: Store,
-    audit_ready: Callable[[], Awaitable[None]],
-    record: Callable[[AuditEvent], Awaitable[None]],
-    now: int,
-) -> None:
+async def look(store: Store, ledger: Ledger, now: int) -> None:
     """Writes down and records what has ended by `now`."""
     due = [it.id for it in store.snapshot.access_requests.values() if settled(it, now) is not None]
     for request_id in due:
-        await audit_ready()
-        ended = await store.write(requests.settle(request_id, now))
-        if ended is not None:
-            await record(_event(ended, store.snapshot, now))
+        await ledger.reserve()
+        ended = None
+        try:
+            ended = await store.write(requests.settle(request_id, now))
+        finally:
+            if ended is None:
+                ledger.release()
+            else:
+                ledger.close(_event(ended, store.snapshot, now))
 
 
 def _event(ended: AccessRequest, snapshot: Snapshot, now: int) -> AuditEvent:

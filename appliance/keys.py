@@ -1,7 +1,8 @@
-"""The appliance's own secrets: the private CA, the key that signs kubeconfig credentials, the key of the audit's seals.
+"""The appliance's own secrets: the private CA, the keys that sign kubeconfig credentials, the key of the audit's seals.
 
 Made at the first start and kept sealed in the store. What always holds: each is made once, whoever starts first; none
 is ever written to a disk in clear, and none leaves the process. A store whose secrets do not open stops the start.
+Credentials are signed with the newest of their keys; the one before it is still believed (`key_rotation` makes more).
 """
 
 from __future__ import annotations
@@ -14,18 +15,24 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from appliance.store import statements
 from appliance.store.store import Store
+from appliance.store.unit import Unit, run
 from appliance.tunnel.authority import Authority
 
 AUTHORITY = "authority"
-CREDENTIAL_KEY = "credential-signing-key"
+CREDENTIAL_KEY = "credential-signing-key"  # the first; those after it have a number
 AUDIT_KEY = "audit-checkpoint-key"
+
+
+BELIEVED = 2  # signing keys: tokens live hours, so one older key outlasts them, and two rotations refuse them all
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
     authority: Authority
-    credentials: ec.EllipticCurvePrivateKey
+    credentials: ec.EllipticCurvePrivateKey  # what new ones are signed with
+    believed: tuple[ec.EllipticCurvePublicKey, ...]  # what they may be signed with
     audit: Ed25519PrivateKey
 
 
@@ -37,11 +44,32 @@ async def open_keys(store: Store, clock: Callable[[], int]) -> Keys:
         return json.dumps({"certificate": made.certificate_pem, "key": made.key_pem.decode()}).encode()
 
     kept = json.loads(await store.secret(AUTHORITY, new_authority))
-    credentials = _load(await store.secret(CREDENTIAL_KEY, lambda: _pem(ec.generate_private_key(ec.SECP256R1()))))
+    names = await signing_key_names(store) or [CREDENTIAL_KEY]
+    signing = [await signing_key(store, name) for name in names[-BELIEVED:]]
     audit = _load(await store.secret(AUDIT_KEY, lambda: _pem(Ed25519PrivateKey.generate())))
-    if not isinstance(credentials, ec.EllipticCurvePrivateKey) or not isinstance(audit, Ed25519PrivateKey):
+    if not isinstance(audit, Ed25519PrivateKey):
         raise TypeError("a sealed key is of another kind than it was made")
-    return Keys(Authority.load(kept["certificate"], kept["key"].encode()), credentials, audit)
+    believed = tuple(key.public_key() for key in signing)
+    return Keys(Authority.load(kept["certificate"], kept["key"].encode()), signing[-1], believed, audit)
+
+
+async def signing_key_names(store: Store) -> list[str]:
+    """Under which names keys for credentials are kept, the oldest first."""
+
+    def names() -> Unit[list[str]]:
+        found = yield run(statements.SEALED_NAMES)
+        return [str(name) for (name,) in found]
+
+    kept = [name for name in await store.read(names()) if name.partition("/")[0] == CREDENTIAL_KEY]
+    return sorted(kept, key=lambda name: int(name.partition("/")[2] or 1))
+
+
+async def signing_key(store: Store, name: str) -> ec.EllipticCurvePrivateKey:
+    """The key kept under a name; the first time it is made."""
+    key = _load(await store.secret(name, lambda: _pem(ec.generate_private_key(ec.SECP256R1()))))
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise TypeError("a sealed key is of another kind than it was made")
+    return key
 
 
 def _pem(key: ec.EllipticCurvePrivateKey | Ed25519PrivateKey) -> bytes:

@@ -15,9 +15,14 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from hypothesis import settings
 
 from tests.support.postgres import PostgresServer, cluster
 from wire import frames
+
+settings.register_profile("ci", derandomize=True)  # the same examples each time; new ones are for developers to find
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 
 def pytest_configure(config: pytest.Config) -> None:

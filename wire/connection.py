@@ -152,6 +152,7 @@ class Connection:
                 self._schedule.pong(frames.encode_pong(frame.token))
             case Pong():
                 self._on_pong(frame, now)
+                said.append((None, frame))
             case Drain():
                 self._on_drain(frame, said)
             case Hello():

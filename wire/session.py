@@ -19,7 +19,7 @@ from wire.carrier import AnswerReceived, Carrier, CarrierEnded, CarrierError, Pa
 from wire.connection import Connection, Flow, PeerEnded, ProtocolViolation
 from wire.credit import PROCESS_POOL, Pool
 from wire.exchange import Exchange, ExchangeReset, PeerStopped, SessionLost
-from wire.frames import Drain, Frame, Hello, Open, ResetCode
+from wire.frames import Drain, Frame, Hello, Open, Pong, ResetCode
 from wire.heads import Identity, RequestHead
 from wire.passes import passes
 from wire.workers import Begin, OnExchange, Workers
@@ -117,6 +117,7 @@ class Session:
         self._wake = trio.Event()
         self._writer_sleeps = False
         self._silent = trio.Event()  # set when nothing waits to be written
+        self._answered = trio.Event()  # the peer answered a PING, or the session is over
         self._accepted: list[Exchange] = []  # opened by the peer, not yet running
         self._scope: trio.CancelScope | None = None
         self._drain_deadline = float("inf")
@@ -150,6 +151,11 @@ class Session:
     def round_trip_seconds(self) -> float | None:
         """The smallest round trip seen."""
         return self.connection.round_trip
+
+    async def stands(self) -> bool:
+        """Wait until the peer has answered a PING, so that it runs the session, too. False: the session ended first."""
+        await self._answered.wait()
+        return self._alive
 
     def on_drain(self, callback: Callable[[], None]) -> None:
         """Have `callback` called once when the peer says DRAIN."""
@@ -252,6 +258,7 @@ class Session:
         raise SessionEnded(reason)
 
     def _lose(self, reason: str) -> None:
+        self._answered.set()
         self._alive = False
         left = self.draining or self._drain_deadline != float("inf")
         for flow in list(self.connection.flows.values()):
@@ -308,7 +315,9 @@ class Session:
             raise SessionEnded(str(end)) from end
         for flow, frame in said:
             if flow is None:
-                if type(frame) is Drain and self._on_drain is not None:
+                if type(frame) is Pong:
+                    self._answered.set()
+                elif type(frame) is Drain and self._on_drain is not None:
                     self._on_drain()
             elif type(frame) is Open:
                 self._accepted.append(Exchange.accepted(self, flow, frame))

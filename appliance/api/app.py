@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 
 from appliance.api import bodies
 from appliance.api.bodies import BodyError
-from appliance.api.callers import authenticate
+from appliance.api.callers import NOBODY, Caller, authenticate
 from appliance.api.parts import Parts
 from appliance.api.routes import PREFIX, Answer, Call, Route, checked
 from appliance.core.buckets import FailedLogins
@@ -67,6 +67,8 @@ def _view(parts: Parts, route: Route, failures: FailedLogins) -> Callable[..., A
     async def view(**path: str) -> Response:
         now = parts.clock()
         address = request.remote_addr or ""
+        if route.proof is not None:
+            return await _proved(parts, route, failures, address, path, now)
         caller = authenticate(request.headers.get("Authorization"), address, parts.snapshot(), failures, now)
         if isinstance(caller, Problem):
             if caller.code is Code.INVALID_TOKEN:  # bounded: failed tries are limited before they get here
@@ -84,21 +86,42 @@ def _view(parts: Parts, route: Route, failures: FailedLogins) -> Callable[..., A
             # On the disk before anything is changed; what was changed is recorded when it was. Killed in between, there
             # is this.
             await _record(parts, EventType.API_CALLED, caller.principal, address, now)
-        call = Call(
-            parts=parts,
-            caller=caller.principal,
-            rights=caller.rights,
-            needs=route.permissions,
-            path=path,
-            query=_query(route),
-            body=await _body(route),
-            correlation_id=g.correlation_id,
-            client_address=address,
-            now=now,
-        )
-        return _render(await route.answer(call))
+        return _render(await route.answer(await _call(parts, route, caller, address, path, now)))
 
     return view
+
+
+async def _proved(
+    parts: Parts, route: Route, failures: FailedLogins, address: str, path: Mapping[str, str], now: int
+) -> Response:
+    """A route that checks its caller's proof itself. Failed tries count like those with a wrong token."""
+    limited = failures.refuse(address, now)
+    if limited is not None:
+        return _reply(limited)
+    call = await _call(parts, route, NOBODY, address, path, now)
+    # Also here before anything is changed, but after the body was read: a stranger's nonsense fills no ledger.
+    await _record(parts, EventType.API_CALLED, None, address, now)
+    try:
+        return _render(await route.answer(call))
+    except ProblemError as error:
+        if error.problem.status == 401:
+            failures.failed(address, now)
+        raise
+
+
+async def _call(parts: Parts, route: Route, caller: Caller, address: str, path: Mapping[str, str], now: int) -> Call:
+    return Call(
+        parts=parts,
+        caller=caller.principal,
+        rights=caller.rights,
+        needs=route.permissions,
+        path=path,
+        query=_query(route),
+        body=await _body(route),
+        correlation_id=g.correlation_id,
+        client_address=address,
+        now=now,
+    )
 
 
 async def _body(route: Route) -> dict[str, Any]:

@@ -31,6 +31,9 @@ class Caller:
     rights: Rights
 
 
+NOBODY: Final = Caller(Principal(Subject(SubjectKind.MACHINE, "nobody"), ""), Rights())  # an id that none has
+
+
 def token_digest(token: str) -> str:
     """How a token is known to the store. Looking it up by digest leaks nothing through timing."""
     return hashlib.sha256(token.encode()).hexdigest()

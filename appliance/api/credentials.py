@@ -1,33 +1,66 @@
-"""Kubeconfig credentials: issue one for a person and a cluster, revoke one."""
+"""Kubeconfig credentials: issue one for a person and a cluster, and list them. How they end is in `revocations`.
+
+A credential lies in its cluster: nobody issues or sees one outside the scopes in which they hold the permission.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
 from appliance.api import bodies, clusters, people, render
-from appliance.api.bodies import Field
+from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
-from appliance.core.credentials import MAX_STATIC_SECONDS, SECOND, Credential
+from appliance.core.clusters import Cluster
+from appliance.core.credentials import MAX_STATIC_SECONDS, CredentialKind
 from appliance.core.events import EventType
-from appliance.core.problems import Code, ProblemError, problem
-from appliance.core.roles import Permission
-from appliance.store import ids, units
+from appliance.core.problems import ProblemError
+from appliance.core.roles import EVERYWHERE, Permission
+from appliance.store import ids, issuing
+from appliance.store.issuing import FIRST_PAGE, CredentialState, Listed, Wanted
 
 MIN_SECONDS = 60  # shorter is over before a command has run
-MAX_REASON_CHARS = 256
+DEFAULT_LISTED = 100
+MAX_LISTED = 500  # about 150 KB of JSON
+
+_CURSOR: Final = re.compile(r"(\d{1,18})\.(cred\w{1,60})", re.ASCII)
+_PERSON_ID: Final = re.compile(r"person_[0-9a-f]{1,64}")
+_CLUSTER_ID: Final = re.compile(r"cluster_[0-9a-f]{1,64}")
+
+
+def kind(where: str, value: Any) -> CredentialKind:
+    """How the credential will be kept."""
+    try:
+        return CredentialKind(value)
+    except ValueError:
+        known = ", ".join(CredentialKind)
+        raise BodyError(where, f"{where} must be one of: {known}.") from None
 
 
 async def issue(call: Call) -> Answer:
     """The token is shown this once, and kept nowhere."""
-    cluster = clusters.find(call, call.body["cluster"])
-    person = people.find(call, call.body["person"])
-    if not person.enabled:
-        await note(call, EventType.CREDENTIAL_ISSUE_FAILED, cluster=cluster, person=person.name, reason="disabled")
-        raise ProblemError(problem(Code.PERSON_DISABLED))
-    # Whole seconds, rounded up: a credential issued in the second in which older ones were refused must be newer.
-    issued_at = -(-call.now // SECOND) * SECOND
-    expires_at = issued_at + call.body["ttl_seconds"] * SECOND
-    made = Credential(ids.new_id("credential"), person.id, cluster.id, issued_at, expires_at)
-    await call.parts.write(units.add_credential(made, call.caller.id))
+    wanted_kind: CredentialKind = call.body["kind"]
+    seconds: int | None = call.body["ttl_seconds"]
+    most = wanted_kind.most_seconds
+    if seconds is not None and seconds > most:
+        raise BodyError("ttl_seconds", f"ttl_seconds must be at most {most} for a credential of kind {wanted_kind}.")
+    cluster: Cluster | None = None
+    try:
+        cluster = clusters.find(call, call.body["cluster"])
+        person = people.find(call, call.body["person"])
+        made = await call.parts.write(
+            issuing.issue(
+                Wanted(ids.new_id("credential"), person.id, cluster.id, wanted_kind, seconds or most, call.caller.id),
+                call.now,
+            )
+        )
+    except ProblemError as error:
+        named = {"person": call.body["person"], "cluster_named": call.body["cluster"], "reason": error.problem.code}
+        await note(call, EventType.CREDENTIAL_ISSUE_FAILED, cluster=cluster, **named)
+        raise
+    expires_at = render.moment(made.expires_at)
     await note(
         call,
         EventType.CREDENTIAL_ISSUED,
@@ -35,27 +68,100 @@ async def issue(call: Call) -> Answer:
         credential_id=made.id,
         person=person.name,
         person_id=person.id,
-        expires_at=render.moment(expires_at) or "",
+        kind=wanted_kind,
+        expires_at=expires_at,
     )
     answer = {
         "id": made.id,
         "token": call.parts.sign(made),
-        "expires_at": render.moment(expires_at),
+        "kind": str(wanted_kind),
+        "issued_at": render.moment(made.issued_at),
+        "expires_at": expires_at,
         "server": f"{call.parts.public_url}/api/proxy/{cluster.name}",
         "ca": call.parts.ca_pem,
     }
     return Answer(201, answer)
 
 
-async def revoke(call: Call) -> Answer:
-    """Refused within a second everywhere; streams that run on it end."""
-    revoked = await call.parts.write(units.revoke_credential(call.path["credential"], "revoked by API", call.now))
-    cluster = call.parts.snapshot().clusters.get(revoked.cluster_id)
-    await note(call, EventType.CREDENTIAL_REVOKED, cluster=cluster, credential_id=revoked.id)
-    return Answer(204)
+async def listed(call: Call) -> Answer:
+    """The latest first; `next` is the cursor of what follows, null at the end. What lies in no scope is not there."""
+    snapshot = call.parts.snapshot()
+    person_id, cluster_ids = _person(call), _clusters(call)
+    limit = _limit(call.query.get("limit"))
+    found = await call.parts.read(
+        issuing.page(person_id, cluster_ids, _state(call), _beyond(call), limit + 1, call.now)
+    )
+    shown = found[:limit]
+    items = [
+        render.credential(
+            it, snapshot.people.get(it.credential.person_id), snapshot.clusters.get(it.credential.cluster_id)
+        )
+        for it in shown
+    ]
+    return Answer(200, {"items": items, "next": _cursor(shown[-1]) if len(found) > limit else None})
+
+
+def _person(call: Call) -> str:
+    """The id the filter names, "" without one. Who was deleted is still found by their id."""
+    given = call.query.get("person")
+    if given is None or (given not in call.parts.snapshot().people and _PERSON_ID.fullmatch(given)):
+        return given or ""
+    return people.find(call, given).id
+
+
+def _clusters(call: Call) -> Sequence[str] | None:
+    """The ids of those whose credentials the caller may see and wants to; None: all, also those that were deleted."""
+    given = call.query.get("cluster")
+    known = call.parts.snapshot().clusters
+    if call.within(EVERYWHERE):
+        if given is None:
+            return None
+        if given not in known and _CLUSTER_ID.fullmatch(given):
+            return (given,)
+    if given is None:
+        return [it.id for it in known.values() if call.on(it)]
+    return (clusters.find(call, given).id,)
+
+
+def _state(call: Call) -> CredentialState | None:
+    given = call.query.get("state")
+    try:
+        return None if given is None else CredentialState(given)
+    except ValueError:
+        raise BodyError("?state", f"state must be one of: {', '.join(CredentialState)}.") from None
+
+
+def _limit(given: str | None) -> int:
+    if given is None:
+        return DEFAULT_LISTED
+    if not given.isascii() or not given.isdigit() or len(given) > 9 or not 1 <= int(given) <= MAX_LISTED:
+        raise BodyError("?limit", f"limit must be a whole number from 1 to {MAX_LISTED}.")
+    return int(given)
+
+
+def _cursor(last: Listed) -> str:
+    return f"{last.credential.issued_at}.{last.credential.id}"
+
+
+def _beyond(call: Call) -> tuple[int, str]:
+    given = call.query.get("cursor")
+    if given is None:
+        return FIRST_PAGE
+    match = _CURSOR.fullmatch(given)
+    if match is None:
+        raise BodyError("?cursor", "cursor must be the `next` of an earlier page.")
+    return int(match[1]), match[2]
 
 
 ROUTES = (
+    Route(
+        "GET",
+        "credentials",
+        (Permission.CREDENTIALS_READ,),
+        listed,
+        query=frozenset({"person", "cluster", "state", "limit", "cursor"}),
+        scoped=True,
+    ),
     Route(
         "POST",
         "credentials",
@@ -64,10 +170,9 @@ ROUTES = (
         body=(
             Field("cluster", bodies.text),
             Field("person", bodies.text),
-            Field(
-                "ttl_seconds", bodies.whole(MIN_SECONDS, MAX_STATIC_SECONDS), required=False, default=MAX_STATIC_SECONDS
-            ),
+            Field("kind", kind, required=False, default=CredentialKind.STATIC),
+            Field("ttl_seconds", bodies.whole(MIN_SECONDS, MAX_STATIC_SECONDS), required=False, default=None),
         ),
+        scoped=True,
     ),
-    Route("DELETE", "credentials/<credential>", (Permission.CREDENTIALS_REVOKE,), revoke),
 )

@@ -8,15 +8,23 @@ from appliance.core.events import AuditEvent, EventType
 
 
 async def note(
-    call: Call, kind: EventType, *, cluster: Cluster | None = None, credential_id: str = "", **details: object
+    call: Call,
+    kind: EventType,
+    /,
+    *,
+    by: tuple[str, str] | None = None,
+    cluster: Cluster | None = None,
+    credential_id: str = "",
+    **details: object,
 ) -> None:
-    """Record who changed what, to what. The answer to the caller waits for it."""
+    """Record who changed what, to what. The answer to the caller waits for it. `by`: id and name, if not a machine."""
+    actor_id, actor = by or (call.caller.id, call.caller.name)
     await call.parts.record(
         AuditEvent(
             call.now,
             kind,
-            actor_id=call.caller.id,
-            actor=call.caller.name,
+            actor_id=actor_id,
+            actor=actor,
             client_address=call.client_address,
             cluster_id=cluster.id if cluster is not None else "",
             cluster=cluster.name if cluster is not None else "",

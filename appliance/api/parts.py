@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 from appliance.core.audit_query import AuditQuery
 from appliance.core.credentials import Credential
 from appliance.core.events import AuditEvent
-from appliance.core.problems import Code
+from appliance.core.problems import Code, Problem
 from appliance.core.snapshot import Snapshot
 from appliance.store.unit import Unit
 
@@ -18,6 +18,12 @@ T = TypeVar("T")
 
 class Write(Protocol):
     """Do a unit of work in one transaction; returns once the local snapshot shows it."""
+
+    async def __call__(self, unit: Unit[T], /) -> T: ...
+
+
+class Read(Protocol):
+    """Do a unit of work that only reads: for what the snapshot does not hold."""
 
     async def __call__(self, unit: Unit[T], /) -> T: ...
 
@@ -48,18 +54,21 @@ class Bundle:
 class Parts:
     """Everything the API needs. `clock` gives microseconds UTC; `ca_pem` only when our own CA signs for users.
 
-    `record` raises when a record cannot be kept now; `help_url` is what a problem's code is appended to; `faults` are
-    the exceptions of store and ledger, with what a caller is told.
+    `record` raises when a record cannot be kept now; `prove` says what a kubeconfig token says, if we issued it;
+    `help_url` is what a problem's code is appended to; `faults` are the exceptions of store and ledger, with what a
+    caller is told.
     """
 
     snapshot: Callable[[], Snapshot]
     write: Write
+    read: Read
     states: Callable[[], Mapping[str, ClusterState]]
     record: Callable[[AuditEvent], Awaitable[None]]
     search_audit: Callable[[AuditQuery], Awaitable[Mapping[str, Any]]]
     audit_record: Callable[[int, int], Awaitable[Mapping[str, Any] | None]]
     make_bundle: Callable[[str, int], Bundle]
     sign: Callable[[Credential], str]
+    prove: Callable[[bytes, int], Credential | Problem]
     clock: Callable[[], int]
     public_url: str
     help_url: str

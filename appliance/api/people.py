@@ -1,4 +1,4 @@
-"""People: make known, list, change their e-mail and groups, disable and enable again.
+"""People: make known, list, change their e-mail and groups, disable and enable again, delete.
 
 A person lies in no cluster, so these routes need their permission everywhere. Groups, and a verified e-mail that
 something was bound to beforehand, give rights: whoever sets them gives what is bound to them.
@@ -17,7 +17,7 @@ from appliance.core.events import EventType
 from appliance.core.people import Person
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission
-from appliance.store import granting, ids
+from appliance.store import granting, ids, refusing
 
 
 def find(call: Call, name_or_id: str) -> Person:
@@ -66,11 +66,7 @@ async def update(call: Call) -> Answer:
 async def disable(call: Call) -> Answer:
     """The person's credentials are refused from now on, those issued before for good; running streams end."""
     person = find(call, call.path["person"])
-    edited = await call.parts.write(
-        granting.set_person(
-            call.caller.subject, person.id, lambda it: replace(it, enabled=False, not_before=call.now), call.now
-        )
-    )
+    edited = await call.parts.write(refusing.disable_person(call.caller.subject, person.id, call.now))
     await note(call, EventType.PERSON_DISABLED, person=edited.name, person_id=edited.id)
     return Answer(200, render.person(edited))
 
@@ -83,6 +79,14 @@ async def enable(call: Call) -> Answer:
     )
     await note(call, EventType.PERSON_ENABLED, person=edited.name, person_id=edited.id)
     return Answer(200, render.person(edited))
+
+
+async def remove(call: Call) -> Answer:
+    """With all that was bound to the person or asked for them. Whoever takes the name afterwards is somebody else."""
+    person = find(call, call.path["person"])
+    await call.parts.write(refusing.remove_person(call.caller.subject, person.id, call.now))
+    await note(call, EventType.PERSON_DELETED, person=person.name, person_id=person.id)
+    return Answer(204)
 
 
 ROUTES = (
@@ -113,4 +117,5 @@ ROUTES = (
     ),
     Route("POST", "people/<person>/disable", (Permission.PEOPLE_WRITE,), disable, body=()),
     Route("POST", "people/<person>/enable", (Permission.PEOPLE_WRITE,), enable, body=()),
+    Route("DELETE", "people/<person>", (Permission.PEOPLE_WRITE,), remove),
 )

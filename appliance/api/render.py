@@ -13,6 +13,7 @@ from appliance.core.access import AccessRequest, RequestPolicy
 from appliance.core.clusters import Cluster
 from appliance.core.people import Machine, Person
 from appliance.core.roles import Binding, Role, Rule, Scope, Subject
+from appliance.store.issuing import Listed
 from wire.kube import Ask
 
 _SECOND = 1_000_000
@@ -48,6 +49,25 @@ def cluster(it: Cluster, state: ClusterState | None) -> dict[str, Any]:
         "sessions": state.sessions if state is not None else 0,
         "since": moment(state.since) if state is not None else None,
         "reason": "" if connected else (state.reason if state is not None else "not connected since the start"),
+    }
+
+
+def credential(it: Listed, person: Person | None, cluster: Cluster | None) -> dict[str, Any]:
+    """A credential without its token, which is kept nowhere. Who or what was deleted since has no name here."""
+    made = it.credential
+    return {
+        "id": made.id,
+        "person_id": made.person_id,
+        "person": person.name if person is not None else None,
+        "cluster_id": made.cluster_id,
+        "cluster": cluster.name if cluster is not None else None,
+        "kind": str(it.kind),
+        "issued_at": moment(made.issued_at),
+        "issued_by": it.issued_by,
+        "expires_at": moment(made.expires_at),
+        "state": str(it.state),
+        "revoked_at": moment(it.revoked_at),
+        "reason": it.reason,
     }
 
 

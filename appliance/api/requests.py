@@ -121,7 +121,7 @@ async def _note(call: Call, kind: EventType, request: AccessRequest, **details: 
         "scope": render.scope_words(request.scope),
     }
     cluster = snapshot.clusters.get(request.scope.cluster_id)
-    await note(call, kind, cluster=cluster, credential_id="", **about, **details)
+    await note(call, kind, by=None, cluster=cluster, credential_id="", **about, **details)
 
 
 _WISH = (

@@ -1,16 +1,18 @@
 """What a route of the admin API is, and the rule that none exists without a permission.
 
 A route is a value: method, path, permissions, the form of its body, and the function that answers. What always holds:
-`checked` refuses a table in which a route declares no permission, so the appliance does not start with an open door;
-the edge (`app`) asks for every declared permission before the answering function runs, and that function cannot be
-reached any other way. It asks for them everywhere, unless the route says that it looks at the scope of what it touches
-(`scoped`). Answering functions parse nothing and render nothing: they get a `Call` and return an `Answer`.
+`checked` refuses a table in which a route declares neither a permission nor another proof, so the appliance does not
+start with an open door; the edge (`app`) asks for every declared permission before the answering function runs, and
+that function cannot be reached any other way. It asks for them everywhere, unless the route says that it looks at the
+scope of what it touches (`scoped`). Answering functions parse nothing and render nothing: they get a `Call` and return
+an `Answer`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from appliance.api.bodies import Field
@@ -24,13 +26,19 @@ if TYPE_CHECKING:
 PREFIX = "/fairlead/v1"
 
 
+class Proof(Enum):
+    """What a caller shows instead of a machine token. The answering function checks it."""
+
+    SHOWN_IN_BODY = "the body holds the very token that the call is about, and nothing else can be done with it"
+
+
 class UndeclaredRouteError(Exception):
     """A route has no permission: our own mistake, and a reason not to start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One authenticated, permitted and well-formed call."""
+    """One authenticated, permitted and well-formed call. Where another proof stands for it, `caller` is nobody."""
 
     parts: Parts
     caller: Principal
@@ -63,7 +71,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`path` is below PREFIX, with `<name>` for a parameter. All of `permissions` are needed.
+    """`path` is below PREFIX, with `<name>` for a parameter. All of `permissions` are needed, or else `proof`.
 
     `scoped`: in some scope; the function answers only about what lies in it, and treats the rest as not there.
     """
@@ -75,15 +83,17 @@ class Route:
     body: tuple[Field, ...] | None = None
     query: frozenset[str] = field(default_factory=frozenset)
     scoped: bool = False
+    proof: Proof | None = None
 
 
 def checked(routes: Sequence[Route]) -> tuple[Route, ...]:
-    """The same routes, if each declares a permission and none stands twice."""
+    """The same routes, if each declares one way in and none stands twice."""
     seen: set[tuple[str, str]] = set()
     for route in routes:
         name = f"{route.method} {PREFIX}/{route.path}"
-        if not route.permissions or not all(isinstance(it, Permission) for it in route.permissions):
-            raise UndeclaredRouteError(f"The route {name} declares no permission.")
+        declared = bool(route.permissions) and all(isinstance(it, Permission) for it in route.permissions)
+        if declared == isinstance(route.proof, Proof) or (route.proof is not None and route.permissions):
+            raise UndeclaredRouteError(f"The route {name} declares no permission, or more than one way in.")
         if (route.method, route.path) in seen:
             raise UndeclaredRouteError(f"The route {name} stands twice.")
         if route.body is not None and route.method not in {"POST", "PUT", "PATCH"}:

@@ -12,6 +12,7 @@ from appliance.api import (
     policies,
     questions,
     requests,
+    revocations,
     roles,
 )
 from appliance.api.routes import Route
@@ -26,5 +27,6 @@ ROUTES: tuple[Route, ...] = (
     *requests.ROUTES,
     *questions.ROUTES,
     *credentials.ROUTES,
+    *revocations.ROUTES,
     *audit.ROUTES,
 )

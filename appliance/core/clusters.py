@@ -19,7 +19,7 @@ _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """`generation` is the one its agents' certificates must name; `not_before` refuses credentials issued earlier."""
+    """`generation` is the one its agents' certificates must name; `not_before` refuses what was issued until then."""
 
     id: str
     name: str

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from hashlib import sha256
 
 import jwt
@@ -25,14 +26,39 @@ ISSUER = "fairlead"
 AUDIENCE = "fairlead-kubeconfig"
 SECOND = 1_000_000  # times are microseconds
 MAX_STATIC_SECONDS = 8 * 3600  # a working day; a static kubeconfig lies on a disk
+MAX_PLUGIN_SECONDS = 15 * 60  # a credential plugin asks again by itself, so what it holds need not live longer
+KEPT_SECONDS = 24 * 3600
+"""How long the rows of credentials and revocations outlive the token: the list still shows them, streams that outlived
+their credential can still be ended by it, and a clock that is set back revives nothing."""
 MAX_TOKEN_BYTES = 4096  # ours are about 400; anything longer is not ours
 MAX_CACHED_TOKENS = 20_000  # about 10 MB; one verification costs 120 us, a hit 1 us
 MAX_CLOCK_SKEW_SECONDS = 60  # between replicas; a token from further in the future is refused
 
 
+#: What machine and bootstrap tokens begin with; shown at the wrong door, each is told where it belongs.
+OTHER_TOKENS = {
+    b"flm_": "it is a machine token, which is good for the admin API only",
+    b"flb_": "it is a bootstrap token, which is good for the enrolment of one agent only",
+}
+
+
+class CredentialKind(StrEnum):
+    """How a credential is kept, which says how long it may live."""
+
+    STATIC = "static"  # written into a kubeconfig
+    PLUGIN = "plugin"  # held by a credential plugin for as long as its commands run
+
+    @property
+    def most_seconds(self) -> int:
+        return MAX_STATIC_SECONDS if self is CredentialKind.STATIC else MAX_PLUGIN_SECONDS
+
+
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What a proven token says. Times are microseconds UTC (whole seconds, as in the token)."""
+    """What a proven token says. Times are microseconds UTC; the expiry is a whole second.
+
+    `issued_at` is exact, so that what was issued before and after a refusal (`not_before`) differ within one second.
+    """
 
     id: str
     person_id: str
@@ -55,6 +81,7 @@ def mint(credential: Credential, key: EllipticCurvePrivateKey) -> str:
         "sub": credential.person_id,
         "cluster": credential.cluster_id,
         "iat": credential.issued_at // SECOND,
+        "iat_us": credential.issued_at,
         "exp": credential.expires_at // SECOND,
     }
     return jwt.encode(claims, key, algorithm="ES256", headers={"kid": key_id(key.public_key())})
@@ -92,6 +119,9 @@ class TokenVerifier:
     def _prove(self, token: bytes, now: int) -> Credential | Problem:
         if len(token) > MAX_TOKEN_BYTES:
             return _refused("it is too long")
+        other = OTHER_TOKENS.get(token[:4])
+        if other is not None:
+            return _refused(other)
         try:
             kid = jwt.get_unverified_header(token).get("kid")
             key = self._keys.get(kid) if isinstance(kid, str) else None
@@ -106,7 +136,7 @@ class TokenVerifier:
                 # Time is an argument here, so the library's own clock checks are off; `decide` and the lines below
                 # do them.
                 options={
-                    "require": ["iss", "aud", "jti", "sub", "iat", "exp"],
+                    "require": ["iss", "aud", "jti", "sub", "iat", "iat_us", "exp"],
                     "verify_exp": False,
                     "verify_nbf": False,
                     "verify_iat": False,
@@ -123,14 +153,16 @@ class TokenVerifier:
 
 def _credential(claims: dict[str, object], now: int) -> Credential | Problem:
     texts = [claims.get(name) for name in ("jti", "sub", "cluster")]
-    times = [claims.get(name) for name in ("iat", "exp")]
-    if not all(isinstance(text, str) and text for text in texts) or not all(type(time) is int for time in times):
+    second, issued, expires = (claims.get(name) for name in ("iat", "iat_us", "exp"))
+    if not all(isinstance(text, str) and text for text in texts):
         return _refused("it is not a kubeconfig credential")
-    issued, expires = (time * SECOND for time in times if isinstance(time, int))
+    # `type`, because a bool is an int, too.
+    if type(second) is not int or type(issued) is not int or type(expires) is not int or issued // SECOND != second:
+        return _refused("it is not a kubeconfig credential")
     if issued > now + MAX_CLOCK_SKEW_SECONDS * SECOND:
         return _refused("it was issued in the future; check the clocks")
     identity, person_id, cluster_id = (str(text) for text in texts)
-    return Credential(identity, person_id, cluster_id, issued, expires)
+    return Credential(identity, person_id, cluster_id, issued, expires * SECOND)
 
 
 def _refused(detail: str) -> Problem:

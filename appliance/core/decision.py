@@ -119,10 +119,10 @@ def withdrawn(permit: Permit, snapshot: Snapshot, now: int) -> Problem | None:
     for binding_id in permit.binding_ids:
         held = holdings.get(binding_id)
         if held is None or not held.binding.live(now) or not (permit.discovery or held.allows(permit.ask)):
-            return problem(Code.NO_ROLE_ASSIGNMENT, cluster=cluster.name, meta=_about(person, cluster))
+            return problem(Code.ACCESS_WITHDRAWN, cluster=cluster.name, meta=_about(person, cluster))
         groups.update(held.role.groups)
     if not groups.issuperset(permit.groups):
-        return problem(Code.NO_ROLE_ASSIGNMENT, cluster=cluster.name, meta=_about(person, cluster))
+        return problem(Code.ACCESS_WITHDRAWN, cluster=cluster.name, meta=_about(person, cluster))
     return None
 
 
@@ -136,6 +136,9 @@ def _credential_problem(
 ) -> Problem | None:
     """Every check of a kubeconfig credential but its signature. The cluster named is not confirmed to a stranger."""
     if credential.cluster_id != cluster_id:
+        if credential.cluster_id not in snapshot.clusters:  # a deleted one's name leads nowhere, or to its successor
+            gone = credential.cluster_id
+            return problem(Code.CLUSTER_NOT_FOUND, cluster=gone, meta=(("clusterId", gone),))
         meta = (("tokenClusterId", credential.cluster_id), ("requestedClusterId", cluster_id))
         return problem(Code.CLUSTER_MISMATCH, cluster=cluster_id, meta=meta)
     if now >= credential.expires_at:
@@ -144,11 +147,11 @@ def _credential_problem(
         return problem(Code.CREDENTIAL_EXPIRED, expired_at=expired, meta=meta)
     if person is not None and not person.enabled:
         return problem(Code.PERSON_DISABLED)  # first: disabling also refuses what was issued before, and this is why
-    if person is None or snapshot.revoked(credential.id) or credential.issued_at < person.not_before:
+    if person is None or snapshot.revoked(credential.id) or credential.issued_at <= person.not_before:
         return problem(Code.CREDENTIAL_REVOKED, meta=(("credentialId", credential.id),))
     if cluster is None:
         return problem(Code.CLUSTER_NOT_FOUND, cluster=cluster_id, meta=(("clusterId", cluster_id),))
-    if credential.issued_at < cluster.not_before:
+    if credential.issued_at <= cluster.not_before:
         return problem(Code.CREDENTIAL_REVOKED, meta=(("credentialId", credential.id),))
     return None
 

@@ -46,6 +46,7 @@ class EventType(StrEnum):
     API_CALLED = "CUA010I"
     PERSON_UPDATED = "CUA020I"
     BINDING_CLAIMED = "CUA021I"
+    PERSON_DELETED = "CUA022I"
     AGENT_AUTH_FAILED = "CAG001W"
     AGENT_ENROLLED = "CAG002I"
     AGENT_RENEWED = "CAG003I"
@@ -57,6 +58,7 @@ class EventType(StrEnum):
     APPLIANCE_STARTED = "CSY001I"
     APPLIANCE_STOPPED = "CSY002I"
     AUDIT_CUT = "CSY003I"
+    KEY_ROTATED = "CSY010I"
     APPLIANCE_RESTORED = "CSY011I"
 
     @property
@@ -112,6 +114,7 @@ NAMES: dict[EventType, str] = {
     EventType.API_CALLED: "api.called",
     EventType.PERSON_UPDATED: "user.updated",
     EventType.BINDING_CLAIMED: "user.binding_claimed",
+    EventType.PERSON_DELETED: "user.deleted",
     EventType.AGENT_AUTH_FAILED: "agent.auth_failed",
     EventType.AGENT_ENROLLED: "agent.enrolled",
     EventType.AGENT_RENEWED: "agent.renewed",
@@ -123,6 +126,7 @@ NAMES: dict[EventType, str] = {
     EventType.APPLIANCE_STARTED: "appliance.started",
     EventType.APPLIANCE_STOPPED: "appliance.stopped",
     EventType.AUDIT_CUT: "audit.cut",
+    EventType.KEY_ROTATED: "key.rotated",
     EventType.APPLIANCE_RESTORED: "appliance.restored",
 }
 

@@ -39,7 +39,7 @@ _EMAIL = re.compile(r"[!-?A-~]{1,64}@[A-Za-z0-9.-]{1,190}")
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Someone who may sign in. Times are microseconds UTC; `not_before` refuses credentials issued earlier."""
+    """Someone who may sign in. Times are microseconds UTC; `not_before` refuses what was issued until then."""
 
     id: str
     issuer: str

@@ -25,6 +25,7 @@ class Code(StrEnum):
     # What may they
     CLUSTER_MISMATCH = "CLUSTER_MISMATCH"
     NO_ROLE_ASSIGNMENT = "NO_ROLE_ASSIGNMENT"
+    ACCESS_WITHDRAWN = "ACCESS_WITHDRAWN"
     FORBIDDEN = "FORBIDDEN"
     NAMESPACE_FORBIDDEN = "NAMESPACE_FORBIDDEN"
     CLUSTER_SCOPE_FORBIDDEN = "CLUSTER_SCOPE_FORBIDDEN"
@@ -111,6 +112,10 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     Code.NO_ROLE_ASSIGNMENT: (
         403,
         "You have no role on cluster {cluster}. Ask your administrator for one; nothing else needs to change.",
+    ),
+    Code.ACCESS_WITHDRAWN: (
+        403,
+        "What allowed this on cluster {cluster} was withdrawn while it ran. If you still have access, send it again.",
     ),
     Code.FORBIDDEN: (
         403,

@@ -54,6 +54,7 @@ class Permission(StrEnum):
     ROLES_ESCALATE = "roles:escalate"
     BINDINGS_READ = "bindings:read"
     BINDINGS_WRITE = "bindings:write"
+    CREDENTIALS_READ = "credentials:read"
     CREDENTIALS_ISSUE = "credentials:issue"
     CREDENTIALS_REVOKE = "credentials:revoke"
     POLICIES_READ = "policies:read"

@@ -13,6 +13,7 @@ from typing import Any
 
 from appliance.core.access import AccessRequest, RequestPolicy
 from appliance.core.clusters import AgentCertificate, Cluster
+from appliance.core.credentials import KEPT_SECONDS, SECOND
 from appliance.core.people import Machine, Person
 from appliance.core.roles import Binding, Role, Subject, SubjectKind
 
@@ -37,7 +38,7 @@ _REMEMBERED = frozenset({Entity.CLUSTER, Entity.PERSON, Entity.ROLE, Entity.BIND
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """A credential that is refused. The row lives until the token would have expired, whatever else is deleted."""
+    """A credential that is refused. The row outlives the token, whatever else is deleted."""
 
     credential_id: str
     expires_at: int
@@ -132,9 +133,10 @@ class Snapshot:
         return tuple(binding for binding in self.bindings_of_person(person) if binding.scope.covers(cluster))
 
     def forget_expired(self, now: int) -> None:
-        """Drops revocations of tokens that have expired by themselves, and certificates past their life."""
-        for credential_id in [it.credential_id for it in self.revocations.values() if it.expires_at <= now]:
-            del self.revocations[credential_id]
+        """Drops revocations of tokens that have long expired by themselves, and certificates past their life."""
+        kept = now - KEPT_SECONDS * SECOND
+        for it in [it for it in self.revocations.values() if it.expires_at < kept and it.revoked_at < kept]:
+            del self.revocations[it.credential_id]
         for serial in [it.serial for it in self.serials.values() if it.not_after <= now]:
             del self.serials[serial]
 

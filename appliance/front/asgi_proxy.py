@@ -70,7 +70,8 @@ class AsgiCaller:
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def start(self, status: int, headers: Headers, piece: bytes, *, sized: bool) -> None:
-        del sized  # the protocol below sees it in the headers
+        # The protocol below sees it in the headers; `farewell` finds it here.
+        self.client.chunked_out = not sized and not self.client.asked.block.http10
         await self._begin(status, headers)
         self.sent = len(piece)
         await self._send({"type": "http.response.body", "body": piece, "more_body": True})

@@ -73,6 +73,7 @@ class Client:
         "address",
         "answered",
         "asked",
+        "between_events",
         "chunked_out",
         "correlation_id",
         "deadline",
@@ -102,6 +103,7 @@ class Client:
         self.ending: Ending | None = None
         self.lost: Problem | None = None
         self.ends_cleanly = False  # this answer may end early without being wrong: a watch
+        self.between_events = False  # all that left of a watch in JSON are whole events: one of ours may follow
         self.hung_up = False  # the peer's FIN was seen
         self.serving = False  # a request is open: a client that leaves now ends it
         self.resting = False  # between two requests
@@ -208,7 +210,9 @@ class Client:
         self.asked = asked
         self.keep = block.keep_alive
         self._http10 = block.http10
-        self.started = self.answered = self.chunked_out = self.upgraded = self.ends_cleanly = False
+        self.started = self.answered = self.chunked_out = self.upgraded = self.ends_cleanly = self.between_events = (
+            False
+        )
         self.received = self.sent = 0
         self._proceed = block.expect_continue
         if block.chunked:

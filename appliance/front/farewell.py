@@ -1,7 +1,8 @@
 """The last words on a connection whose task was cancelled from outside, if there is still a way to say them.
 
 A request that has no answer yet is told why. A watch is ended with its last chunk when the appliance stops, so that
-its client resumes elsewhere without an error. Everything else is broken off and looks it.
+its client resumes elsewhere without an error. A watch in JSON whose right was withdrawn ends as the API server ends
+one that cannot go on: with an event of type ERROR that says why. Everything else is broken off and looks it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from appliance.front.client import Client, Ending
 from appliance.front.exchange import PREFIX, Route
 from appliance.front.parts import FrontParts
 from appliance.front.replies import correlation, plain_reply, proxy_reply
+from appliance.front.watch_events import last_event
 
 WORDS_SECONDS: Final = 1.0
 """For saying it. A client that does not even read this much is not waited for."""
@@ -34,9 +36,14 @@ async def farewell(client: Client, parts: FrontParts) -> None:
         return
     with trio.move_on_after(WORDS_SECONDS):
         if client.started and client.serving:
-            if ending is not Ending.STOPPING or not (client.ends_cleanly and client.chunked_out):
+            if not (client.ends_cleanly and client.chunked_out):
                 client.abort()
                 return
+            if ending is not Ending.STOPPING:
+                if client.lost is None or not client.between_events:
+                    client.abort()
+                    return
+                await client.send(last_event(client.lost))
             await client.finish()
         elif client.serving or ending is Ending.SLOW:
             await refuse(client, client.lost or problem(_CODES[ending]), parts)

@@ -113,7 +113,13 @@ class OneRequest(TCPServer):
                 self._wanted.set()
                 return await receive()
 
-            await app(scope, receive_noted, send)
+            async def send_noted(message: Any) -> None:
+                await send(message)
+                # Hypercorn drops an empty piece; it means that the head is not to wait for a fuller one.
+                if message["type"] == "http.response.body" and message.get("more_body") and not message.get("body"):
+                    await self._protocol.flush()
+
+            await app(scope, receive_noted, send_noted)
 
         return asking
 
@@ -210,14 +216,14 @@ class OneRequestProtocol(H11Protocol):
     async def stream_send(self, event: stream_events.Event) -> None:
         await super().stream_send(event)
         if isinstance(event, stream_events.Response) and event.status_code == 101:
-            await self._flush()
+            await self.flush()
             self.owner._client.upgraded = True  # noqa: SLF001 -- both classes are this module's
             self.switched.set()
         elif isinstance(event, stream_events.EndBody):
             self.answer_ended = True
-            await self._flush()
+            await self.flush()
         elif not isinstance(event, stream_events.Response):
-            await self._flush()
+            await self.flush()
 
     async def _send_h11_event(self, event: Any) -> None:
         # A head waits for what follows it: ASGI lets an answer begin with its first body message.
@@ -227,13 +233,14 @@ class OneRequestProtocol(H11Protocol):
             if self.connection.their_state is not h11.ERROR:
                 raise
 
-    async def _flush(self) -> None:
+    async def flush(self) -> None:
+        """Send what is held."""
         held, self._held = self._held, b""
         if held:
             await self.send(RawData(held))
 
     async def _maybe_recycle(self) -> None:
-        await self._flush()
+        await self.flush()
         client = self.owner._client  # noqa: SLF001 -- both classes are this module's
         if self.connection.our_state is not h11.DONE:
             client.keep = False

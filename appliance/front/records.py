@@ -131,8 +131,9 @@ def close(parts: FrontParts, story: Story) -> None:
         return
     permit = story.permit
     lost = story.caller.client.lost
-    if lost is not None and not story.status:  # cancelled before it had an answer: the connection's end gives this one
-        story.status, story.code = proxy_status(lost, story.target), lost.code.value
+    if lost is not None and not story.code:  # ended from outside, or cancelled before an answer: its end gives this one
+        story.code = lost.code.value
+        story.status = story.status or proxy_status(lost, story.target)
     if story.reserved:
         story.reserved = False
         parts.ledger.close(story.closed(parts.clock()))

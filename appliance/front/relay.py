@@ -24,6 +24,7 @@ from appliance.front.parts import FrontParts
 from appliance.front.records import Story
 from appliance.front.replies import proxy_reply
 from appliance.front.responses import UnsafeHeader
+from appliance.front.watch_events import in_json, pass_events
 from wire.frames import FrameError, ResetCode
 from wire.headers import find, find_all, response_end_to_end, trailers_end_to_end
 from wire.heads import Headers, RequestHead, ResponseHead
@@ -33,6 +34,7 @@ from wire.session import Exchange, ExchangeReset, PeerStopped, Session, SessionD
 INLINE_BODY_BYTES: Final = 16 * 1024
 """A body this small that has already arrived goes with the request, without a second task. Most objects are smaller."""
 
+_FAILED: Final = (ExchangeReset, SessionLost)  # the tunnel's side broke, not the client's
 _GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 _log = logging.getLogger("fairlead.front")
 
@@ -220,7 +222,7 @@ async def _answer(
         if isinstance(error, SessionLost) and error.left and caller.client.ends_cleanly:
             await _finish(caller)
             return
-        if tunnel_failed(error):
+        if isinstance(error, _FAILED):
             story.code = failed.problem.code.value
         caller.abort()
 
@@ -289,6 +291,8 @@ async def _stream(
     if length is not None and left < 0:
         raise ExchangeReset(ResetCode.TRUNCATED, "the answer is longer than it said")
     await caller.start(story.status, headers, piece, sized=length is not None)
+    if caller.client.ends_cleanly and in_json(headers):
+        await pass_events(caller, tunnel, piece)
     while piece := await tunnel.read():
         if length is not None:
             left -= len(piece)
@@ -333,7 +337,7 @@ async def _upgraded(caller: Caller, tunnel: Exchange, permit: Permit, story: Sto
                     await client.write_raw(piece)
                 await client.end_raw()
             except _GONE as error:
-                if tunnel_failed(error):
+                if isinstance(error, _FAILED):
                     story.code = Code.TUNNEL_LOST.value
                 client.abort()
                 nursery.cancel_scope.cancel()
@@ -349,11 +353,6 @@ async def _raw_up(caller: Caller, tunnel: Exchange) -> None:
         tunnel.end_nowait()
     except _GONE:
         return  # the other direction meets the same end and reports it
-
-
-def tunnel_failed(error: BaseException) -> bool:
-    """Tell whether it was the tunnel's side that broke, not the client's."""
-    return isinstance(error, (ExchangeReset, SessionLost))
 
 
 _RESETS: Final[dict[int, Code]] = {

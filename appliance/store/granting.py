@@ -43,7 +43,7 @@ def caller_rights(by: Subject, now: int) -> Unit[Rights]:
 
 def add_role(by: Subject, role: Role, now: int) -> Unit[None]:
     caller = yield from caller_rights(by, now)
-    _need(caller, Permission.ROLES_WRITE)
+    need(caller, Permission.ROLES_WRITE)
     _refuse(escalation(caller, role, EVERYWHERE, None, None))
     yield from units.add_role(role, now)
 
@@ -51,9 +51,9 @@ def add_role(by: Subject, role: Role, now: int) -> Unit[None]:
 def set_role(by: Subject, role_id: str, edit: Callable[[Role], Role], now: int) -> Unit[Role]:
     """A role is one thing wherever it is bound, so what is put into it must be held everywhere and for good."""
     caller = yield from caller_rights(by, now)
-    _need(caller, Permission.ROLES_WRITE)
+    need(caller, Permission.ROLES_WRITE)
     before = yield from role_of(role_id)
-    edited = yield from _keeping_an_administrator(units.set_role(role_id, edit, now), now)
+    edited = yield from keeping_an_administrator(units.set_role(role_id, edit, now), now)
     if before is None or _content(before) != _content(edited):
         _refuse(escalation(caller, edited, EVERYWHERE, None, None))
     return edited
@@ -61,7 +61,7 @@ def set_role(by: Subject, role_id: str, edit: Callable[[Role], Role], now: int) 
 
 def remove_role(by: Subject, role_id: str, now: int) -> Unit[None]:
     caller = yield from caller_rights(by, now)
-    _need(caller, Permission.ROLES_WRITE)
+    need(caller, Permission.ROLES_WRITE)
     yield from units.remove_role(role_id, now)
 
 
@@ -82,14 +82,14 @@ def remove_binding(by: Subject, binding_id: str, now: int) -> Unit[Binding]:
     cluster = (yield from cluster_of(found[0].scope)) if found else None
     if not found or not caller.within(Permission.BINDINGS_WRITE, found[0].scope, cluster):
         raise ProblemError(problem(Code.ASSIGNMENT_NOT_FOUND))
-    yield from _keeping_an_administrator(units.remove_binding(binding_id, now), now)
+    yield from keeping_an_administrator(units.remove_binding(binding_id, now), now)
     return found[0]
 
 
 def add_cluster(by: Subject, cluster: Cluster, now: int) -> Unit[None]:
     """A new cluster lies in no scope but "everywhere" yet; its labels give rights on it."""
     caller = yield from caller_rights(by, now)
-    _need(caller, Permission.CLUSTERS_WRITE)
+    need(caller, Permission.CLUSTERS_WRITE)
     yield from _refuse_labels(caller, Cluster(cluster.id, cluster.name), cluster, now)
     yield from units.add_cluster(cluster, now)
 
@@ -112,7 +112,7 @@ def remove_cluster(by: Subject, cluster_id: str, now: int) -> Unit[None]:
 def add_person(by: Subject, person: Person, now: int, *, email_verified: bool) -> Unit[list[Binding]]:
     """Groups, and what was bound to a verified e-mail, give rights; returns what was claimed."""
     caller = yield from caller_rights(by, now)
-    _need(caller, Permission.PEOPLE_WRITE)
+    need(caller, Permission.PEOPLE_WRITE)
     yield from _refuse_groups(caller, person.issuer, person.groups, now)
     yield from units.add_person(person, now)
     claimed = (yield from units.claim_bindings(person, person.email, now)) if email_verified else []
@@ -123,9 +123,9 @@ def add_person(by: Subject, person: Person, now: int, *, email_verified: bool) -
 def set_person(by: Subject, person_id: str, edit: Callable[[Person], Person], now: int) -> Unit[Person]:
     """Every group a person did not have before gives what is bound to it."""
     caller = yield from caller_rights(by, now)
-    _need(caller, Permission.PEOPLE_WRITE)
+    need(caller, Permission.PEOPLE_WRITE)
     before = yield from person_of(Subject(SubjectKind.PERSON, person_id))
-    edited = yield from _keeping_an_administrator(units.set_person(person_id, edit, now), now)
+    edited = yield from keeping_an_administrator(units.set_person(person_id, edit, now), now)
     new = set(edited.groups) - set(before.groups if before is not None else ())
     yield from _refuse_groups(caller, edited.issuer, sorted(new), now)
     return edited
@@ -134,17 +134,23 @@ def set_person(by: Subject, person_id: str, edit: Callable[[Person], Person], no
 def add_machine(by: Subject, machine: Machine, now: int) -> Unit[None]:
     """A machine by itself may do nothing; what it is bound to is checked then."""
     caller = yield from caller_rights(by, now)
-    _need(caller, Permission.MACHINES_WRITE)
+    need(caller, Permission.MACHINES_WRITE)
     yield from units.add_machine(machine, now)
 
 
 def remove_machine(by: Subject, machine_id: str, now: int) -> Unit[None]:
     caller = yield from caller_rights(by, now)
-    _need(caller, Permission.MACHINES_WRITE)
-    yield from _keeping_an_administrator(units.remove_machine(machine_id, now), now)
+    need(caller, Permission.MACHINES_WRITE)
+    yield from keeping_an_administrator(units.remove_machine(machine_id, now), now)
 
 
-# What the units of access requests share with these.
+# What the units of access requests and of refusals share with these.
+
+
+def need(caller: Rights, permission: Permission) -> None:
+    """Refuses a caller who does not hold it everywhere."""
+    if not caller.everywhere(permission):
+        raise ProblemError(refusal(permission))
 
 
 def need_within(caller: Rights, permission: Permission, scope: Scope) -> Unit[None]:
@@ -158,6 +164,15 @@ def need_within(caller: Rights, permission: Permission, scope: Scope) -> Unit[No
     if scope.cluster_id:
         raise ProblemError(problem(Code.CLUSTER_NOT_FOUND, cluster=scope.cluster_id))
     raise ProblemError(refusal(permission))
+
+
+def keeping_an_administrator(unit: Unit[T], now: int) -> Unit[T]:
+    """The unit, unless it would leave nobody who may escalate roles everywhere. Grants do not count: they end soon."""
+    before = yield from _administered(now)
+    result = yield from unit
+    if before and not (yield from _administered(now)):
+        raise ProblemError(problem(Code.LAST_ADMINISTRATOR))
+    return result
 
 
 def refuse_escalation(caller: Rights, role: Role, scope: Scope, until: int | None) -> Unit[None]:
@@ -226,15 +241,6 @@ def _refuse_bindings(caller: Rights, bindings: Iterable[Binding], now: int) -> U
             yield from refuse_escalation(caller, role, binding.scope, binding.until)
 
 
-def _keeping_an_administrator(unit: Unit[T], now: int) -> Unit[T]:
-    """The unit, unless it would leave nobody who may escalate roles everywhere. Grants do not count: they end soon."""
-    before = yield from _administered(now)
-    result = yield from unit
-    if before and not (yield from _administered(now)):
-        raise ProblemError(problem(Code.LAST_ADMINISTRATOR))
-    return result
-
-
 def _administered(now: int) -> Unit[bool]:
     for row in (yield run(statements.ROLES)):
         role = rows.role(row)
@@ -269,11 +275,6 @@ def _acts_still(machine: Machine, now: int) -> bool:
 
 def _content(role: Role) -> tuple[object, ...]:
     return (role.groups, role.rules, role.permissions)
-
-
-def _need(caller: Rights, permission: Permission) -> None:
-    if not caller.everywhere(permission):
-        raise ProblemError(refusal(permission))
 
 
 def _refuse(found: Problem | None) -> None:

@@ -46,6 +46,7 @@ PERSON_ADD = (
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING id"
 )
 PERSON_SET = "UPDATE people SET email = $2, groups_json = $3, enabled = $4, not_before = $5 WHERE id = $1 RETURNING id"
+PERSON_REMOVE = "DELETE FROM people WHERE id = $1 RETURNING id"
 
 MACHINES = "SELECT id, name, token_sha256, expires_at, created_at, created_by FROM machines ORDER BY id"
 MACHINE = "SELECT id, name, token_sha256, expires_at, created_at, created_by FROM machines WHERE id = $1"
@@ -149,6 +150,7 @@ ACCESS_REQUESTS_LIKE = (
     "FROM access_requests WHERE subject_id = $1 AND role_id = $2 AND closes_at > $3 ORDER BY id"
 )
 ACCESS_REQUESTS_OPEN_OF_SUBJECT = "SELECT count(*) FROM access_requests WHERE subject_id = $1 AND closes_at > $2"
+ACCESS_REQUESTS_OF_SUBJECT = "SELECT id FROM access_requests WHERE subject_id = $1 AND closes_at > $2 ORDER BY id"
 ACCESS_REQUESTS_OF_POLICY = "SELECT id FROM access_requests WHERE policy_id = $1 AND closes_at > $2 ORDER BY id"
 ACCESS_REQUESTS_OF_CLUSTER = "SELECT id FROM access_requests WHERE cluster_id = $1 AND closes_at > $2 ORDER BY id"
 ACCESS_REQUESTS_CLOSED = (
@@ -158,14 +160,30 @@ ACCESS_REQUESTS_CLOSED = (
 ACCESS_REQUEST_REMOVE = "DELETE FROM access_requests WHERE id = $1"
 
 CREDENTIAL_ADD = (
-    "INSERT INTO credentials (id, person_id, cluster_id, issued_at, expires_at, issued_by) "
-    "VALUES ($1, $2, $3, $4, $5, $6)"
+    "INSERT INTO credentials (id, person_id, cluster_id, issued_at, expires_at, issued_by, kind) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7)"
 )
 CREDENTIAL = "SELECT id, person_id, cluster_id, issued_at, expires_at FROM credentials WHERE id = $1"
-CREDENTIALS_OF_PERSON = (
-    "SELECT id, person_id, cluster_id, issued_at, expires_at FROM credentials "
-    "WHERE person_id = $1 AND expires_at > $2 ORDER BY issued_at, id LIMIT $3"
+# One page, the latest first, beyond ($3, $4). $2: the clusters wanted, with commas between, or '' for all. $5 is now;
+# $6 the state wanted, or ''.
+CREDENTIALS_PAGE = (
+    "SELECT id, person_id, cluster_id, issued_at, expires_at, issued_by, kind, revoked_at, reason, state FROM ("
+    "SELECT c.id, c.person_id, c.cluster_id, c.issued_at, c.expires_at, c.issued_by, c.kind, r.revoked_at, r.reason, "
+    "CASE WHEN c.expires_at <= $5 THEN 'expired' "
+    "WHEN r.credential_id IS NOT NULL OR p.id IS NULL OR c.issued_at <= p.not_before "
+    "OR k.id IS NULL OR c.issued_at <= k.not_before THEN 'revoked' ELSE 'live' END AS state "
+    "FROM credentials c LEFT JOIN revocations r ON r.credential_id = c.id LEFT JOIN people p ON p.id = c.person_id "
+    "LEFT JOIN clusters k ON k.id = c.cluster_id "
+    "WHERE ($1 = '' OR c.person_id = $1) AND ($2 = '' OR replace($2, c.cluster_id, '') <> $2) "
+    "AND (c.issued_at < $3 OR (c.issued_at = $3 AND c.id < $4))"
+    ") AS shown WHERE $6 = '' OR state = $6 ORDER BY issued_at DESC, id DESC LIMIT $7"
 )
+ISSUES_HOLD = (
+    "INSERT INTO issues (holder, latest_at) VALUES ($1, 0) "
+    "ON CONFLICT (holder) DO UPDATE SET latest_at = issues.latest_at RETURNING latest_at"
+)
+ISSUES_NOTE = "UPDATE issues SET latest_at = $2 WHERE holder = $1 AND latest_at < $2"
+ISSUES_FORGET = "DELETE FROM issues WHERE latest_at < $1"
 CREDENTIALS_FORGET = "DELETE FROM credentials WHERE expires_at < $1"
 
 REVOCATIONS = "SELECT credential_id, expires_at, revoked_at, reason FROM revocations ORDER BY credential_id"
@@ -174,7 +192,7 @@ REVOCATION_ADD = (
     "INSERT INTO revocations (credential_id, expires_at, revoked_at, reason) VALUES ($1, $2, $3, $4) "
     "ON CONFLICT (credential_id) DO NOTHING"
 )
-REVOCATIONS_FORGET = "DELETE FROM revocations WHERE expires_at < $1"
+REVOCATIONS_FORGET = "DELETE FROM revocations WHERE expires_at < $1 AND revoked_at < $1"
 
 BOOTSTRAP_TOKEN_ADD = (
     "INSERT INTO bootstrap_tokens (token_sha256, cluster_id, generation, expires_at, spent_at, spent_by) "
@@ -202,6 +220,7 @@ CERTIFICATES_FORGET = "DELETE FROM agent_certificates WHERE not_after < $1"
 
 SEALED = "SELECT key_id, box FROM sealed WHERE name = $1"
 SEALED_ADD = "INSERT INTO sealed (name, key_id, box, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO NOTHING"
+SEALED_NAMES = "SELECT name FROM sealed ORDER BY name"
 SEALED_ALL = "SELECT name, key_id, box FROM sealed ORDER BY name"
 SEALED_ANY = "SELECT key_id FROM sealed ORDER BY name LIMIT 1"
 

@@ -15,7 +15,7 @@ from enum import StrEnum
 from appliance.core import access
 from appliance.core.access import AccessRequest, RequestState
 from appliance.core.clusters import AgentCertificate, Cluster
-from appliance.core.credentials import Credential
+from appliance.core.credentials import KEPT_SECONDS, SECOND, Credential, CredentialKind
 from appliance.core.people import Machine, Person, email_key
 from appliance.core.problems import Code, Problem, ProblemError, problem
 from appliance.core.roles import Binding, Role, Subject, SubjectKind
@@ -24,7 +24,6 @@ from appliance.store import rows, statements
 from appliance.store.unit import Unit, run
 
 MAX_FORGOTTEN = 500  # bindings or requests in one sweep; the next one takes the rest
-MAX_LISTED_CREDENTIALS = 1_000  # of one person, unexpired; more is not a list anyone reads
 
 
 def change(entity: Entity, identity: str, now: int) -> Unit[None]:
@@ -94,6 +93,17 @@ def set_person(person_id: str, edit: Callable[[Person], Person], now: int) -> Un
     values = rows.person_values(edited)
     yield run(statements.PERSON_SET, person_id, *values[4:8])
     return edited
+
+
+def remove_person(person_id: str, now: int) -> Unit[None]:
+    """With their bindings and what was asked for them. Their credentials are refused for good: an id is given once."""
+    yield from change(Entity.PERSON, person_id, now)
+    if not (yield run(statements.PERSON_REMOVE, person_id)):
+        raise ProblemError(problem(Code.USER_NOT_FOUND))
+    for (request_id,) in (yield run(statements.ACCESS_REQUESTS_OF_SUBJECT, person_id, now)):
+        yield from close_request(request_id, "the person was deleted", now)
+    for (binding_id,) in (yield run(statements.BINDINGS_OF_SUBJECT, str(SubjectKind.PERSON), person_id)):
+        yield from remove_binding(binding_id, now)
 
 
 def add_machine(machine: Machine, now: int) -> Unit[None]:
@@ -170,6 +180,7 @@ def claim_bindings(person: Person, email: str, now: int) -> Unit[list[Binding]]:
 
     Each is claimed once: whoever proves the same e-mail later gets nothing.
     """
+    yield run(statements.FEED_LOCK)
     key = email_key(email)
     if key is None:
         return []
@@ -201,21 +212,24 @@ def set_request(request: AccessRequest, now: int) -> Unit[None]:
     yield run(statements.ACCESS_REQUEST_SET, request.id, *rows.access_request_fate(request))
 
 
-def add_credential(credential: Credential, issued_by: str) -> Unit[None]:
+def add_credential(credential: Credential, issued_by: str, kind: CredentialKind = CredentialKind.STATIC) -> Unit[None]:
     """Keeps that a kubeconfig credential was issued; not a change of the configuration."""
     it = credential
-    yield run(statements.CREDENTIAL_ADD, it.id, it.person_id, it.cluster_id, it.issued_at, it.expires_at, issued_by)
+    yield run(
+        statements.CREDENTIAL_ADD,
+        it.id,
+        it.person_id,
+        it.cluster_id,
+        it.issued_at,
+        it.expires_at,
+        issued_by,
+        str(kind),
+    )
 
 
 def credential(credential_id: str) -> Unit[Credential | None]:
     found = yield run(statements.CREDENTIAL, credential_id)
     return rows.credential(found[0]) if found else None
-
-
-def credentials_of(person_id: str, now: int) -> Unit[list[Credential]]:
-    """The person's credentials that have not expired, oldest first."""
-    found = yield run(statements.CREDENTIALS_OF_PERSON, person_id, now, MAX_LISTED_CREDENTIALS)
-    return [rows.credential(row) for row in found]
 
 
 def revoke_credential(credential_id: str, reason: str, now: int) -> Unit[Credential]:
@@ -321,8 +335,10 @@ def forget_expired(now: int, changes_before: int) -> Unit[None]:
     `explain` can say "it has ended"; closed requests stay for a season.
     """
     yield run(statements.FEED_LOCK)
-    yield run(statements.CREDENTIALS_FORGET, now)
-    yield run(statements.REVOCATIONS_FORGET, now)
+    kept = now - KEPT_SECONDS * SECOND
+    yield run(statements.CREDENTIALS_FORGET, kept)
+    yield run(statements.REVOCATIONS_FORGET, kept)
+    yield run(statements.ISSUES_FORGET, kept)
     yield run(statements.BOOTSTRAP_TOKENS_FORGET, now)
     yield run(statements.CERTIFICATES_FORGET, now)
     yield run(statements.CHANGES_FORGET, changes_before)

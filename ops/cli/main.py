@@ -101,6 +101,36 @@ def revoke_agent(cluster: str, server: str, token_file: Path, ca: Path | None, b
         _stop(error)
 
 
+@main.group()
+def keys() -> None:
+    """Replace the appliance's keys.
+
+    Example: fairlead keys rotate --config /etc/fairlead/fairlead.toml
+    """
+
+
+@keys.command()
+@click.option("--config", type=_FILE, help="The appliance's settings (TOML).")
+def rotate(config: Path | None) -> None:
+    """Make a new key for kubeconfig credentials, while the appliance is stopped.
+
+    It signs from the next start on. What the last key signed stays good until it expires; what older keys signed is
+    refused. So rotate twice to refuse every credential there is.
+
+    Example: fairlead keys rotate --config /etc/fairlead/fairlead.toml
+    """
+    import trio
+
+    from appliance.config import ConfigError, load
+    from appliance.key_rotation import KeyRotationError
+    from appliance.key_rotation import rotate as make
+
+    try:
+        click.echo(f"New credentials will be signed with key {trio.run(make, load(config, os.environ))}.")
+    except (ConfigError, KeyRotationError) as error:
+        _stop(error)
+
+
 @main.command()
 @click.option("--config", type=_FILE, help="Settings (TOML). Environment variables FAIRLEAD_AGENT_* override them.")
 def agent(config: Path | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from agent import config
 from agent.guard import RefusedError
 from agent.identity import write_private
-from agent.upstream import Upstream
+from agent.upstream import RECEIVE_BYTES, Upstream
+from tests.agent.rig import Caller, staged
 from tests.support.certificates import TestCA
 from wire.frames import ResetCode
 
@@ -73,3 +75,15 @@ def test_a_ca_that_is_none_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("not a certificate")
 
     assert "does not hold what it should" in Upstream(given).fault
+
+
+@pytest.mark.real_clock
+async def test_the_kernel_holds_a_bounded_part_of_an_answer(tmp_path: Path) -> None:
+    async def script(caller: Caller) -> None:
+        await caller.gone()
+
+    async with staged(tmp_path, script) as stage:
+        stream = await stage.upstream.dial()
+        held = stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        stream.abort()
+    assert held <= 2 * RECEIVE_BYTES, "Linux doubles what it is told"

@@ -111,8 +111,8 @@ class Stack:
     def start_toy(self) -> None:
         url = self.home.toy / "url"
         url.unlink(missing_ok=True)
-        where = self.inside.get("agent", ())  # a cluster and its agent are at one place
-        self.toy = Part("toy-cluster", "--listen", self.toy_listen, "--dir", str(self.home.toy), inside=where)
+        words = ("--listen", self.toy_listen, "--dir", str(self.home.toy))
+        self.toy = Part("toy-cluster", *words, inside=self.inside.get("toy", ()))
         eventually(url.exists, START_SECONDS, "the toy cluster's start")
         self.toy_listen = url.read_text().strip().removeprefix("https://")
 

@@ -179,6 +179,16 @@ def revoke_what_is_not_there(scene: Scene) -> None:
         scene.call("DELETE", "credentials/no-such-credential")
 
 
+def rotate_the_key(scene: Scene) -> None:
+    """While the appliance is stopped."""
+    assert scene.stack.appliance.stop() == 0
+    settings = scene.stack.home.root / "fairlead.toml"
+    command = [sys.executable, "-m", "ops.cli.main", "keys", "rotate", "--config", str(settings)]
+    subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=True, timeout=30)
+    scene.stack.start_appliance()
+    scene.stack.until_it_works()
+
+
 def make_machine(scene: Scene) -> None:
     settings = scene.stack.home.root / "fairlead.toml"
     command = [
@@ -295,6 +305,7 @@ MAKERS: dict[str, Callable[[Scene], object]] = {  # by the name of the code
     "PROXY_DISCOVERY": discover,
     "APPLIANCE_STARTED": lambda scene: scene.restart(),
     "APPLIANCE_STOPPED": lambda scene: scene.restart(),
+    "KEY_ROTATED": rotate_the_key,
     "AUDIT_CUT": lambda scene: None,  # the stack's own ledger
 }
 

@@ -31,7 +31,7 @@ PROCESSES_SECONDS = 60.0  # kubectl's own keepalive, once its packets pass again
 def placed(directory: Path) -> Iterator[tuple[Network, Stack]]:
     """An appliance, an agent with its cluster, and a user, each on a host of its own."""
     with network("appliance", "agent", "user") as there:
-        inside = {host: there.inside(host) for host in ("appliance", "agent")}
+        inside = {"toy": there.inside("agent")} | {host: there.inside(host) for host in ("appliance", "agent")}
         with running_stack(directory, host=there.address("appliance"), inside=inside) as stack:
             yield there, stack
 

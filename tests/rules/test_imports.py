@@ -26,7 +26,7 @@ WIRE = ("wire",)
 CORE = ("appliance.core",)
 STORE = tuple(
     f"appliance.store.{module}"
-    for module in ("store", "unit", "units", "granting", "requests", "ids", "faults", "sealing")
+    for module in ("store", "unit", "units", "granting", "requests", "ids", "faults", "sealing", "issuing", "refusing")
 )
 EDGE_WHY = (
     "Neighbours at the edge never import each other, so that each can be read, tested and replaced alone: they know "

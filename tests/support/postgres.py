@@ -15,6 +15,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -25,6 +26,17 @@ from typing import Any
 NOBODY = 65534
 START_SECONDS = 60  # a busy machine, recovering after a kill
 USER = "fairlead"
+
+# Waits until nobody holds the other end of its input: whoever started the server has ended it, or is dead.
+WATCH = """
+import os, shutil, signal, sys
+server = os.pidfd_open(int(sys.argv[1]))
+print(flush=True)
+if not sys.stdin.read():
+    for what in (signal.SIGQUIT, signal.SIGCONT):
+        signal.pidfd_send_signal(server, what)
+    shutil.rmtree(sys.argv[2], ignore_errors=True)
+"""
 
 
 class PostgresServer:
@@ -37,6 +49,7 @@ class PostgresServer:
         self.port = _free_port()
         self.log: list[str] = []
         self._process: subprocess.Popen[str] | None = None
+        self._watch: subprocess.Popen[str] | None = None
 
     # Its life
 
@@ -75,6 +88,7 @@ class PostgresServer:
             ready.set()
 
         threading.Thread(target=drain, daemon=True).start()
+        self._watch = self._watched(process.pid)
         assert ready.wait(START_SECONDS), "".join(self.log)
         assert process.poll() is None, "".join(self.log)
 
@@ -82,18 +96,33 @@ class PostgresServer:
         """SIGINT: politely, clients are told; SIGQUIT: at once, as if it had crashed."""
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(START_SECONDS)
-            self._process = None
+            self._ended()
 
     def kill(self) -> None:
         """Every process of it with -9, as the kernel does when memory runs out."""
         everything = self._processes()
         self._signal(signal.SIGKILL)
-        assert self._process is not None
-        self._process.wait(START_SECONDS)
-        self._process = None
+        self._ended()
         for process in everything[1:]:
             _await_end(process)
+
+    def _ended(self) -> None:
+        assert self._process is not None
+        assert self._watch is not None
+        self._process.wait(START_SECONDS)
+        self._process = None
+        self._watch.communicate("it has ended")
+        self._watch = None
+
+    def _watched(self, postmaster: int) -> subprocess.Popen[str]:
+        """What ends the server when this process is killed and cannot."""
+        command = [sys.executable, "-I", "-S", "-c", WATCH, str(postmaster), str(self.directory)]
+        watch = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        assert watch.stdout is not None
+        assert watch.stdout.readline() == "\n"
+        return watch
 
     def freeze(self) -> None:
         """Nothing of it runs any more; the kernel still takes connections."""

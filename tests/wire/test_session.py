@@ -198,6 +198,7 @@ async def test_drain_refuses_new_exchanges_and_lets_old_ones_end() -> None:
     assert reasons == ["drained", "the peer ended the session: drained"], "the opener, who has every answer, ends it"
 
 
+@pytest.mark.interpreted
 async def test_an_acceptor_that_drained_ends_by_itself_where_the_opener_does_not() -> None:
     """One that cannot write any more, say. Until then nothing that is on its way is cut off."""
     opener, acceptor = await greeted(*memory_pair())

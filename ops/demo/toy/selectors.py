@@ -13,9 +13,11 @@ from ops.demo.toy.statuses import Object, bad_request
 
 Predicate = Callable[[Object], bool]
 
-_SET = re.compile(r"\s*(?P<key>[^\s!=,()]+)\s+(?P<op>in|notin)\s*\((?P<values>[^)]*)\)\s*")
-_EQUAL = re.compile(r"\s*(?P<key>[^\s!=,()]+)\s*(?P<op>==|=|!=)\s*(?P<value>[^,\s=]*)\s*")
-_PRESENT = re.compile(r"\s*(?P<absent>!?)\s*(?P<key>[^\s!=,()]+)\s*")
+_NAME = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_KEY = rf"(?P<key>(?:[a-z0-9](?:[-a-z0-9.]{{0,251}}[a-z0-9])?/)?{_NAME})"
+_SET = re.compile(rf"\s*{_KEY}\s+(?P<op>in|notin)\s*\((?P<values>[^)]*)\)\s*")
+_EQUAL = re.compile(rf"\s*{_KEY}\s*(?P<op>==|=|!=)\s*(?P<value>(?:{_NAME})?)\s*")
+_PRESENT = re.compile(rf"\s*(?P<absent>!?)\s*{_KEY}\s*")
 
 
 def everything(_obj: Object) -> bool:

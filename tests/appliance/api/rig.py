@@ -97,6 +97,7 @@ class Rig:
 async def rig(directory: Path) -> AsyncIterator[Rig]:
     store = await Store.open(directory / "data" / "fairlead.db")
     key = ec.generate_private_key(ec.SECP256R1())
+    verifier = TokenVerifier([key.public_key()])
     recorded: list[AuditEvent] = []
     called: list[AuditEvent] = []
     made: Rig
@@ -119,12 +120,14 @@ async def rig(directory: Path) -> AsyncIterator[Rig]:
     parts = Parts(
         snapshot=lambda: store.snapshot,
         write=store.write,
+        read=store.read,
         states=lambda: made.states,
         record=record,
         search_audit=search,
         audit_record=one,
         make_bundle=lambda cluster, now: Bundle({"cluster": cluster, "token": "flb_x"}, ids.new_id("t"), now + HOUR),
         sign=lambda credential: mint(credential, key),
+        prove=verifier.verify,
         clock=lambda: made.now,
         public_url="https://fairlead.example.com",
         help_url="https://fairlead.example.com/help/errors/",
@@ -132,7 +135,7 @@ async def rig(directory: Path) -> AsyncIterator[Rig]:
         faults={DiskFullError: Code.AUDIT_UNAVAILABLE},
     )
     app = make_app(parts, ROUTES)
-    made = Rig(store, app.test_client(), TokenVerifier([key.public_key()]), app, recorded, called)
+    made = Rig(store, app.test_client(), verifier, app, recorded, called)
     try:
         made.token = await made.machine(*Permission)
         yield made

@@ -6,10 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trio
 
-from appliance import expiries
-from appliance.core.events import AuditEvent
 from appliance.core.roles import Permission, Scope, ScopeKind
 from tests.appliance.api.rig import HOUR, NOW, Rig, rig
 from tests.appliance.api.test_rights import ANN, EVERYWHERE, made, on
@@ -158,7 +155,7 @@ async def test_a_denied_request_stays_denied(tmp_path: Path) -> None:
         assert codes(api)[-1] == "CAR003W"
 
 
-async def test_the_clock_ends_a_grant_and_it_is_recorded_once(tmp_path: Path) -> None:
+async def test_the_clock_ends_a_grant_without_any_sweep(tmp_path: Path) -> None:
     async with rig(tmp_path) as api:
         office = Office(api)
         await office.open(approvals=1)
@@ -168,26 +165,6 @@ async def test_the_clock_ends_a_grant_and_it_is_recorded_once(tmp_path: Path) ->
         api.now = NOW + 600 * 1_000_000
         assert not await office.may()  # nobody has swept yet
         assert (await api.call("GET", f"access-requests/{asked['id']}", token=office.eve)).body["state"] == "expired"
-        start = len(api.recorded)
-
-        async def record(event: AuditEvent) -> None:
-            await trio.lowlevel.checkpoint()
-            api.recorded.append(event)
-
-        async def ready() -> None:
-            await trio.lowlevel.checkpoint()
-            if api.audit_broken:
-                raise OSError
-
-        api.audit_broken = True
-        with pytest.raises(OSError):
-            await expiries.look(api.store, ready, record, api.now)
-        assert codes(api, start=start) == []
-        api.audit_broken = False
-        for _ in range(2):
-            await expiries.look(api.store, ready, record, api.now)
-        assert codes(api, start=start) == ["CAR005I"]
-        assert dict(api.recorded[-1].details)["what"] == "grant"
 
 
 async def test_requests_and_policies_are_seen_where_one_may_see(tmp_path: Path) -> None:

@@ -71,6 +71,9 @@ async def test_a_person_is_made_disabled_and_enabled(tmp_path: Path) -> None:
         assert (await api.call("POST", "people/ann@example.com/enable", {})).body["enabled"] is True
         assert [it["enabled"] for it in (await api.call("GET", "people")).body["items"]] == [True]
         assert (await api.call("POST", "people/nobody/disable", {})).code == "USER_NOT_FOUND"
+        assert (await api.call("DELETE", "people/ann@example.com")).status == 204
+        assert (await api.call("DELETE", "people/ann@example.com")).code == "USER_NOT_FOUND"
+        assert [str(it.type) for it in api.recorded] == ["CUA004I", "CUA005I", "CUA006I", "CUA022I"]
 
 
 @pytest.mark.parametrize("name", ["system:admin", "System:masters", " x"])

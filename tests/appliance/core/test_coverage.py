@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.core import coverage
-from appliance.core.coverage import EVERYTHING, covers
+from appliance.core.coverage import EVERYTHING, beyond_namespaces, covers
 from appliance.core.roles import Rule
 from tests.appliance.core import worlds
 from wire.kube import Ask
@@ -55,6 +55,25 @@ METRICS = Rule(("get",), non_resource_urls=("/metrics",))
 )
 def test_as_kubernetes_compares(held: tuple[Rule, ...], wanted: Rule, covered: bool) -> None:
     assert covers(held, wanted) is covered
+
+
+@pytest.mark.parametrize(
+    ("rule", "beyond"),
+    [
+        (GET_PODS, False),
+        (METRICS, False),
+        (Rule(("*",), ("*",), ("*",)), True),
+        (Rule(("get",), ("",), ("namespaces",)), False),
+        (Rule(("update",), ("",), ("namespaces",)), True),
+        (Rule(("get", "update"), ("",), ("pods", "namespaces")), True),
+        (Rule(("update",), ("apps",), ("namespaces",)), False),
+        (Rule(("get",), ("",), ("namespaces/status",)), True),
+        (Rule(("get",), ("",), ("*/status",)), True),
+        (Rule(("get",), ("",), ("*",)), True),
+    ],
+)
+def test_what_reaches_beyond_the_things_in_a_namespace(rule: Rule, beyond: bool) -> None:
+    assert beyond_namespaces(rule) is beyond
 
 
 def test_what_would_take_too_long_to_compare_is_not_covered(monkeypatch: pytest.MonkeyPatch) -> None:

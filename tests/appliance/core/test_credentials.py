@@ -15,8 +15,8 @@ from appliance.core.credentials import Credential, TokenVerifier, key_id, mint
 from appliance.core.problems import Code, Problem
 
 KEY = ec.generate_private_key(ec.SECP256R1())
-NOW = 1_800_000_000_000_000
-CREDENTIAL = Credential("cred_1", "person_1", "cluster_1", NOW, NOW + 3600 * 1_000_000)
+NOW = 1_800_000_000_123_456
+CREDENTIAL = Credential("cred_1", "person_1", "cluster_1", NOW, 1_800_003_600_000_000)
 
 
 def verifier() -> TokenVerifier:
@@ -31,6 +31,7 @@ def token(*, key: Any = KEY, algorithm: str = "ES256", kid: str | None = None, *
         "sub": "person_1",
         "cluster": "cluster_1",
         "iat": NOW // 1_000_000,
+        "iat_us": NOW,
         "exp": NOW // 1_000_000 + 3600,
     }
     claims = {name: value for name, value in (claims | changes).items() if value is not None}
@@ -84,7 +85,11 @@ def tampered() -> bytes:
         token(exp="9"),
         token(exp=1.5),
         token(iat=True),
-        token(iat=NOW // 1_000_000 + 61),
+        token(iat=NOW // 1_000_000 + 61, iat_us=NOW + 61_000_000),
+        token(iat=NOW // 1_000_000 + 1),
+        token(iat_us=None),
+        token(iat_us=float(NOW)),
+        token(iat_us=str(NOW)),
     ],
 )
 def test_anything_else_is_refused(bad: bytes) -> None:
@@ -93,6 +98,13 @@ def test_anything_else_is_refused(bad: bytes) -> None:
     assert isinstance(refused, Problem)
     assert refused.code is Code.INVALID_TOKEN
     assert not it.known(bad)
+
+
+@pytest.mark.parametrize(("prefix", "said"), [(b"flm_", "a machine token"), (b"flb_", "a bootstrap token")])
+def test_another_kind_of_token_is_told_where_it_belongs(prefix: bytes, said: str) -> None:
+    refused = verifier().verify(prefix + b"x" * 43, NOW)
+    assert isinstance(refused, Problem)
+    assert said in refused.message
 
 
 def test_two_keys_may_be_trusted_at_once() -> None:

@@ -94,12 +94,22 @@ def test_without_a_binding_nothing_is_allowed_not_even_discovery() -> None:
 )
 def test_the_credential_itself(change: dict[str, object], code: Code) -> None:
     world = World().role("viewer").bind("viewer")
+    world.put(Entity.CLUSTER, Cluster("cluster_2", "other"))
     denial = world.denied(GET_POD, replace(CREDENTIAL, **change))  # type: ignore[arg-type]
     assert denial.problem.code is code
 
 
+def test_a_credential_whose_cluster_was_deleted_is_told_so_whatever_the_name_leads_to_now() -> None:
+    world = World().role("viewer").bind("viewer")
+    orphan = replace(CREDENTIAL, cluster_id="cluster_8")
+    for cluster in ("cluster_1", "prod", "nowhere"):
+        denial = world.denied(GET_POD, orphan, cluster)
+        assert (denial.problem.code, "cluster_8" in denial.problem.message) == (Code.CLUSTER_NOT_FOUND, True)
+
+
 def test_a_credential_of_another_cluster_learns_nothing_of_this_one() -> None:
     world = World().role("viewer").bind("viewer")
+    world.put(Entity.CLUSTER, Cluster("cluster_2", "other"))
     here = world.denied(GET_POD, replace(CREDENTIAL, cluster_id="cluster_2"))
     nowhere = world.denied(GET_POD, replace(CREDENTIAL, cluster_id="cluster_2"), cluster="cluster_7")
     assert here.problem.code is nowhere.problem.code is Code.CLUSTER_MISMATCH
@@ -135,14 +145,18 @@ def test_what_takes_a_right_away_ends_new_requests_and_running_streams(
     assert world.denied(GET_POD).problem.code is code
     ended = withdrawn(permit, world.snapshot, NOW)
     assert ended is not None
-    assert ended.code is code
+    assert ended.code is (Code.ACCESS_WITHDRAWN if code is Code.NO_ROLE_ASSIGNMENT else code)
 
 
-def test_not_before_itself_is_still_good() -> None:
-    world = World().role("viewer").bind("viewer")
-    world.put(Entity.PERSON, replace(ALICE, not_before=CREDENTIAL.issued_at))
-    world.put(Entity.CLUSTER, replace(PROD, not_before=CREDENTIAL.issued_at))
-    world.allowed(GET_POD)
+@pytest.mark.parametrize("earlier", [0, 1])
+def test_not_before_itself_is_refused_and_the_microsecond_after_it_is_not(earlier: int) -> None:
+    for entity, identity, value in (
+        (Entity.PERSON, "person_1", replace(ALICE, not_before=CREDENTIAL.issued_at - earlier)),
+        (Entity.CLUSTER, "cluster_1", replace(PROD, not_before=CREDENTIAL.issued_at - earlier)),
+    ):
+        world = World().role("viewer").bind("viewer")
+        world.snapshot.put(entity, identity, value)
+        assert isinstance(world.ask(GET_POD), Permit if earlier else Denial)
 
 
 def test_a_stream_outlives_its_credentials_expiry_but_not_its_bindings() -> None:

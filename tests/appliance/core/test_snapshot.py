@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from appliance.core.clusters import AgentCertificate, Cluster
+from appliance.core.credentials import KEPT_SECONDS, SECOND
 from appliance.core.people import Machine, Person
 from appliance.core.roles import EVERYWHERE, Binding, Scope, ScopeKind, Subject, SubjectKind
 from appliance.core.snapshot import Entity, Revocation, Snapshot
@@ -58,12 +59,15 @@ def test_bindings_are_found_by_subject_group_and_cluster() -> None:
 
 def test_what_has_expired_is_forgotten() -> None:
     snapshot = Snapshot()
-    snapshot.put(Entity.REVOCATION, "old", Revocation("old", 10, 1))
-    snapshot.put(Entity.REVOCATION, "new", Revocation("new", 20, 1))
-    snapshot.put(Entity.AGENT_CERTIFICATE, "0a", AgentCertificate("0a", "c", 1, 10))
-    snapshot.forget_expired(10)
+    kept = KEPT_SECONDS * SECOND
+    snapshot.put(Entity.REVOCATION, "old", Revocation("old", 9, 1))
+    snapshot.put(Entity.REVOCATION, "new", Revocation("new", 10, 1))
+    snapshot.put(Entity.REVOCATION, "late", Revocation("late", 9, 11))  # for a stream that outlived its credential
+    snapshot.put(Entity.AGENT_CERTIFICATE, "0a", AgentCertificate("0a", "c", 1, kept + 10))
+    snapshot.forget_expired(kept + 10)
     assert not snapshot.revoked("old")
     assert snapshot.revoked("new")
+    assert snapshot.revoked("late")
     assert snapshot.serials == {}
 
 

@@ -50,6 +50,7 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
+@pytest.mark.interpreted
 def test_a_request_looks_at_the_bindings_of_its_namespace_once(looked: list[str]) -> None:
     snapshot = world(1000)
     for name in ("web", "db", "x"):
@@ -57,6 +58,7 @@ def test_a_request_looks_at_the_bindings_of_its_namespace_once(looked: list[str]
     assert looked == ["b0007"]
 
 
+@pytest.mark.interpreted
 def test_what_is_remembered_outlives_a_revocation_but_no_change_of_rights(looked: list[str]) -> None:
     snapshot = world(3)
     decided(snapshot, "GET /api/v1/namespaces/space-1/pods/web")
@@ -77,6 +79,27 @@ def test_the_clock_alone_ends_what_is_remembered() -> None:
     assert isinstance(decided(snapshot, request, NOW + 4), Permit)
 
 
+def test_of_several_ends_the_first_one_counts_first() -> None:
+    snapshot = world(0)
+    for number, until in enumerate((NOW + 3, NOW + 5, None)):
+        snapshot.put(Entity.BINDING, f"b{number}", Binding(f"b{number}", ME, "role", EVERYWHERE, until))
+    seen = {}
+    for now in (NOW, NOW + 2, NOW + 3, NOW + 4, NOW + 5, NOW + 9, NOW + 1):
+        found = decided(snapshot, "GET /api/v1/namespaces/x/pods/web", now)
+        assert isinstance(found, Permit)
+        seen[now - NOW] = (len(found.binding_ids), found.until)
+    assert seen == {
+        0: (3, NOW + 3),
+        2: (3, NOW + 3),
+        3: (2, NOW + 5),
+        4: (2, NOW + 5),
+        5: (1, None),
+        9: (1, None),
+        1: (3, NOW + 3),
+    }
+
+
+@pytest.mark.interpreted
 def test_what_is_remembered_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standing, "MAX_REMEMBERED_KINDS", 4)
     monkeypatch.setattr(standing, "MAX_REMEMBERED_GROUNDS", 4)

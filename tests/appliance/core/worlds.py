@@ -31,7 +31,7 @@ CLUSTERS = (
 PEOPLE = (
     Person("person_1", ISSUER, "1", "ann@example.com", groups=("dev", "ops")),
     Person("person_2", ISSUER, "2", "ben@example.com", groups=("dev",)),
-    Person("person_3", ISSUER, "3", "cat@example.com", enabled=False),
+    Person("person_3", ISSUER, "3", "cat@example.com", groups=("dev",), enabled=False),
 )
 SPACES = ("blue", "green")
 GROUPS = ("viewers", "admins")

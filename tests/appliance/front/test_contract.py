@@ -156,6 +156,76 @@ async def test_malformed_chunks_get_one_answer(
         assert closed.correlation_id == said["X-Correlation-Id"]
 
 
+async def test_the_head_of_a_watch_does_not_wait_for_its_first_event(tmp_path: Path, lane: Lane) -> None:
+    async def agent(tunnel: Exchange) -> None:
+        await tunnel.send_head(ResponseHead(200, JSON))
+        await trio.sleep_forever()
+
+    async with fronted(tmp_path, agent, lane=lane) as rig:
+        talk = await rig.dial()
+        await talk.say(rig.get("/api/v1/pods?watch=1"))
+        with trio.fail_after(2):
+            assert (await talk.head()).status == 200
+
+
+WATCH = "/api/v1/pods?watch=1"
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "sent", "told"),
+    [
+        (WATCH, b"application/json;as=Table;v=v1;g=meta.k8s.io;stream=watch", b'{"type":"ADDED"}\n', True),
+        (WATCH, b"application/json", b"", True),
+        (WATCH, b"application/json", b'{"type":', False),
+        (WATCH, b"application/vnd.kubernetes.protobuf;stream=watch", b"event\n", False),
+        ("/api/v1/pods", b"application/json", b"{}\n", False),
+        ("/api/v1/namespaces/a/pods/x/log?follow=true", b"text/plain", b"line\n", False),
+    ],
+)
+async def test_a_watch_in_json_is_told_why_it_ends_and_all_else_is_cut(
+    tmp_path: Path, lane: Lane, path: str, kind: bytes, sent: bytes, told: bool
+) -> None:
+    """Only between two events: what is cut in the middle of one must look cut."""
+
+    async def agent(tunnel: Exchange) -> None:
+        await tunnel.send_head(ResponseHead(200, ((b"Content-Type", kind),)))
+        if sent:
+            await tunnel.send_all(sent)
+        await trio.sleep_forever()
+
+    async with fronted(tmp_path, agent, lane=lane) as rig:
+        talk = await rig.dial()
+        await talk.say(rig.get(path))
+        await talk.until(sent + b"\r\n" if sent else b"\r\n\r\n")
+        revoke(rig.store.snapshot)
+        if told:
+            event = (await talk.until(b"0\r\n\r\n")).split(b"\r\n")[1]
+            shown = json.loads(event)
+            assert (shown["type"], shown["object"]["kind"], shown["object"]["code"]) == ("ERROR", "Status", 401)
+            assert "was revoked" in shown["object"]["message"]
+            assert event.endswith(b"\n")
+            assert await talk.ended() == "goodbye"
+        else:
+            assert await talk.ended() == "cut"
+        closed = await rig.event(EventType.PROXY_CLOSED)
+        assert (closed.status, closed.code) == (200, "CREDENTIAL_REVOKED")
+
+
+async def test_a_stopping_appliance_ends_a_watch_with_its_last_chunk(tmp_path: Path, lane: Lane) -> None:
+    async def agent(tunnel: Exchange) -> None:
+        await tunnel.send_head(ResponseHead(200, JSON))
+        await tunnel.send_all(b"event\n")
+        await trio.sleep_forever()
+
+    async with fronted(tmp_path, agent, lane=lane) as rig:
+        talk = await rig.dial()
+        await talk.say(rig.get(WATCH))
+        await talk.until(b"event\n\r\n")
+        rig.front.stop(0)
+        assert await talk.until(b"0\r\n\r\n") == b"0\r\n\r\n"
+        assert await talk.ended() == "goodbye"
+
+
 async def test_head_keeps_the_length_and_has_no_body(tmp_path: Path, lane: Lane) -> None:
     async def agent(tunnel: Exchange) -> None:
         assert tunnel.answer_nowait(ResponseHead(200, ((b"Content-Length", b"1234"),)), b"")
@@ -372,6 +442,8 @@ async def test_losing_a_right_ends_a_running_stream(tmp_path: Path, lane: Lane) 
         revoke(rig.store.snapshot)
         with trio.fail_after(2):
             assert await talk.ended() == "cut"
+        closed = await rig.event(EventType.PROXY_CLOSED)
+        assert (closed.status, closed.code) == (200, "CREDENTIAL_REVOKED")
 
 
 async def test_a_refused_head_request_gets_no_body(tmp_path: Path, lane: Lane) -> None:

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from appliance.core.buckets import Admission
+from appliance.core.clusters import Cluster
 from appliance.core.events import EventType
 from appliance.core.snapshot import Entity
 from appliance.front.exchange import Route
@@ -73,6 +74,9 @@ async def test_two_authorization_headers_are_none(tmp_path: Path) -> None:
 async def test_a_credential_opens_its_own_cluster_only(tmp_path: Path) -> None:
     async with fronted(tmp_path) as rig:
         token = rig.mint("cr_2", cluster="cl_2")
+        assert await refused(rig, rig.get("/api/v1/pods", token=token)) == (404, "CLUSTER_NOT_FOUND")
+        rig.store.snapshot.put(Entity.CLUSTER, "cl_2", Cluster("cl_2", "other"))
+        await rig.event(EventType.PROXY_DENIED)
         assert await refused(rig, rig.get("/api/v1/pods", token=token)) == (403, "CLUSTER_MISMATCH")
         denied = await rig.event(EventType.PROXY_DENIED)
         assert (denied.cluster_id, denied.credential_id, denied.rule) == (CLUSTER, "cr_2", "credential")

@@ -66,9 +66,9 @@ async def test_who_has_no_answer_yet_is_told_why(tmp_path: Path) -> None:
         await until(lambda: rig.tunnel.in_flight)
         rig.store.snapshot.put(Entity.BINDING, "bi_1", None)
         said = await talk.answer()
-        assert (said.status, said["X-Fairlead-Error-Code"]) == (403, "NO_ROLE_ASSIGNMENT")
+        assert (said.status, said["X-Fairlead-Error-Code"]) == (403, "ACCESS_WITHDRAWN")
         closed = await rig.event(EventType.PROXY_CLOSED)
-        assert (closed.status, closed.code) == (403, "NO_ROLE_ASSIGNMENT")
+        assert (closed.status, closed.code) == (403, "ACCESS_WITHDRAWN")
         assert closed.correlation_id == said["X-Correlation-Id"]
 
 

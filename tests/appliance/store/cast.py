@@ -1,14 +1,7 @@
-"""A store with people, machines and clusters in it, and a way to let units race on it.
-
-`Opener` is all that a race needs to know of the engine: each call opens the same database once more, with a connection
-and a writer of its own, as another process would.
-"""
+"""A store with people, machines and clusters in it, and a way to let units race on it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import trio
@@ -22,8 +15,6 @@ from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Rule, Sc
 from appliance.store import ids, units
 from appliance.store.store import Store
 from appliance.store.unit import Unit
-
-Opener = Callable[[], AbstractAsyncContextManager[Store]]
 
 NOW = 1_800_000_000_000_000
 HOUR = 3600 * SECOND
@@ -40,18 +31,6 @@ BLUE = Scope(ScopeKind.NAMESPACES, PROD.id, namespaces=("blue",))
 ADMIN = Role("role_admin", "admin", permissions=tuple(Permission))
 VIEWER = Role("role_viewer", "viewer", groups=("viewers",), rules=(Rule(("get",), ("",), ("pods",)),))
 OPERATOR = Role("role_operator", "operator", groups=("operators",))
-
-
-def sqlite(path: Path) -> Opener:
-    @asynccontextmanager
-    async def opener() -> AsyncIterator[Store]:
-        store = await Store.open(path, clock=lambda: NOW)
-        try:
-            yield store
-        finally:
-            await store.aclose()
-
-    return opener
 
 
 def person(it: Person) -> Subject:

@@ -43,7 +43,21 @@ def number_wasted() -> Unit[None]:
     yield ADD_ROLE
 
 
-@pytest.mark.parametrize("unit", [unannounced, announced_late, read_before, number_wasted])
+def locked_late() -> Unit[None]:
+    yield run(statements.ROLE_USES, ROLE.id)
+    yield run(statements.FEED_LOCK)
+    yield from units.change(Entity.ROLE, ROLE.id, NOW)
+    yield ADD_ROLE
+
+
+def locked_but_unannounced() -> Unit[None]:
+    yield run(statements.FEED_LOCK)
+    yield ADD_ROLE
+
+
+@pytest.mark.parametrize(
+    "unit", [unannounced, announced_late, read_before, number_wasted, locked_late, locked_but_unannounced]
+)
 async def test_a_unit_that_gets_round_the_feed_is_a_bug_and_leaves_nothing(
     home: Home, unit: Callable[[], Unit[None]]
 ) -> None:
@@ -53,6 +67,24 @@ async def test_a_unit_that_gets_round_the_feed_is_a_bug_and_leaves_nothing(
         assert home.query("SELECT count(*) FROM roles") == [("0",)]
         assert home.query("SELECT head FROM feed") == [("0",)]
         await store.write(units.add_role(ROLE, NOW))
+
+
+async def test_a_unit_that_takes_the_lock_first_may_read_before_it_announces(home: Home) -> None:
+    def careful() -> Unit[int]:
+        yield run(statements.FEED_LOCK)
+        ((uses,),) = yield run(statements.ROLE_USES, ROLE.id)
+        yield from units.add_role(ROLE, NOW)
+        return int(uses)
+
+    def reading() -> Unit[None]:
+        yield run(statements.FEED_LOCK)
+        yield run(statements.ROLE_USES, ROLE.id)
+
+    async with home.opened() as store:
+        assert await store.write(careful()) == 0
+        await store.write(reading())  # it found that there was nothing to do
+        assert home.query("SELECT head FROM feed") == [("1",)]
+        assert store.snapshot.roles == {ROLE.id: ROLE}
 
 
 @pytest.mark.parametrize("entity", list(Entity))

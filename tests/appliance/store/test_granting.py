@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -35,6 +34,7 @@ from tests.appliance.store.cast import (
     bound,
     refused,
 )
+from tests.appliance.store.homes import Home
 
 pytestmark = pytest.mark.real_clock
 
@@ -43,8 +43,8 @@ ROLE_WRITER = cast.may(Permission.ROLES_WRITE)
 
 
 @asynccontextmanager
-async def opened(tmp_path: Path) -> AsyncIterator[Store]:
-    async with cast.sqlite(tmp_path / "fairlead.db")() as store:
+async def opened(home: Home) -> AsyncIterator[Store]:
+    async with home.opened() as store:
         await cast.cast(store)
         yield store
 
@@ -73,9 +73,9 @@ async def opened(tmp_path: Path) -> AsyncIterator[Store]:
     ],
 )
 async def test_a_role_is_given_where_it_is_held(
-    tmp_path: Path, held: tuple[tuple[Role, Scope], ...], role: Role, scope: Scope, allowed: bool
+    home: Home, held: tuple[tuple[Role, Scope], ...], role: Role, scope: Scope, allowed: bool
 ) -> None:
-    async with opened(tmp_path) as store:
+    async with opened(home) as store:
         caller = await cast.machine(store, "caller", (BINDER, EVERYWHERE), *held)
         unit = granting.add_binding(caller.subject, bound(cast.person(BEN), role, scope), NOW)
         if allowed:
@@ -85,9 +85,9 @@ async def test_a_role_is_given_where_it_is_held(
             assert not store.snapshot.bindings_of(cast.person(BEN))
 
 
-async def test_a_group_is_not_given_without_the_rules_that_bound_it(tmp_path: Path) -> None:
+async def test_a_group_is_not_given_without_the_rules_that_bound_it(home: Home) -> None:
     """Someone with a strong group for few requests and a weak group for all may not join the strong one to all."""
-    async with opened(tmp_path) as store:
+    async with opened(home) as store:
         strong = Role("role_strong", "strong", groups=("masters",), rules=(Rule(("get",), ("",), ("nodes",)),))
         weak = Role("role_weak", "weak", groups=("viewers",))
         mix = Role("role_mix", "mix", groups=("masters",))
@@ -101,8 +101,8 @@ async def test_a_group_is_not_given_without_the_rules_that_bound_it(tmp_path: Pa
         assert await refused(store, made) is Code.ESCALATION_FORBIDDEN
 
 
-async def test_what_is_held_for_an_hour_is_given_for_an_hour_at_most(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_what_is_held_for_an_hour_is_given_for_an_hour_at_most(home: Home) -> None:
+    async with opened(home) as store:
         caller = await cast.machine(store, "caller", (BINDER, EVERYWHERE))
         await store.write(units.add_binding(bound(caller.subject, VIEWER, ON_PROD, NOW + HOUR), NOW))
         for until in (None, NOW + HOUR + 1):
@@ -114,8 +114,8 @@ async def test_what_is_held_for_an_hour_is_given_for_an_hour_at_most(tmp_path: P
         assert await refused(store, granting.add_binding(caller.subject, late, NOW + HOUR)) is Code.ESCALATION_FORBIDDEN
 
 
-async def test_bindings_are_written_in_the_scope_of_the_permission_only(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_bindings_are_written_in_the_scope_of_the_permission_only(home: Home) -> None:
+    async with opened(home) as store:
         caller = await cast.machine(store, "caller", (BINDER, ON_PROD), (VIEWER, EVERYWHERE))
         here = bound(cast.person(BEN), VIEWER, BLUE)
         await store.write(granting.add_binding(caller.subject, here, NOW))
@@ -130,8 +130,8 @@ async def test_bindings_are_written_in_the_scope_of_the_permission_only(tmp_path
         await store.write(granting.remove_binding(caller.subject, here.id, NOW))
 
 
-async def test_what_is_put_into_a_role_is_held_everywhere_and_for_good(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_what_is_put_into_a_role_is_held_everywhere_and_for_good(home: Home) -> None:
+    async with opened(home) as store:
         local = await cast.machine(store, "local", (ROLE_WRITER, EVERYWHERE), (VIEWER, ON_PROD))
         copy = replace(VIEWER, id="role_copy", name="copy")
         assert await refused(store, granting.add_role(local.subject, copy, NOW)) is Code.ESCALATION_FORBIDDEN
@@ -152,9 +152,9 @@ async def test_what_is_put_into_a_role_is_held_everywhere_and_for_good(tmp_path:
         assert await refused(store, granting.add_role(scoped.subject, other, NOW)) is Code.FORBIDDEN
 
 
-async def test_a_label_gives_what_is_bound_by_it(tmp_path: Path) -> None:
+async def test_a_label_gives_what_is_bound_by_it(home: Home) -> None:
     labeller = cast.may(Permission.CLUSTERS_WRITE)
-    async with opened(tmp_path) as store:
+    async with opened(home) as store:
         caller = await cast.machine(store, "caller", (labeller, EVERYWHERE))
         await store.write(granting.set_labels(caller.subject, DEV.id, (("env", "prod"),), NOW))
         await store.write(granting.set_labels(caller.subject, DEV.id, (), NOW))
@@ -176,8 +176,8 @@ async def test_a_label_gives_what_is_bound_by_it(tmp_path: Path) -> None:
         assert await refused(store, granting.set_labels(holder.subject, PROD.id, (), NOW)) is Code.CLUSTER_NOT_FOUND
 
 
-async def test_a_group_gives_what_is_bound_to_it(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_a_group_gives_what_is_bound_to_it(home: Home) -> None:
+    async with opened(home) as store:
         await store.write(units.add_binding(bound(cast.group("ops"), OPERATOR, ON_PROD), NOW))
         desk = await cast.machine(store, "desk", (cast.may(Permission.PEOPLE_WRITE), EVERYWHERE))
 
@@ -200,10 +200,10 @@ async def test_a_group_gives_what_is_bound_to_it(tmp_path: Path) -> None:
         await store.write(kept)  # what they have already is not given again
 
 
-async def test_a_binding_waits_for_a_verified_email_and_is_claimed_once(tmp_path: Path) -> None:
+async def test_a_binding_waits_for_a_verified_email_and_is_claimed_once(home: Home) -> None:
     waiting = bound(Subject(SubjectKind.EMAIL, "new@example.com", ISSUER), OPERATOR, ON_PROD)
     new = Person("person_new", ISSUER, "3", "new", "New@Example.com")
-    async with opened(tmp_path) as store:
+    async with opened(home) as store:
         admin = await cast.machine(store, "admin", (ADMIN, EVERYWHERE))
         await store.write(granting.add_binding(admin.subject, waiting, NOW))
         desk = await cast.machine(store, "desk", (cast.may(Permission.PEOPLE_WRITE), EVERYWHERE))
@@ -230,8 +230,8 @@ async def test_a_binding_waits_for_a_verified_email_and_is_claimed_once(tmp_path
         assert await store.write(granting.add_person(admin.subject, again, NOW, email_verified=True)) == []
 
 
-async def test_a_caller_who_is_gone_disabled_or_expired_holds_nothing(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_a_caller_who_is_gone_disabled_or_expired_holds_nothing(home: Home) -> None:
+    async with opened(home) as store:
         await store.write(units.add_machine(Machine("machine_x", "x", "ab" * 32, NOW + HOUR), NOW))
         expiring = Subject(SubjectKind.MACHINE, "machine_x")
         for subject in (expiring, cast.person(ANN)):
@@ -249,8 +249,8 @@ async def test_a_caller_who_is_gone_disabled_or_expired_holds_nothing(tmp_path: 
             assert await refused(store, granting.add_binding(nobody, replace(given, id="b"), NOW)) is Code.FORBIDDEN
 
 
-async def test_a_person_holds_what_their_groups_hold(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_a_person_holds_what_their_groups_hold(home: Home) -> None:
+    async with opened(home) as store:
         await store.write(units.add_binding(bound(cast.group("dev"), ADMIN), NOW))
         given = bound(cast.person(BEN), OPERATOR)
         await store.write(granting.add_binding(cast.person(ANN), given, NOW))
@@ -265,8 +265,8 @@ async def only_administrator(store: Store, subject: Subject) -> Binding:
     return binding
 
 
-async def test_the_last_administrator_stays_whatever_is_tried(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_the_last_administrator_stays_whatever_is_tried(home: Home) -> None:
+    async with opened(home) as store:
         admin = await cast.machine(store, "admin")
         last = await only_administrator(store, admin.subject)
         # None of these is one who could take over: they end, are not everywhere, or nobody holds them.
@@ -290,8 +290,8 @@ async def test_the_last_administrator_stays_whatever_is_tried(tmp_path: Path) ->
         assert last.id in store.snapshot.bindings
 
 
-async def test_a_person_who_is_the_last_administrator_stays_enabled_and_in_the_group(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_a_person_who_is_the_last_administrator_stays_enabled_and_in_the_group(home: Home) -> None:
+    async with opened(home) as store:
         await only_administrator(store, cast.group("dev"))
         desk = await cast.machine(store, "desk", (cast.may(Permission.PEOPLE_WRITE), EVERYWHERE))
         for edit in (lambda it: replace(it, enabled=False), lambda it: replace(it, groups=())):
@@ -301,8 +301,8 @@ async def test_a_person_who_is_the_last_administrator_stays_enabled_and_in_the_g
         await store.write(granting.set_person(desk.subject, ANN.id, lambda it: replace(it, enabled=False), NOW))
 
 
-async def test_a_person_bound_by_name_who_is_the_last_administrator_stays_enabled(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_a_person_bound_by_name_who_is_the_last_administrator_stays_enabled(home: Home) -> None:
+    async with opened(home) as store:
         await only_administrator(store, cast.person(ANN))
         desk = await cast.machine(store, "desk", (cast.may(Permission.PEOPLE_WRITE), EVERYWHERE))
         unit = granting.set_person(desk.subject, ANN.id, lambda it: replace(it, enabled=False), NOW)
@@ -313,16 +313,16 @@ async def test_a_person_bound_by_name_who_is_the_last_administrator_stays_enable
         assert await refused(store, unit) is Code.LAST_ADMINISTRATOR
 
 
-async def test_where_there_is_no_administrator_nothing_is_locked(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_where_there_is_no_administrator_nothing_is_locked(home: Home) -> None:
+    async with opened(home) as store:
         caller = await cast.machine(store, "caller", (BINDER, EVERYWHERE))
         given = bound(cast.person(BEN), VIEWER)
         await store.write(units.add_binding(given, NOW))
         await store.write(granting.remove_binding(caller.subject, given.id, NOW))
 
 
-async def test_a_permission_held_for_one_cluster_removes_no_other(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_a_permission_held_for_one_cluster_removes_no_other(home: Home) -> None:
+    async with opened(home) as store:
         caller: Principal = await cast.machine(store, "caller", (cast.may(Permission.CLUSTERS_WRITE), ON_PROD))
         assert await refused(store, granting.remove_cluster(caller.subject, DEV.id, NOW)) is Code.CLUSTER_NOT_FOUND
         assert await refused(store, granting.add_cluster(caller.subject, Cluster("c", "c"), NOW)) is Code.FORBIDDEN
@@ -333,8 +333,8 @@ async def test_a_permission_held_for_one_cluster_removes_no_other(tmp_path: Path
         assert await refused(store, granting.remove_cluster(by_space.subject, DEV.id, NOW)) is Code.CLUSTER_NOT_FOUND
 
 
-async def test_a_machine_by_itself_may_do_nothing(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_a_machine_by_itself_may_do_nothing(home: Home) -> None:
+    async with opened(home) as store:
         maker = await cast.machine(store, "maker", (cast.may(Permission.MACHINES_WRITE), EVERYWHERE))
         made = Machine(ids.new_id("machine"), "made", "cd" * 32, NOW + HOUR, NOW, maker.id)
         await store.write(granting.add_machine(maker.subject, made, NOW))

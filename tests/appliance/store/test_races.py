@@ -1,14 +1,13 @@
 """Two at once: one wins, the other gets the right code, nothing is half done.
 
-Every race runs on one database opened twice, several times over, so that each rival comes first now and then. Another
-engine takes part by adding its opener to `ENGINES`.
+Every race runs on one database opened twice, each with connections of its own as two processes have them, and several
+times over, so that each rival comes first now and then.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,25 +22,20 @@ from appliance.store import granting, ids, requests, units
 from appliance.store.store import Store
 from appliance.store.unit import Unit
 from tests.appliance.store import cast
-from tests.appliance.store.cast import ADMIN, ANN, ISSUER, NOW, ON_PROD, VIEWER, Opener, bound, race
+from tests.appliance.store.cast import ADMIN, ANN, ISSUER, NOW, ON_PROD, VIEWER, bound, race
+from tests.appliance.store.homes import Home
 
 pytestmark = pytest.mark.real_clock
 
-ENGINES: dict[str, Callable[[Path], Opener]] = {"sqlite": lambda folder: cast.sqlite(folder / "fairlead.db")}
 ROUNDS = 8  # both orders of two rivals are seen in nearly every run; each must be right anyway
 
 
-@pytest.fixture(params=ENGINES)
-def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
-    return ENGINES[request.param](tmp_path)
-
-
 @asynccontextmanager
-async def two(opener: Opener) -> AsyncIterator[tuple[Store, Store]]:
+async def two(home: Home) -> AsyncIterator[tuple[Store, Store]]:
     """The database, opened twice, with the cast in it."""
-    async with opener() as one:
+    async with home.opened() as one:
         await cast.cast(one)
-        async with opener() as other:
+        async with home.opened() as other:
             yield one, other
 
 
@@ -60,8 +54,8 @@ async def approvers(store: Store) -> tuple[Principal, Principal, Principal]:
     return admin, both[0], both[1]
 
 
-async def test_two_approvals_of_which_one_is_enough(opener: Opener) -> None:
-    async with two(opener) as (one, other):
+async def test_two_approvals_of_which_one_is_enough(home: Home) -> None:
+    async with two(home) as (one, other):
         admin, eve, fay = await approvers(one)
         policy = cast.policy()
         await one.write(requests.add_policy(admin.subject, policy, NOW))
@@ -78,8 +72,8 @@ async def test_two_approvals_of_which_one_is_enough(opener: Opener) -> None:
             await other.poll()
 
 
-async def test_two_approvals_that_are_both_needed(opener: Opener) -> None:
-    async with two(opener) as (one, other):
+async def test_two_approvals_that_are_both_needed(home: Home) -> None:
+    async with two(home) as (one, other):
         admin, eve, fay = await approvers(one)
         policy = cast.policy(approvals=2)
         await one.write(requests.add_policy(admin.subject, policy, NOW))
@@ -95,8 +89,8 @@ async def test_two_approvals_that_are_both_needed(opener: Opener) -> None:
             await other.poll()
 
 
-async def test_two_registrations_of_one_name(opener: Opener) -> None:
-    async with two(opener) as (one, other):
+async def test_two_registrations_of_one_name(home: Home) -> None:
+    async with two(home) as (one, other):
         admin = await cast.machine(one, "admin", (ADMIN, EVERYWHERE))
 
         def register(cluster: Cluster) -> Unit[str]:
@@ -114,9 +108,9 @@ async def test_two_registrations_of_one_name(opener: Opener) -> None:
                 assert named == [winner]
 
 
-async def test_a_role_deleted_while_being_bound(opener: Opener) -> None:
+async def test_a_role_deleted_while_being_bound(home: Home) -> None:
     seen = set()
-    async with two(opener) as (one, other):
+    async with two(home) as (one, other):
         admin = await cast.machine(one, "admin", (ADMIN, EVERYWHERE))
         for number in range(ROUNDS):
             role = Role(ids.new_id("role"), f"role-{number}", groups=("g",))
@@ -151,8 +145,8 @@ async def administrators(store: Store, number: int) -> list[tuple[Principal, Bin
     return made
 
 
-async def test_two_administrators_who_remove_each_other(opener: Opener) -> None:
-    async with two(opener) as (one, other):
+async def test_two_administrators_who_remove_each_other(home: Home) -> None:
+    async with two(home) as (one, other):
         for number in range(ROUNDS):
             (gus, of_gus), (hal, of_hal) = await administrators(one, number)
             await other.poll()
@@ -169,8 +163,8 @@ async def test_two_administrators_who_remove_each_other(opener: Opener) -> None:
             await one.write(units.remove_machine(left, NOW))
 
 
-async def test_two_administrators_who_both_leave(opener: Opener) -> None:
-    async with two(opener) as (one, other):
+async def test_two_administrators_who_both_leave(home: Home) -> None:
+    async with two(home) as (one, other):
         for number in range(ROUNDS):
             (gus, of_gus), (hal, _) = await administrators(one, number)
             await other.poll()
@@ -186,8 +180,8 @@ async def test_two_administrators_who_both_leave(opener: Opener) -> None:
             await one.write(units.remove_machine(left, NOW))
 
 
-async def test_a_right_given_while_it_is_taken_from_the_giver(opener: Opener) -> None:
-    async with two(opener) as (one, other):
+async def test_a_right_given_while_it_is_taken_from_the_giver(home: Home) -> None:
+    async with two(home) as (one, other):
         admin = await cast.machine(one, "admin", (ADMIN, EVERYWHERE))
         for number in range(ROUNDS):
             giver = await cast.machine(one, f"giver{number}", (cast.may(Permission.BINDINGS_WRITE), EVERYWHERE))
@@ -205,8 +199,8 @@ async def test_a_right_given_while_it_is_taken_from_the_giver(opener: Opener) ->
             assert (given.id in one.snapshot.bindings) is (given.id in other.snapshot.bindings) is not late
 
 
-async def test_an_approval_against_a_refusal(opener: Opener) -> None:
-    async with two(opener) as (one, other):
+async def test_an_approval_against_a_refusal(home: Home) -> None:
+    async with two(home) as (one, other):
         admin, eve, fay = await approvers(one)
         policy = cast.policy()
         await one.write(requests.add_policy(admin.subject, policy, NOW))
@@ -224,8 +218,8 @@ async def test_an_approval_against_a_refusal(opener: Opener) -> None:
                 await one.write(requests.revoke(admin, asked.id, "", NOW))
 
 
-async def test_an_approval_against_a_revocation(opener: Opener) -> None:
-    async with two(opener) as (one, other):
+async def test_an_approval_against_a_revocation(home: Home) -> None:
+    async with two(home) as (one, other):
         admin, eve, fay = await approvers(one)
         policy = cast.policy()
         await one.write(requests.add_policy(admin.subject, policy, NOW))
@@ -244,8 +238,8 @@ async def test_an_approval_against_a_revocation(opener: Opener) -> None:
                 assert (held.decided, granted) == (RequestState.REVOKED, [])
 
 
-async def test_the_same_request_asked_twice(opener: Opener) -> None:
-    async with two(opener) as (one, other):
+async def test_the_same_request_asked_twice(home: Home) -> None:
+    async with two(home) as (one, other):
         admin = await cast.machine(one, "admin", (ADMIN, EVERYWHERE))
         policy = cast.policy()
         await one.write(requests.add_policy(admin.subject, policy, NOW))
@@ -257,8 +251,8 @@ async def test_the_same_request_asked_twice(opener: Opener) -> None:
             await one.write(requests.deny(admin, kept.id, "next round", NOW))
 
 
-async def test_a_binding_to_an_email_claimed_by_two(opener: Opener) -> None:
-    async with two(opener) as (one, other):
+async def test_a_binding_to_an_email_claimed_by_two(home: Home) -> None:
+    async with two(home) as (one, other):
         for number in range(ROUNDS):
             mail = f"new{number}@example.com"
             waiting = bound(Subject(SubjectKind.EMAIL, mail, ISSUER), VIEWER)
@@ -275,8 +269,8 @@ async def test_a_binding_to_an_email_claimed_by_two(opener: Opener) -> None:
             assert one.snapshot.bindings[waiting.id].subject == cast.person(winner)
 
 
-async def test_an_expiry_is_written_down_once(opener: Opener) -> None:
-    async with two(opener) as (one, other):
+async def test_an_expiry_is_written_down_once(home: Home) -> None:
+    async with two(home) as (one, other):
         admin, eve, _ = await approvers(one)
         policy = cast.policy()
         await one.write(requests.add_policy(admin.subject, policy, NOW))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,6 +33,7 @@ from tests.appliance.store.cast import (
     bound,
     refused,
 )
+from tests.appliance.store.homes import Home
 
 pytestmark = pytest.mark.real_clock
 
@@ -67,8 +67,8 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    async with cast.sqlite(tmp_path / "fairlead.db")() as store:
+async def scene(home: Home) -> AsyncIterator[Scene]:
+    async with home.opened() as store:
         await cast.cast(store)
         yield Scene(
             store,
@@ -79,8 +79,8 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
         )
 
 
-async def test_a_grant_is_a_binding_that_ends(tmp_path: Path) -> None:
-    async with scene(tmp_path) as it:
+async def test_a_grant_is_a_binding_that_ends(home: Home) -> None:
+    async with scene(home) as it:
         policy = await it.policy()
         asked = await it.ask(policy)
         assert it.store.snapshot.bindings_of(cast.person(ANN)) == ()
@@ -90,13 +90,13 @@ async def test_a_grant_is_a_binding_that_ends(tmp_path: Path) -> None:
         assert (binding.role_id, binding.scope) == (VIEWER.id, ON_PROD)
         assert granted.state(NOW) is RequestState.APPROVED
         assert granted.state(NOW + 1800 * SECOND) is RequestState.EXPIRED
-    async with cast.sqlite(tmp_path / "fairlead.db")() as store:
+    async with home.opened() as store:
         assert store.snapshot.access_requests[asked.id] == granted
         assert store.snapshot.policies[policy.id] == policy
 
 
-async def test_nobody_approves_their_own_or_twice_or_unnamed(tmp_path: Path) -> None:
-    async with scene(tmp_path) as it:
+async def test_nobody_approves_their_own_or_twice_or_unnamed(home: Home) -> None:
+    async with scene(home) as it:
         for subject in (it.desk.subject, cast.person(ANN)):
             await it.store.write(units.add_binding(bound(subject, APPROVER), NOW))
         policy = await it.policy(approvals=2)
@@ -113,8 +113,8 @@ async def test_nobody_approves_their_own_or_twice_or_unnamed(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("scope", [ON_DEV, BLUE, replace(BY_LABEL, labels=(("env", "dev"),))])
-async def test_approving_needs_the_right_in_that_scope(tmp_path: Path, scope: Scope) -> None:
-    async with scene(tmp_path) as it:
+async def test_approving_needs_the_right_in_that_scope(home: Home, scope: Scope) -> None:
+    async with scene(home) as it:
         stranger = await cast.machine(it.store, "stranger", (APPROVER, scope), (OPERATOR, EVERYWHERE))
         asked = await it.ask(await it.policy())
         assert await refused(it.store, it.approval(stranger, asked)) is Code.REQUEST_NOT_FOUND
@@ -126,15 +126,15 @@ async def test_approving_needs_the_right_in_that_scope(tmp_path: Path, scope: Sc
             assert await refused(it.store, unit) is Code.REQUEST_NOT_FOUND
 
 
-async def test_the_right_to_approve_is_enough_to_approve(tmp_path: Path) -> None:
+async def test_the_right_to_approve_is_enough_to_approve(home: Home) -> None:
     """An approver need not hold the role: the policy's maker had to."""
-    async with scene(tmp_path) as it:
+    async with scene(home) as it:
         asked = await it.ask(await it.policy(role=OPERATOR, scope=BY_LABEL), scope=BLUE)
         assert (await it.store.write(it.approval(it.eve, asked))).decided is RequestState.APPROVED
 
 
-async def test_a_policy_is_made_by_who_could_give_the_role(tmp_path: Path) -> None:
-    async with scene(tmp_path) as it:
+async def test_a_policy_is_made_by_who_could_give_the_role(home: Home) -> None:
+    async with scene(home) as it:
         writer = await cast.machine(
             it.store, "writer", (cast.may(Permission.POLICIES_WRITE), ON_PROD), (VIEWER, ON_PROD)
         )
@@ -161,8 +161,8 @@ async def test_a_policy_is_made_by_who_could_give_the_role(tmp_path: Path) -> No
         )
 
 
-async def test_what_may_be_asked(tmp_path: Path) -> None:
-    async with scene(tmp_path) as it:
+async def test_what_may_be_asked(home: Home) -> None:
+    async with scene(home) as it:
         policy = await it.policy(askers=(cast.group("dev"),), scope=BY_LABEL, reason_required=True)
         wish = cast.wish(policy, it.desk, scope=ON_PROD, reason="incident 7")
         on_dev = await cast.machine(it.store, "elsewhere", (cast.may(Permission.ACCESS_REQUEST_FOR), ON_DEV))
@@ -186,8 +186,8 @@ async def test_what_may_be_asked(tmp_path: Path) -> None:
         assert list(it.store.snapshot.access_requests) == [wish.id]
 
 
-async def test_a_caller_asks_for_itself_where_the_policy_names_it(tmp_path: Path) -> None:
-    async with scene(tmp_path) as it:
+async def test_a_caller_asks_for_itself_where_the_policy_names_it(home: Home) -> None:
+    async with scene(home) as it:
         robot = await cast.machine(it.store, "robot")
         policy = await it.policy(askers=(robot.subject,))
         asked = await it.store.write(requests.ask(cast.wish(policy, robot, robot.subject), NOW))
@@ -200,8 +200,8 @@ async def test_a_caller_asks_for_itself_where_the_policy_names_it(tmp_path: Path
         assert (await it.store.write(requests.revoke(robot, asked.id, "done", NOW))).decided is RequestState.REVOKED
 
 
-async def test_the_same_is_not_asked_twice(tmp_path: Path) -> None:
-    async with scene(tmp_path) as it:
+async def test_the_same_is_not_asked_twice(home: Home) -> None:
+    async with scene(home) as it:
         policy = await it.policy()
         asked = await it.ask(policy)
         assert await refused(it.store, requests.ask(cast.wish(policy, it.desk), NOW)) is Code.PENDING_REQUEST_EXISTS
@@ -215,17 +215,17 @@ async def test_the_same_is_not_asked_twice(tmp_path: Path) -> None:
         assert await refused(it.store, requests.ask(cast.wish(operator, it.desk), NOW)) is Code.STATIC_ASSIGNMENT_EXISTS
 
 
-async def test_a_program_that_asks_for_ever_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_program_that_asks_for_ever_is_stopped(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "MAX_OPEN_REQUESTS", 2)
-    async with scene(tmp_path) as it:
+    async with scene(home) as it:
         policy = await it.policy()
         for space in ("a", "b"):
             await it.ask(policy, scope=replace(BLUE, namespaces=(space,)))
         assert await refused(it.store, requests.ask(cast.wish(policy, it.desk), NOW)) is Code.RATE_LIMITED
 
 
-async def test_an_answer_that_comes_too_late_or_again(tmp_path: Path) -> None:
-    async with scene(tmp_path) as it:
+async def test_an_answer_that_comes_too_late_or_again(home: Home) -> None:
+    async with scene(home) as it:
         policy = await it.policy()
         asked = await it.ask(policy)
         late = NOW + PENDING_SECONDS * SECOND
@@ -245,8 +245,8 @@ async def test_an_answer_that_comes_too_late_or_again(tmp_path: Path) -> None:
         assert not [one for one in it.store.snapshot.bindings.values() if one.request_id]
 
 
-async def test_an_approver_may_shorten_but_not_lengthen(tmp_path: Path) -> None:
-    async with scene(tmp_path) as it:
+async def test_an_approver_may_shorten_but_not_lengthen(home: Home) -> None:
+    async with scene(home) as it:
         asked = await it.ask(await it.policy(approvals=2))
         assert await refused(it.store, it.approval(it.eve, asked, seconds=1801)) is Code.INVALID_DURATION
         assert await refused(it.store, it.approval(it.eve, asked, seconds=-1)) is Code.INVALID_DURATION
@@ -256,8 +256,8 @@ async def test_an_approver_may_shorten_but_not_lengthen(tmp_path: Path) -> None:
         assert granted.until == NOW + 600 * SECOND
 
 
-async def test_what_changed_since_it_was_asked_counts_when_it_is_approved(tmp_path: Path) -> None:
-    async with scene(tmp_path) as it:
+async def test_what_changed_since_it_was_asked_counts_when_it_is_approved(home: Home) -> None:
+    async with scene(home) as it:
         policy = await it.policy(scope=BY_LABEL)
         asked = await it.ask(policy, scope=ON_PROD)
         await it.store.write(units.set_person(ANN.id, lambda one: replace(one, enabled=False), NOW))
@@ -272,8 +272,8 @@ async def test_what_changed_since_it_was_asked_counts_when_it_is_approved(tmp_pa
         assert granted.until == NOW + 600 * SECOND
 
 
-async def test_what_it_rests_on_goes_and_it_goes_too(tmp_path: Path) -> None:
-    async with scene(tmp_path) as it:
+async def test_what_it_rests_on_goes_and_it_goes_too(home: Home) -> None:
+    async with scene(home) as it:
         policy = await it.policy()
         assert await refused(it.store, granting.remove_role(it.admin.subject, VIEWER.id, NOW)) is Code.ROLE_IN_USE
         granted = await it.store.write(it.approval(it.eve, await it.ask(policy)))
@@ -296,8 +296,8 @@ async def test_what_it_rests_on_goes_and_it_goes_too(tmp_path: Path) -> None:
         await it.store.write(granting.remove_role(it.admin.subject, VIEWER.id, NOW))
 
 
-async def test_the_clock_needs_no_sweep_and_the_sweep_tidies_up(tmp_path: Path) -> None:
-    async with scene(tmp_path) as it:
+async def test_the_clock_needs_no_sweep_and_the_sweep_tidies_up(home: Home) -> None:
+    async with scene(home) as it:
         policy = await it.policy()
         granted = await it.store.write(it.approval(it.eve, await it.ask(policy)))
         waiting = await it.ask(policy, scope=BLUE)
@@ -323,7 +323,7 @@ async def test_the_clock_needs_no_sweep_and_the_sweep_tidies_up(tmp_path: Path) 
         assert it.store.snapshot.access_requests == {}
 
 
-async def test_a_new_store_has_no_requests_and_dev_is_untouched(tmp_path: Path) -> None:
-    async with scene(tmp_path) as it:
+async def test_a_new_store_has_no_requests_and_dev_is_untouched(home: Home) -> None:
+    async with scene(home) as it:
         await it.store.write(it.approval(it.eve, await it.ask(await it.policy())))
         assert it.store.snapshot.bindings_for(ANN.id, DEV.id) == ()

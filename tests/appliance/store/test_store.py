@@ -184,19 +184,6 @@ async def test_people_clusters_and_roles_change_as_they_are_now(home: Home) -> N
         assert caught.value.problem.code is Code.DUPLICATE_CLUSTER_NAME
 
 
-async def test_credentials_are_listed_until_they_expire(home: Home) -> None:
-    first = Credential("cred_1", "person_1", "cluster_1", NOW, NOW + 1)
-    second = Credential("cred_2", "person_1", "cluster_1", NOW, NOW + 2)
-    async with home.opened() as store:
-        await store.write(units.add_credential(first, "machine_1"))
-        await store.write(units.add_credential(second, "machine_1"))
-        assert await store.read(units.credentials_of("person_1", NOW)) == [first, second]
-        assert await store.read(units.credentials_of("person_1", NOW + 1)) == [second]
-        assert await store.read(units.credential("cred_1")) == first
-        await store.write(units.forget_expired(NOW + 2, 0))
-        assert await store.read(units.credential("cred_1")) is None
-
-
 async def test_reading_cannot_write(home: Home) -> None:
     async with home.opened() as store:
         with pytest.raises(StoreUnavailable, match=r"read-?only"):

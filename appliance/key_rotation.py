@@ -1,0 +1,64 @@
+"""A new key for kubeconfig credentials, made on the appliance's own host while the appliance is stopped.
+
+Keys are read at the start only, so a rotation while it runs would change nothing until a restart: it is refused
+instead, and then nobody believes that a leaked key is out of use when it is not. What always holds: the record of the
+rotation is kept before the key exists; no key is ever removed from the store, only believed no longer. Where several
+appliances share a database, all of them are stopped for it: one that still runs would not know the new key.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+import trio
+
+from appliance import database
+from appliance.audit.book import Book
+from appliance.audit.shelf import AuditBroken, Place
+from appliance.audit_place import audit_place
+from appliance.config import Config
+from appliance.core.credentials import key_id
+from appliance.core.events import AuditEvent, EventType
+from appliance.keys import CREDENTIAL_KEY, open_keys, signing_key, signing_key_names
+from appliance.layout import InUseError, Layout
+from appliance.store.faults import StoreRefused, StoreUnavailable
+from appliance.store.sealing import SealError
+from appliance.store.store import Store, utc_micros
+
+
+class KeyRotationError(Exception):
+    """No key was made; the text is one sentence."""
+
+
+async def rotate(config: Config, clock: Callable[[], int] = utc_micros) -> str:
+    """Make the key that the next start signs with; its id."""
+    layout = Layout(config.data_dir)
+    layout.make()
+    try:
+        with layout.claimed():
+            async with database.opened(config, migrate=False, clock=clock) as store:
+                return await _rotate(audit_place(config), store, clock())
+    except InUseError as error:
+        raise KeyRotationError(f"{str(error).rstrip('.')}: stop it, rotate, and start it again.") from None
+    except (StoreRefused, StoreUnavailable, SealError) as error:
+        raise KeyRotationError(str(error)) from None
+    except (OSError, sqlite3.Error, AuditBroken) as error:
+        raise KeyRotationError(f"The audit record cannot be kept: {error}.") from None
+
+
+async def _rotate(place: Place, store: Store, now: int) -> str:
+    keys = await open_keys(store, lambda: now)
+    number = len(await signing_key_names(store)) + 1
+    name = f"{CREDENTIAL_KEY}/{number}"
+    details = (("key", name), ("replaces", key_id(keys.credentials.public_key())))
+
+    def record() -> None:
+        book = Book(place, keys.audit, now)
+        try:
+            book.append([AuditEvent(now, EventType.KEY_ROTATED, actor="host", details=details)])
+        finally:
+            book.close()
+
+    await trio.to_thread.run_sync(record)
+    return key_id((await signing_key(store, name)).public_key())
