@@ -21,7 +21,7 @@ from appliance.audit.shelf import Place
 from appliance.audit.sqlite import SQLitePlace
 from appliance.audit_place import audit_place
 from appliance.backup import premises, unpacking
-from appliance.backup.content import Head, Told
+from appliance.backup.content import ContentReader, Head, Told
 from appliance.backup.faults import BackupDamaged, BackupError
 from appliance.backup.ledger import remove_ledger
 from appliance.backup.voiding import Voided
@@ -34,6 +34,7 @@ from appliance.layout import Layout
 from appliance.store.sealing import Sealer, keep_master_key, read_master_key
 from appliance.store.server import Server
 from appliance.store.store import utc_micros
+from appliance.store.unit import Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ async def restore(
         key = _key(plan, head)
         with premises.stage(plan.layout) as staged:
             keep_master_key(staged.master_key, key)
-            voided, records = await _unpack(plan, staged.store, SQLitePlace(staged.audit))
+            voided, records = await _unpack(plan, staged)
             faults = await _verified(plan, staged)
             await _record(plan, head, staged, SQLitePlace(staged.audit))
             if isinstance(where, Server):
@@ -162,12 +163,15 @@ async def _in_the_way(plan: _Plan, where: Path | Server, *, kept_key: bool) -> l
     return found
 
 
-async def _unpack(plan: _Plan, where: Path | Server, ledger: Place) -> tuple[Voided, int]:
+def _configuration(plan: _Plan, content: ContentReader) -> Unit[Voided]:
+    return unpacking.configuration(content, plan.now, keep_credentials=plan.wishes.keep_credentials)
+
+
+async def _unpack(plan: _Plan, staged: Layout) -> tuple[Voided, int]:
     with unpacking.content_of(plan.source, plan.passphrase, plan.told) as content:
-        async with database.opened_engine(where, database.Look()) as engine:
-            unit = unpacking.configuration(content, plan.now, keep_credentials=plan.wishes.keep_credentials)
-            voided = await engine.write(unit)
-        return voided, await trio.to_thread.run_sync(unpacking.ledger, content, ledger)
+        async with database.opened_engine(staged.store, database.Look()) as engine:
+            voided = await engine.write(_configuration(plan, content))
+        return voided, await trio.to_thread.run_sync(unpacking.ledger, content, SQLitePlace(staged.audit))
 
 
 async def _verified(plan: _Plan, staged: Layout) -> tuple[str, ...]:
@@ -232,8 +236,7 @@ async def _into_server(plan: _Plan, server: Server, staged: Layout, head: Head) 
         wrote_key = _keep_key(plan.key_file, staged)
         with unpacking.content_of(plan.source, plan.passphrase, plan.told) as content:
             async with database.opened_engine(server, database.Look()) as engine:
-                unit = unpacking.configuration(content, plan.now, keep_credentials=plan.wishes.keep_credentials)
-                await engine.write(unit)
+                await engine.write(_configuration(plan, content))
     except BaseException:
         if wrote_key:
             plan.key_file.unlink()

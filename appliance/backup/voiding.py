@@ -1,18 +1,17 @@
 """What must not come back to life with an old configuration: whatever was given out before the restore.
 
 A backup does not know what was revoked after it. So every kubeconfig credential, machine token and unspent bundle that
-was given out before the restore is refused after it, unless the operator says otherwise. Agents' certificates stay: an
-agent in its cluster has nobody beside it who could give it a new one. It is all written as changes, like an
-administrator's.
+was given out before the restore is refused after it. The keys stay: tokens of a key that nobody knows any more count as
+guesses, and would lock out the address they come from. Agents' certificates stay: an agent in its cluster has nobody
+beside it who could give it a new one. It is all written as changes, like an administrator's.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from appliance.core.clusters import Cluster
 from appliance.core.snapshot import Entity
-from appliance.store import rows, statements, units
+from appliance.store import issuing, rows, statements, units
 from appliance.store.unit import Unit, run
 
 FOREVER = (1 << 63) - 1
@@ -28,13 +27,9 @@ class Voided:
 
 def void_what_was_issued(now: int) -> Unit[Voided]:
     """Refuses everything given out until now."""
-
-    def refusing(cluster: Cluster) -> Cluster:
-        return replace(cluster, not_before=max(cluster.not_before, now))
-
     clusters = yield run(statements.CLUSTERS)
     for row in clusters:
-        yield from units.set_cluster(rows.cluster(row).id, refusing, now)
+        yield from issuing.refuse_cluster(rows.cluster(row).id, now)
     ended = []
     for row in (yield run(statements.MACHINES)):
         machine = rows.machine(row)

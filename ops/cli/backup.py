@@ -67,7 +67,8 @@ def restore(
     A backup does not know what was revoked after it was made. So kubeconfig credentials, machine tokens and unspent
     bundles that were given out before the restore are refused after it, unless --keep-credentials is given. Agents
     need nothing: their certificates hold, but for one renewed after the backup. What else was changed after the
-    backup is as it was before: people disabled, bindings removed, agents cut off since then have what they had.
+    backup is as it was before: people disabled, bindings removed, agents cut off since then have what they had, and a
+    signing key that was replaced since then is believed again (fairlead keys rotate, twice, before the start).
 
     Exits 0 when it is done, 1 when it is not (then nothing was changed), 2 when something about the command is wrong.
 

@@ -253,6 +253,21 @@ def discover(scene: Scene) -> None:
     scene.restart()
 
 
+def restore_a_backup(scene: Scene) -> None:
+    """With what was given out still good: the scene goes on with its token."""
+    assert scene.stack.appliance.stop() == 0
+    passphrase = scene.directory / "passphrase"
+    passphrase.write_text("correct horse battery staple")
+    passphrase.chmod(0o600)
+    given = ["--passphrase-file", str(passphrase), "--config", str(scene.stack.home.root / "fairlead.toml")]
+    backup = str(scene.directory / "backup")
+    for command in (["backup", "--out", backup], ["restore", "--force", "--keep-credentials", "--from", backup]):
+        fairlead = [sys.executable, "-m", "ops.cli.main", *command, *given]
+        subprocess.run(fairlead, cwd=REPOSITORY, capture_output=True, check=True, timeout=60)
+    scene.stack.start_appliance()
+    scene.stack.until_it_works()
+
+
 NO_RULES = [{"verbs": ["none"], "apiGroups": [""], "resources": ["none"]}]
 
 MAKERS: dict[str, Callable[[Scene], object]] = {  # by the name of the code
@@ -306,6 +321,7 @@ MAKERS: dict[str, Callable[[Scene], object]] = {  # by the name of the code
     "APPLIANCE_STARTED": lambda scene: scene.restart(),
     "APPLIANCE_STOPPED": lambda scene: scene.restart(),
     "KEY_ROTATED": rotate_the_key,
+    "APPLIANCE_RESTORED": restore_a_backup,
     "AUDIT_CUT": lambda scene: None,  # the stack's own ledger
 }
 

@@ -89,6 +89,7 @@ async def test_what_was_given_out_before_is_refused_and_the_feed_says_so(make_pl
     assert all(machine[3] <= utc_micros() for machine in rows["machines"])
     told_of = {(entity, identity) for _, entity, identity, _ in sorted(rows["changes"])[-2:]}
     assert told_of == {("cluster", "cluster_1"), ("machine", "machine_1")}
+    assert rows["sealed"] == before["sealed"]
     assert await wrong(new) == []
 
     async def decide(store: Any) -> Any:
