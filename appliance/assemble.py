@@ -209,6 +209,8 @@ def _front_parts(
         app=make_app(_api_parts(config, store, keys, verifier, ledger, registry, bound), ROUTES),
         lane="hypercorn" if config.users.lane == "hypercorn" else "express",
         max_connections=config.limits.connections,
+        proxy_protocol_from=config.users.proxy_protocol_from,
+        trusted_proxies=config.users.trusted_proxies,
     )
 
 
@@ -272,6 +274,7 @@ def _agents_parts(
         clock=utc_micros,
         name=f"fairlead/{version('fairlead')}",
         drain_seconds=float(config.limits.drain_seconds),
+        proxy_protocol_from=config.agents.proxy_protocol_from,
     )
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from appliance.core.buckets import MAX_OPEN_EXCHANGES, REQUEST_BURST, REQUESTS_PER_SECOND
+from appliance.core.networks import NOBODY, Networks
 
 MAX_CONFIG_BYTES = 256 * 1024  # a settings file is a page of text; more is the wrong file
 ENVIRONMENT_PREFIX = "FAIRLEAD_"
@@ -57,12 +58,15 @@ class Users:
     certificate: Path | None
     key: Path | None
     lane: str
+    proxy_protocol_from: Networks
+    trusted_proxies: Networks
 
 
 @dataclass(frozen=True, slots=True)
 class Agents:
     listen: Address
     url: str | None
+    proxy_protocol_from: Networks
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +216,17 @@ def _whole(lowest: int, highest: int) -> Callable[[Any], int]:
     return read
 
 
+def _networks(value: Any) -> Networks:
+    if isinstance(value, str):  # from the environment
+        value = [text for text in re.split(r"[\s,]+", value) if text]
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise ValueError('a list of networks, such as ["192.0.2.0/24", "2001:db8::/32"]')
+    try:
+        return Networks.parse(value)
+    except ValueError as error:
+        raise ValueError(f'a list of networks, such as ["192.0.2.0/24", "2001:db8::/32"]; {error}') from None
+
+
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         "public_url",
@@ -240,12 +255,30 @@ SETTINGS: tuple[Setting, ...] = (
         "express",
         "Which code path serves /api/proxy: express, or hypercorn (the same rules, slower, for comparison).",
     ),
+    Setting(
+        "users.proxy_protocol_from",
+        _networks,
+        NOBODY,
+        "Load balancers whose connections must begin with a PROXY v2 header, which names the client's address.",
+    ),
+    Setting(
+        "users.trusted_proxies",
+        _networks,
+        NOBODY,
+        "Proxies whose X-Forwarded-For or Forwarded is believed for the client's address; from others it is dropped.",
+    ),
     Setting("agents.listen", _address, Address(None, 5443), "Where agents connect to (mutual TLS, our CA)."),
     Setting(
         "agents.url",
         _url,
         None,
         "What agents dial; stands in every bundle. Default: the host of public_url, the port of agents.listen.",
+    ),
+    Setting(
+        "agents.proxy_protocol_from",
+        _networks,
+        NOBODY,
+        "The same for agents.listen. The load balancers must pass TLS on as it is: agents show certificates.",
     ),
     Setting(
         "health.listen",

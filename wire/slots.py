@@ -26,8 +26,15 @@ class Slots:
         return len(self._sources)
 
     @asynccontextmanager
-    async def held(self, source: str) -> AsyncIterator[None]:
-        """Hold a slot inside the block. The caller owns the deadline; it should not count the wait."""
+    async def held(self, source: str | None) -> AsyncIterator[None]:
+        """Hold a slot inside the block. The caller owns the deadline; it should not count the wait.
+
+        No source: someone who speaks for many, and is bound by the slots in all alone.
+        """
+        if source is None:
+            async with self._all:
+                yield
+            return
         mine = self._sources.get(source)
         if mine is None:
             mine = self._sources[source] = _Source(self._per_source)

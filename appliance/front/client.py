@@ -16,7 +16,9 @@ from typing import Final
 
 import trio
 
+from appliance.core.networks import Networks
 from appliance.core.problems import Problem
+from appliance.front.forwarded import client_of
 from appliance.front.intake import Asked
 from appliance.front.responses import CONTINUE, LAST_CHUNK, chunk, last_chunk, render
 from wire import http1
@@ -83,6 +85,8 @@ class Client:
         "hung_up",
         "keep",
         "lost",
+        "peer",
+        "proxies",
         "received",
         "resting",
         "scope",
@@ -94,9 +98,10 @@ class Client:
         "writing",
     )
 
-    def __init__(self, stream: TLSStream, address: str) -> None:
+    def __init__(self, stream: TLSStream, address: str, proxies: Networks | None = None) -> None:
         self.stream = stream
-        self.address = address
+        self.address = self.peer = address
+        self.proxies = proxies  # given when `address` is one of them: each request tells for whom it comes
         self.file_number = stream.socket.fileno()
         self.scope = trio.CancelScope()
         self.deadline = NEVER
@@ -203,7 +208,15 @@ class Client:
             self.deadline = now + IDLE_SECONDS
 
     def begin(self, asked: Asked) -> None:
-        """Start serving one request."""
+        """Start serving one request.
+
+        Raises:
+            http1.BadHead: a listed proxy passed it on and does not say clearly for whom.
+
+        """
+        if self.proxies is not None:
+            passed_on = asked.block
+            self.address = client_of(self.peer, self.proxies, passed_on.x_forwarded_for, passed_on.forwarded)
         self.resting = False
         self.deadline = NEVER
         block = asked.block

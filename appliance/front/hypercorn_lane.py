@@ -259,9 +259,14 @@ class OneRequestProtocol(H11Protocol):
         """No h2c, whatever the client offers."""
 
 
+def _stops(name: bytes) -> bool:
+    """Framing is ours, and so is what is known of the client: an application reads it in its scope."""
+    return name in _OURS or name in {b"forwarded", b"x-real-ip"} or name.startswith((b"x-forwarded-", b"x_forwarded_"))
+
+
 def _head(asked: Asked) -> bytes:
     block = asked.block
-    headers: Headers = tuple(pair for pair in block.headers if pair[0].lower() not in _OURS)
+    headers: Headers = tuple(pair for pair in block.headers if not _stops(pair[0].lower()))
     if block.upgrade is not None:
         headers += ((b"Connection", b"Upgrade"), (b"Upgrade", block.upgrade))
     head = http1.render_request(asked.method, asked.target, headers)

@@ -49,6 +49,8 @@ class Block:
     session: bytes | None  # Kubectl-Session
     trace_id: bytes | None  # of traceparent
 
+    x_forwarded_for: tuple[bytes, ...]
+    forwarded: tuple[bytes, ...]
     plain: bool  # nothing above asks for more than an answer
 
     @property
@@ -123,10 +125,14 @@ def _block(request: http1.Request) -> Block:
         wants_trailers=(b"TE", b"trailers") in end_to_end,
         session=session if session is not None and _SESSION.fullmatch(session) else None,
         trace_id=trace[1] if trace and trace[1] != b"0" * 32 else None,
+        x_forwarded_for=(passed_on := tuple(find_all(headers, b"x-forwarded-for"))),
+        forwarded=(forwarded := tuple(find_all(headers, b"forwarded"))),
         plain=request.version == 11
         and request.keep_alive
         and request.upgrade is None
         and request.expect is None
         and not request.chunked
-        and not request.content_length,
+        and not request.content_length
+        and not passed_on
+        and not forwarded,
     )

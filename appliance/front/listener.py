@@ -33,7 +33,9 @@ from appliance.front.parts import FrontParts
 from appliance.front.replies import HELP_PREFIX, correlation, help_reply, plain_reply
 from appliance.front.running import Running
 from appliance.front.wrong_path import wrong_path
+from wire.arrival import read_origin
 from wire.http1 import BadHead
+from wire.proxy_header import BadProxyHeader
 from wire.slots import Slots
 from wire.tls import TLSStream, serve_handshake
 
@@ -46,6 +48,9 @@ whoever begins handshakes and leaves them holds no more than these."""
 
 HANDSHAKE_SECONDS: Final = 10.0
 """For each of: the first byte, a slot's handshake. Waiting for a slot costs the client none of it."""
+
+PROXY_HEADER_SECONDS: Final = 5.0
+"""For the PROXY header of a load balancer, which sends it with the first packet or not at all."""
 
 KEEPALIVE_IDLE_SECONDS: Final = 15
 KEEPALIVE_INTERVAL_SECONDS: Final = 5
@@ -177,10 +182,14 @@ class Front:
 
     async def _live(self, sock: trio.socket.SocketType, address: str, context: ssl.SSLContext) -> None:
         with sock:
-            stream = await self._shake(sock, address, context)
+            origin = await self._origin(sock, address)
+            if origin is None:
+                return
+            trusted = self.parts.trusted_proxies.hold(origin)
+            stream = await self._shake(sock, None if trusted else source_of(origin), context)
         if stream is None:
             return
-        client = Client(stream, address)
+        client = Client(stream, origin, self.parts.trusted_proxies if trusted else None)
         self.watcher.add(client)
         try:
             with client.scope:
@@ -200,7 +209,24 @@ class Front:
             error = rest
         _log.error("a connection ended by a defect of ours", exc_info=error)
 
-    async def _shake(self, sock: trio.socket.SocketType, address: str, context: ssl.SSLContext) -> TLSStream | None:
+    async def _origin(self, sock: trio.socket.SocketType, peer: str) -> str | None:
+        """Who is at the other end: the peer, or whom a listed load balancer names. None: this connection is over."""
+        if not self.parts.proxy_protocol_from.hold(peer):
+            return peer
+        fault = f"it is not whole after {PROXY_HEADER_SECONDS:.0f} s"
+        with trio.move_on_after(PROXY_HEADER_SECONDS):
+            try:
+                return await read_origin(sock) or peer
+            except BadProxyHeader as error:
+                fault = str(error)
+            except OSError:
+                return None
+        _log.warning("a PROXY header was refused: %s", fault, extra={"address": peer})
+        return None
+
+    async def _shake(
+        self, sock: trio.socket.SocketType, source: str | None, context: ssl.SSLContext
+    ) -> TLSStream | None:
         try:
             for option, value in _KEEPALIVE:
                 sock.setsockopt(*option, value)
@@ -209,7 +235,7 @@ class Front:
                 await trio.lowlevel.wait_readable(sock)
             if silence.cancelled_caught:
                 return None
-            async with self._handshakes.held(source_of(address)):
+            async with self._handshakes.held(source):
                 with trio.move_on_after(HANDSHAKE_SECONDS):
                     return await serve_handshake(sock, context)
         except (OSError, trio.BrokenResourceError):

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 from appliance.core.buckets import Admission, FailedLogins
 from appliance.core.credentials import TokenVerifier
 from appliance.core.events import AuditEvent
+from appliance.core.networks import NOBODY, Networks
 from appliance.core.snapshot import Snapshot
 from appliance.tunnel.registry import Registry
 from wire.session import Session
@@ -68,3 +69,7 @@ class FrontParts:
     app: AsgiApp
     lane: Lane = "express"
     max_connections: int = 10_000
+    proxy_protocol_from: Networks = NOBODY
+    """Whose connections begin with a PROXY header."""
+    trusted_proxies: Networks = NOBODY
+    """Whose word about the client is believed."""

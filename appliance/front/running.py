@@ -45,7 +45,8 @@ class Running:
     def __init__(self, parts: FrontParts) -> None:
         self._parts = parts
         self._held: dict[int, Held] = {}
-        self._seen = parts.store.snapshot.version
+        self.seen = parts.store.snapshot.version
+        """The version of the configuration that what runs was last compared with."""
 
     def __len__(self) -> int:
         return len(self._held)
@@ -63,8 +64,8 @@ class Running:
             now = self._parts.clock()
             snapshot = self._parts.store.snapshot
             stale = self._parts.store.lost()
-            changed = snapshot.version != self._seen
-            self._seen = snapshot.version
+            changed = snapshot.version != self.seen
+            self.seen = snapshot.version
             for position, held in enumerate(list(self._held.values())):
                 if position % SHARE == SHARE - 1:
                     await trio.lowlevel.checkpoint()

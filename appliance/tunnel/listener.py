@@ -22,6 +22,7 @@ from typing import Final
 import trio
 
 from appliance.core.buckets import source_of
+from appliance.core.networks import NOBODY, Networks
 from appliance.core.problems import Code, Problem, problem
 from appliance.tunnel.authority import AgentName, BadPeerError, agent_name
 from appliance.tunnel.enrolment import Enrolment
@@ -29,7 +30,9 @@ from appliance.tunnel.ports import Clock, EnrolmentStore, Record
 from appliance.tunnel.registry import Registry, TooManySessionsError
 from appliance.tunnel.watch import end_revoked, fault_of, record_changes, refused
 from wire import calls
+from wire.arrival import read_origin
 from wire.carrier import CallReceived, Carrier, CarrierEnded, CarrierError, CarrierEvent, Payload, TunnelRequested
+from wire.proxy_header import BadProxyHeader
 from wire.session import Session, SessionEnded, accept_session
 from wire.slots import Slots
 from wire.tls import TLSStream, serve_handshake
@@ -37,6 +40,7 @@ from wire.tls import TLSStream, serve_handshake
 HANDSHAKE_SLOTS: Final = 32  # 3-4 ms of CPU each: what is admitted at once keeps the loop responsive
 HANDSHAKE_SLOTS_PER_SOURCE: Final = 8  # of these, for one IPv4 address or IPv6 /64: agents behind one NAT take turns
 HANDSHAKE_SECONDS: Final = 10.0  # counts from the slot, so that a queue of honest agents does not time out
+PROXY_HEADER_SECONDS: Final = 5.0  # a load balancer sends it with the first packet or not at all
 REQUEST_SECONDS: Final = 10.0  # from handshake to a whole call, or to both HELLOs
 ANSWER_SECONDS: Final = 5.0  # to write an answer and be closed by the peer
 MAX_CONNECTIONS: Final = 4096  # a thousand clusters with a few sessions each
@@ -66,6 +70,8 @@ class AgentsListener:
     name: str
     """What this appliance calls itself in HELLO."""
     drain_seconds: float = DRAIN_SECONDS
+    proxy_protocol_from: Networks = NOBODY
+    """Load balancers whose connections begin with a PROXY header."""
     handshakes: Slots = field(default_factory=lambda: Slots(HANDSHAKE_SLOTS, HANDSHAKE_SLOTS_PER_SOURCE), init=False)
     connections: trio.Semaphore = field(default_factory=lambda: trio.Semaphore(MAX_CONNECTIONS), init=False)
     unproven: Counter[str] = field(default_factory=Counter, init=False)
@@ -125,15 +131,13 @@ async def _accept(parts: AgentsListener, listener: trio.SocketListener, connecti
         except BaseException:
             parts.connections.release()
             raise
-        address = str(peer[0])
-        source = source_of(address)
-        if parts.unproven[source] >= MAX_UNPROVEN_PER_ADDRESS:
+        connection = _Connection(parts, str(peer[0]))
+        if connection.direct and not connection.count():
             sock.close()
             parts.connections.release()
             await trio.lowlevel.checkpoint()
             continue
-        parts.unproven[source] += 1
-        connections.start_soon(_Connection(parts, address).run, sock)
+        connections.start_soon(connection.run, sock)
 
 
 class _Connection:
@@ -143,7 +147,17 @@ class _Connection:
         self._parts = parts
         self._address = address
         self._source = source_of(address)
+        self._counted = False
+        self.direct = not parts.proxy_protocol_from.hold(address)
+        """Whether the peer is the agent itself, and not a load balancer that says whom it passes on."""
+
+    def count(self) -> bool:
+        """Count this connection against its address; False: there are too many."""
+        if self._parts.unproven[self._source] >= MAX_UNPROVEN_PER_ADDRESS:
+            return False
+        self._parts.unproven[self._source] += 1
         self._counted = True
+        return True
 
     async def run(self, sock: trio.socket.SocketType) -> None:
         """Serve it to its end. The one barrier of its exceptions."""
@@ -189,6 +203,8 @@ class _Connection:
 
     async def _handshake(self, sock: trio.socket.SocketType) -> TLSStream | None:
         with contextlib.closing(sock):
+            if not self.direct:
+                await self._arrive(sock)
             # A peer that says nothing must not hold one of the few slots.
             with trio.move_on_after(HANDSHAKE_SECONDS) as silence:
                 await trio.lowlevel.wait_readable(sock)
@@ -199,6 +215,23 @@ class _Connection:
                     return await serve_handshake(sock, self._parts.context)
         _log.info("TLS handshake timed out", extra={"address": self._address})
         return None
+
+    async def _arrive(self, sock: trio.socket.SocketType) -> None:
+        """Learn from a listed load balancer whom it passes on, and count that one."""
+        try:
+            with trio.fail_after(PROXY_HEADER_SECONDS):
+                origin = await read_origin(sock)
+        except trio.TooSlowError:
+            fault = f"it is not whole after {PROXY_HEADER_SECONDS:.0f} s"
+            raise trio.BrokenResourceError(f"a PROXY header was refused: {fault}") from None
+        except BadProxyHeader as error:
+            raise trio.BrokenResourceError(f"a PROXY header was refused: {error}") from error
+        except OSError as error:
+            raise trio.BrokenResourceError(f"a load balancer looked and left ({error})") from error
+        if origin is not None:
+            self._address, self._source = origin, source_of(origin)
+        if not self.count():
+            raise trio.BrokenResourceError("too many connections of one address")
 
     async def _converse(self, stream: TLSStream) -> None:
         if stream.alpn != "h2":

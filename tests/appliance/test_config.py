@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from appliance.config import SETTINGS, Address, Config, ConfigError, load, reference
+from appliance.core.networks import NOBODY, Networks
 
 MINIMAL = 'public_url = "https://fairlead.example.com"\n'
 
@@ -52,6 +53,22 @@ def test_the_environment_alone_is_enough(tmp_path: Path) -> None:
 
     assert config.public_url == "https://a.example.com:9443"
     assert config.limits.connections == 50
+
+
+def test_lists_of_networks(tmp_path: Path) -> None:
+    text = '[users]\nproxy_protocol_from = ["192.0.2.0/24", "2001:db8::/32"]\n'
+    config = settings(tmp_path, text, {"FAIRLEAD_USERS_TRUSTED_PROXIES": "10.0.0.1, 10.1.0.0/16"})
+
+    assert str(config.users.proxy_protocol_from) == "192.0.2.0/24, 2001:db8::/32"
+    assert config.users.trusted_proxies == Networks.parse(["10.0.0.1", "10.1.0.0/16"])
+    assert config.agents.proxy_protocol_from == NOBODY
+
+
+@pytest.mark.parametrize("value", ['"everyone"', "[1]", "true", '["192.0.2.1/24"]', '["example.com"]'])
+def test_what_is_no_list_of_networks_stops_the_start(tmp_path: Path, value: str) -> None:
+    said = refusal(tmp_path, f"[users]\ntrusted_proxies = {value}\n")
+
+    assert "users.trusted_proxies must be a list of networks" in said
 
 
 def test_public_url_is_required() -> None:

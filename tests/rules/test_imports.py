@@ -98,6 +98,7 @@ WIRE_DRIVERS = (
     "wire/session.py",
     "wire/workers.py",
     "wire/exchange.py",
+    "wire/arrival.py",
     "wire/passes.py",
     "wire/readiness.py",
     "wire/slots.py",

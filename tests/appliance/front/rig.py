@@ -18,6 +18,7 @@ from appliance.core.buckets import Admission, FailedLogins
 from appliance.core.clusters import Cluster
 from appliance.core.credentials import Credential, TokenVerifier, mint
 from appliance.core.events import AuditEvent, EventType
+from appliance.core.networks import NOBODY, Networks
 from appliance.core.people import Person
 from appliance.core.roles import Binding, Role, Scope, ScopeKind, Subject, SubjectKind
 from appliance.core.snapshot import Entity, Revocation, Snapshot
@@ -284,6 +285,8 @@ async def fronted(
     connected: bool = True,
     admission: Admission | None = None,
     max_connections: int = 1000,
+    proxy_protocol_from: Networks = NOBODY,
+    trusted_proxies: Networks = NOBODY,
 ) -> AsyncIterator[Rig]:
     """Run a front; stops it at the end of the block."""
     ca = TestCA.make()
@@ -304,6 +307,8 @@ async def fronted(
         app=app,
         lane=lane,
         max_connections=max_connections,
+        proxy_protocol_from=proxy_protocol_from,
+        trusted_proxies=trusted_proxies,
     )
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listeners[0].socket.getsockname()[1]

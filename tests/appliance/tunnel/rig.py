@@ -17,6 +17,7 @@ from agent.outbound import Place, connect
 from appliance.bridges import Enrolments
 from appliance.core.clusters import Cluster
 from appliance.core.events import AuditEvent, EventType
+from appliance.core.networks import NOBODY, Networks
 from appliance.store import units
 from appliance.store.store import Store, utc_micros
 from appliance.tunnel.authority import Authority
@@ -92,7 +93,7 @@ def altered(path: Path, **changes: object) -> Bundle:
 
 
 @asynccontextmanager
-async def harbour(tmp_path: Path) -> AsyncIterator[Harbour]:
+async def harbour(tmp_path: Path, proxy_protocol_from: Networks = NOBODY) -> AsyncIterator[Harbour]:
     """Run the listener."""
     store = await Store.open(tmp_path / "store.db")
     authority = Authority.make(utc_micros())
@@ -114,6 +115,7 @@ async def harbour(tmp_path: Path) -> AsyncIterator[Harbour]:
             utc_micros,
             "test appliance",
             drain_seconds=2.0,
+            proxy_protocol_from=proxy_protocol_from,
         )
         port = listener.socket.getsockname()[1]
         here = Harbour(parts, store, authority, port, tmp_path, trio.Event(), events)
