@@ -77,7 +77,8 @@ async def test_who_has_no_answer_yet_is_told_why(tmp_path: Path) -> None:
 async def test_a_right_that_ends_while_its_use_is_being_recorded_is_noticed(tmp_path: Path) -> None:
     async with fronted(tmp_path, streams) as rig:
 
-        async def endless(_: AuditEvent) -> None:
+        async def endless(event: AuditEvent) -> None:
+            del event
             revoke(rig.store.snapshot)
             await trio.sleep_forever()  # only the watch can end this
 
