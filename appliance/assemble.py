@@ -109,7 +109,7 @@ async def _main(config: Config) -> None:
     layout.make()
     with layout.claimed():
         layout.ports.unlink(missing_ok=True)
-        async with database.opened(config, migrate=False) as store:
+        async with database.opened(config, migrate=config.store.migrate_on_start) as store:
             keys = await open_keys(store, utc_micros)
             async with _open_ledger(keys, config) as ledger:
                 try:

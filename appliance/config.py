@@ -79,6 +79,7 @@ class Store:
     url_file: Path | None
     master_key: Path | None
     connections: int
+    migrate_on_start: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +197,14 @@ def _choice(*allowed: str) -> Callable[[Any], str]:
     return read
 
 
+def _switch(value: Any) -> bool:
+    if value in {True, "true"}:
+        return True
+    if value in {False, "false"}:
+        return False
+    raise ValueError("true or false")
+
+
 def _whole(lowest: int, highest: int) -> Callable[[Any], int]:
     def read(value: Any) -> int:
         if isinstance(value, str) and re.fullmatch(r"\d{1,12}", value):  # from the environment
@@ -299,6 +308,13 @@ SETTINGS: tuple[Setting, ...] = (
         "Most connections to PostgreSQL at once; one more listens for changes.",
     ),
     Setting(
+        "store.migrate_on_start",
+        _switch,
+        None,
+        "Whether a start brings a database that is behind up to date; if not, it refuses and names `fairlead migrate`. "
+        "An empty database is always filled. Default: true with SQLite; false with PostgreSQL, where others may run.",
+    ),
+    Setting(
         "limits.connections",
         _whole(16, 100_000),
         10_000,
@@ -350,8 +366,11 @@ SETTINGS: tuple[Setting, ...] = (
 )
 
 
-def load(path: Path | None, environment: Mapping[str, str]) -> Config:
-    """Read the file (if any) and the environment, and check everything that can be checked without starting."""
+def load(path: Path | None, environment: Mapping[str, str], *, restoring: bool = False) -> Config:
+    """Read the file (if any) and the environment, and check everything that can be checked without starting.
+
+    `restoring`: the master key may be missing, because the backup holds it.
+    """
     given = _from_file(path) if path is not None else {}
     given.update(_from_environment(environment))
     values: dict[str, Any] = {}
@@ -369,7 +388,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Config:
             values[setting.key] = setting.read(raw)
         except ValueError as error:
             raise ConfigError(f"{origin}: {setting.key} must be {error}.") from None
-    return _checked(_build(values))
+    return _checked(_build(values), restoring=restoring)
 
 
 def reference() -> str:
@@ -424,6 +443,9 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[Any, st
 
 
 def _build(values: dict[str, Any]) -> Config:
+    if values["store.migrate_on_start"] is None:
+        values["store.migrate_on_start"] = values["store.url_file"] is None
+
     def section(name: str) -> dict[str, Any]:
         return {key.partition(".")[2]: value for key, value in values.items() if key.startswith(name + ".")}
 
@@ -440,7 +462,7 @@ def _build(values: dict[str, Any]) -> Config:
     )
 
 
-def _checked(config: Config) -> Config:
+def _checked(config: Config, *, restoring: bool) -> Config:
     """What spans several settings, and the modes of the files they name."""
     if (config.users.certificate is None) != (config.users.key is None):
         missing = "users.key" if config.users.key is None else "users.certificate"
@@ -454,7 +476,7 @@ def _checked(config: Config) -> Config:
                 "it once with `openssl rand -base64 32` and give the same one to every appliance of that database."
             )
         refuse_weak_mode(config.store.url_file, OPEN_TO_OTHERS, "store.url_file", "chmod 0600")
-    if config.store.master_key is not None:
+    if config.store.master_key is not None and not (restoring and not config.store.master_key.exists()):
         refuse_weak_mode(config.store.master_key, OPEN_TO_OTHERS, "store.master_key", "chmod 0600")
     if config.data_dir.exists():
         if not config.data_dir.is_dir():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import trio
@@ -16,8 +17,11 @@ from appliance import config as settings
 from appliance.config import Config
 from appliance.layout import Layout
 from appliance.store import server
+from appliance.store.engine import Engine, open_engine
 from appliance.store.faults import StoreRefused
+from appliance.store.schema import Preparation
 from appliance.store.store import Store, utc_micros
+from appliance.store.unit import Unit
 
 
 @asynccontextmanager
@@ -33,15 +37,52 @@ async def opened(
 
     """
     layout = Layout(config.data_dir)
-    where = place(config.store, layout)
+    key = config.store.master_key or layout.master_key
+    async with opened_at(place(config.store, layout), key, migrate=migrate, clock=clock) as store:
+        yield store
+
+
+@asynccontextmanager
+async def opened_at(
+    where: Path | server.Server, master_key: Path, *, migrate: bool, clock: Callable[[], int] = utc_micros
+) -> AsyncIterator[Store]:
+    """The store in this database, with the master key in this file; see `opened`."""
     async with nullcontext() if isinstance(where, Path) else _postgres_loop():
-        key = config.store.master_key or layout.master_key
-        store = await Store.open(where, master_key=key, migrate=migrate, clock=clock)
+        store = await Store.open(where, master_key=master_key, migrate=migrate, clock=clock)
         try:
             yield store
         finally:
             with trio.CancelScope(shield=True):  # bounded by the engine itself
                 await store.aclose()
+
+
+@asynccontextmanager
+async def opened_engine(where: Path | server.Server, prepare: Preparation) -> AsyncIterator[Engine]:
+    """The database without a store on it: to look at it, to migrate it, to fill it.
+
+    Raises:
+        StoreRefused: it cannot be used, or `prepare` refuses it.
+        StoreUnavailable: it cannot be reached.
+
+    """
+    async with nullcontext() if isinstance(where, Path) else _postgres_loop():
+        engine = await open_engine(where, prepare)
+        try:
+            yield engine
+        finally:
+            with trio.CancelScope(shield=True):  # bounded by the engine itself
+                await engine.aclose()
+
+
+@dataclass(slots=True)
+class Look:
+    """The preparation of who only looks: nothing is done. `tabled`: there is a schema; without one it is empty."""
+
+    tabled: bool = False
+
+    def __call__(self, tabled: bool) -> Unit[None]:
+        self.tabled = tabled
+        yield from ()
 
 
 def place(store: settings.Store, layout: Layout) -> Path | server.Server:

@@ -59,6 +59,7 @@ class EventType(StrEnum):
     APPLIANCE_STOPPED = "CSY002I"
     AUDIT_CUT = "CSY003I"
     KEY_ROTATED = "CSY010I"
+    APPLIANCE_RESTORED = "CSY011I"
 
     @property
     def category(self) -> str:
@@ -126,6 +127,7 @@ NAMES: dict[EventType, str] = {
     EventType.APPLIANCE_STOPPED: "appliance.stopped",
     EventType.AUDIT_CUT: "audit.cut",
     EventType.KEY_ROTATED: "key.rotated",
+    EventType.APPLIANCE_RESTORED: "appliance.restored",
 }
 
 

@@ -91,8 +91,8 @@ class Seat:
         client = self._client
         if self._case is not None and client.buffered < READ_BYTES:
             client.peek()  # bytes of the next request, or the client leaves
-        elif not self._waiting:
-            self._shared.readiness.disarm(client.stream)  # the task reads for itself now
+        elif self._case is not None or not self._waiting:
+            self._shared.readiness.disarm(client.stream)  # enough is kept, or the task reads for itself now
         else:
             try:
                 data = client.stream.receive_nowait(READ_BYTES)

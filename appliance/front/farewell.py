@@ -16,7 +16,7 @@ from appliance.front.client import Client, Ending
 from appliance.front.exchange import PREFIX, Route
 from appliance.front.parts import FrontParts
 from appliance.front.replies import correlation, plain_reply, proxy_reply
-from wire.kube import status_body, status_reason
+from appliance.front.watch_events import last_event
 
 WORDS_SECONDS: Final = 1.0
 """For saying it. A client that does not even read this much is not waited for."""
@@ -43,19 +43,13 @@ async def farewell(client: Client, parts: FrontParts) -> None:
                 if client.lost is None or not client.between_events:
                     client.abort()
                     return
-                await client.send(error_event(client.lost))
+                await client.send(last_event(client.lost))
             await client.finish()
         elif client.serving or ending is Ending.SLOW:
             await refuse(client, client.lost or problem(_CODES[ending]), parts)
         await client.stream.aclose()
         return
     client.abort()
-
-
-def error_event(lost: Problem) -> bytes:
-    """Return the last event of a watch, as the API server would write it."""
-    status = lost.status
-    return b'{"type":"ERROR","object":%b}\n' % status_body(status, status_reason(status), lost.message).rstrip()
 
 
 async def refuse(client: Client, refusal: Problem, parts: FrontParts) -> None:

@@ -23,7 +23,8 @@ from appliance.front.intake import Asked
 from appliance.front.parts import FrontParts
 from appliance.front.records import Story
 from appliance.front.replies import proxy_reply
-from appliance.front.responses import UnsafeHeader, in_json
+from appliance.front.responses import UnsafeHeader
+from appliance.front.watch_events import in_json, pass_events
 from wire.frames import FrameError, ResetCode
 from wire.headers import find, find_all, response_end_to_end, trailers_end_to_end
 from wire.heads import Headers, RequestHead, ResponseHead
@@ -291,7 +292,7 @@ async def _stream(
         raise ExchangeReset(ResetCode.TRUNCATED, "the answer is longer than it said")
     await caller.start(story.status, headers, piece, sized=length is not None)
     if caller.client.ends_cleanly and in_json(headers):
-        await _events(caller, tunnel, piece)
+        await pass_events(caller, tunnel, piece)
     while piece := await tunnel.read():
         if length is not None:
             left -= len(piece)
@@ -301,17 +302,6 @@ async def _stream(
     if left > 0:
         raise ExchangeReset(ResetCode.TRUNCATED, "the answer is shorter than it said")
     await caller.finish(trailers_end_to_end(tunnel.trailers) if tunnel.trailers else ())
-
-
-async def _events(caller: Caller, tunnel: Exchange, piece: bytes) -> None:
-    """A watch in JSON, to its end. It is noted whether what left are whole events: each ends in a line feed."""
-    client = caller.client
-    while True:
-        client.between_events = not piece or piece.endswith(b"\n")
-        if not (piece := await tunnel.read()):
-            return
-        client.between_events = False
-        await caller.send(piece)
 
 
 def _length(headers: Headers) -> int | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Final
 
-from wire.headers import find_all
 from wire.heads import Headers
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -63,9 +62,3 @@ def last_chunk(trailers: Headers) -> bytes:
     if block.count(b"\n") != len(trailers) or block.count(b"\r") != len(trailers) or b"\0" in block:
         raise UnsafeHeader("a trailer of this answer holds a line break or NUL")
     return b"0\r\n" + block + b"\r\n"
-
-
-def in_json(headers: Headers) -> bool:
-    """Whether a body is JSON that can be read, and added to, as it is."""
-    kinds = find_all(headers, b"content-type")
-    return len(kinds) == 1 and kinds[0].startswith(b"application/json") and not find_all(headers, b"content-encoding")

@@ -15,6 +15,7 @@ from typing import TypeVar
 import trio
 
 from appliance.store.faults import StoreUnavailable
+from appliance.store.schema import Preparation
 from appliance.store.sqlite import SQLite, translated
 from appliance.store.unit import Unit
 from appliance.store.writer import Writer, WriterBusy
@@ -32,17 +33,17 @@ class Embedded:
         self._database: SQLite
 
     @classmethod
-    async def open(cls, path: Path, *, migrate: bool, now: int) -> Embedded:
+    async def open(cls, path: Path, prepare: Preparation) -> Embedded:
         """Opens or makes the file.
 
         Raises:
-            StoreRefused: it is behind (and `migrate` is off), ahead, or not ours alone.
+            StoreRefused: it is not ours alone, or `prepare` refuses it.
 
         """
         engine = cls(Writer("fairlead store"))
 
         def start() -> None:
-            engine._database = SQLite.open(path, migrate=migrate, now=now)
+            engine._database = SQLite.open(path, prepare)
 
         try:
             await engine._call(start)

@@ -9,8 +9,12 @@ database; each call ends by itself within the engine's own limits, and what the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol, TypeVar
 
+from appliance.store.embedded import Embedded
+from appliance.store.schema import Preparation
+from appliance.store.server import Server
 from appliance.store.unit import Unit
 
 T = TypeVar("T")
@@ -40,3 +44,18 @@ class Engine(Protocol):
     async def aclose(self) -> None:
         """Ends what is running within a few seconds and lets go of everything."""
         ...
+
+
+async def open_engine(where: Path | Server, prepare: Preparation) -> Engine:
+    """An SQLite file, or PostgreSQL inside `asyncio_loop`: its libraries are loaded only here.
+
+    Raises:
+        StoreRefused: it is not fit for us, or `prepare` refuses it.
+        StoreUnavailable: it cannot be reached.
+
+    """
+    if isinstance(where, Path):
+        return await Embedded.open(where, prepare)
+    from appliance.store.postgres import Postgres
+
+    return await Postgres.open(where, prepare)

@@ -112,10 +112,11 @@ def page(
 
     An empty `person_id` fits all, and so does None for the clusters; where there are none, nothing fits.
     """
-    clusters = "" if cluster_ids is None else f",{',,'.join(cluster_ids)},"
+    clusters = "" if cluster_ids is None else f",{','.join(cluster_ids)},"
     wanted = "" if state is None else str(state)
     found = yield run(statements.CREDENTIALS_PAGE, person_id, clusters, *beyond, now, wanted, limit)
-    return [_listed(row) for row in found]
+    # The statement finds an id within the text of all of them; which one it is exactly, is asked here.
+    return [_listed(row) for row in found if cluster_ids is None or row[2] in cluster_ids]
 
 
 def _hold(*holders: str) -> Unit[dict[str, int]]:

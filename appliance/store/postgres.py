@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 import asyncpg
 import trio_asyncio
 
-from appliance.store import schema
 from appliance.store.faults import StoreRefused, StoreUnavailable
+from appliance.store.schema import Preparation
 from appliance.store.server import Server
 from appliance.store.sqlstates import LOST, translated
 from appliance.store.transaction import cut, drive, fit, nothing, whole
@@ -83,16 +83,16 @@ class Postgres:
         self._waiting = 0
 
     @classmethod
-    async def open(cls, server: Server, *, migrate: bool, now: int) -> Postgres:
-        """Connects, and brings the schema up to date under a lock.
+    async def open(cls, server: Server, prepare: Preparation) -> Postgres:
+        """Connects, and has the schema prepared under a lock.
 
         Raises:
-            StoreRefused: the database is behind (and `migrate` is off) or ahead, or not fit for us.
+            StoreRefused: the database is not fit for us, or `prepare` refuses it.
             StoreUnavailable: it cannot be reached.
 
         """
         engine = cls(server)
-        await engine._carry(engine._start, migrate, now)
+        await engine._carry(engine._start, prepare)
         return engine
 
     async def write(self, unit: Unit[T]) -> T:
@@ -121,7 +121,7 @@ class Postgres:
 
     # In asyncio
 
-    async def _start(self, migrate: bool, now: int) -> None:
+    async def _start(self, prepare: Preparation) -> None:
         self._turns = asyncio.Semaphore(self._server.connections - 1)
         self._pool = await asyncpg.create_pool(
             **self._whom(),
@@ -139,8 +139,7 @@ class Postgres:
                 await connection.execute(f"SET LOCAL statement_timeout = {round(MIGRATION_SECONDS * 1000)}")
                 await connection.execute("SELECT pg_advisory_xact_lock($1)", MIGRATION_LOCK)
                 tabled = await connection.fetchval(TABLED)
-                unit = schema.bring_up_to_date(tabled=tabled, migrate=migrate, now=now)
-                await drive(connection, unit, MIGRATION_SECONDS)
+                await drive(connection, prepare(tabled), MIGRATION_SECONDS)
         except asyncpg.UndefinedColumnError:
             self._pool.terminate()
             raise StoreRefused("Another program's tables lie in this database. Give us one of our own.") from None

@@ -74,7 +74,11 @@ def read_master_key(path: Path) -> bytes | None:
 
 def make_master_key(path: Path) -> bytes:
     """A fresh key in a file of mode 0600, on the disk before it is used. If another process wins, its key counts."""
-    key = secrets.token_bytes(MASTER_KEY_BYTES)
+    return keep_master_key(path, secrets.token_bytes(MASTER_KEY_BYTES))
+
+
+def keep_master_key(path: Path, key: bytes) -> bytes:
+    """The key in a new file; the one that is there, if another process was faster."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:

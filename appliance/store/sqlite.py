@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from appliance.store.faults import ConstraintBroken, StoreRefused, StoreUnavailable
 from appliance.store.files import own_file
-from appliance.store.schema import bring_up_to_date
+from appliance.store.schema import Preparation
 from appliance.store.unit import Rows, Statement, Unit
 
 T = TypeVar("T")
@@ -30,6 +30,8 @@ PRAGMAS = (
     "PRAGMA trusted_schema = OFF",
 )
 
+TABLED = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name = 'schema_migrations'"
+
 
 @dataclass(slots=True)
 class SQLite:
@@ -40,14 +42,14 @@ class SQLite:
     inode: int
 
     @classmethod
-    def open(cls, path: Path, *, migrate: bool, now: int) -> SQLite:
+    def open(cls, path: Path, prepare: Preparation) -> SQLite:
         own_file(path)
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=256)
         try:
             for pragma in PRAGMAS:
                 connection.execute(pragma)
             engine = cls(path, connection, path.stat().st_ino)
-            engine.write(bring_up_to_date(tabled=False, migrate=migrate, now=now))
+            engine.write(prepare(bool(connection.execute(TABLED).fetchall())))
         except BaseException:
             connection.close()
             raise

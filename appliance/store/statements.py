@@ -14,7 +14,15 @@ FEED_HEAD = "SELECT head, (SELECT changed_at FROM changes WHERE number = $1) FRO
 FEED_LOCK = "UPDATE feed SET head = head WHERE id = 1 RETURNING head"
 CHANGE_ADD = "INSERT INTO changes (number, entity, entity_id, changed_at) VALUES ($1, $2, $3, $4)"
 CHANGES_AFTER = "SELECT number, entity, entity_id, changed_at FROM changes WHERE number > $1 ORDER BY number LIMIT $2"
-CHANGES_FORGET = "DELETE FROM changes WHERE changed_at < $1 AND number < (SELECT head FROM feed WHERE id = 1)"
+# Up to the first that is to be kept, whatever the clocks said after it: the history has no gaps and keeps its end.
+CHANGES_FORGET = (
+    "DELETE FROM changes WHERE number < coalesce((SELECT min(number) FROM changes WHERE changed_at >= $1), "
+    "(SELECT head FROM feed WHERE id = 1))"
+)
+FEED_EXTENT = (
+    "SELECT head, (SELECT count(*) FROM changes), (SELECT min(number) FROM changes), (SELECT max(number) FROM changes) "
+    "FROM feed WHERE id = 1"
+)
 
 CLUSTERS = "SELECT id, name, labels, generation, not_before, created_at FROM clusters ORDER BY id"
 CLUSTER = "SELECT id, name, labels, generation, not_before, created_at FROM clusters WHERE id = $1"
@@ -46,6 +54,7 @@ MACHINE_ADD = (
     "INSERT INTO machines (id, name, token_sha256, expires_at, created_at, created_by) "
     "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING id"
 )
+MACHINE_END = "UPDATE machines SET expires_at = $2 WHERE id = $1 RETURNING id"
 MACHINE_REMOVE = "DELETE FROM machines WHERE id = $1 RETURNING id"
 
 ROLES = "SELECT id, name, description, groups_json, rules_json, permissions_json, created_at FROM roles ORDER BY id"
@@ -155,7 +164,7 @@ CREDENTIAL_ADD = (
     "VALUES ($1, $2, $3, $4, $5, $6, $7)"
 )
 CREDENTIAL = "SELECT id, person_id, cluster_id, issued_at, expires_at FROM credentials WHERE id = $1"
-# One page, the latest first, beyond ($3, $4). $2: the clusters wanted, each between commas, or '' for all. $5 is now;
+# One page, the latest first, beyond ($3, $4). $2: the clusters wanted, with commas between, or '' for all. $5 is now;
 # $6 the state wanted, or ''.
 CREDENTIALS_PAGE = (
     "SELECT id, person_id, cluster_id, issued_at, expires_at, issued_by, kind, revoked_at, reason, state FROM ("
@@ -165,7 +174,7 @@ CREDENTIALS_PAGE = (
     "OR k.id IS NULL OR c.issued_at <= k.not_before THEN 'revoked' ELSE 'live' END AS state "
     "FROM credentials c LEFT JOIN revocations r ON r.credential_id = c.id LEFT JOIN people p ON p.id = c.person_id "
     "LEFT JOIN clusters k ON k.id = c.cluster_id "
-    "WHERE ($1 = '' OR c.person_id = $1) AND ($2 = '' OR replace($2, ',' || c.cluster_id || ',', '') <> $2) "
+    "WHERE ($1 = '' OR c.person_id = $1) AND ($2 = '' OR replace($2, c.cluster_id, '') <> $2) "
     "AND (c.issued_at < $3 OR (c.issued_at = $3 AND c.id < $4))"
     ") AS shown WHERE $6 = '' OR state = $6 ORDER BY issued_at DESC, id DESC LIMIT $7"
 )
@@ -212,6 +221,7 @@ CERTIFICATES_FORGET = "DELETE FROM agent_certificates WHERE not_after < $1"
 SEALED = "SELECT key_id, box FROM sealed WHERE name = $1"
 SEALED_ADD = "INSERT INTO sealed (name, key_id, box, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO NOTHING"
 SEALED_NAMES = "SELECT name FROM sealed ORDER BY name"
+SEALED_ALL = "SELECT name, key_id, box FROM sealed ORDER BY name"
 SEALED_ANY = "SELECT key_id FROM sealed ORDER BY name LIMIT 1"
 
 MIGRATIONS = "SELECT number, checksum FROM schema_migrations ORDER BY number"

@@ -17,9 +17,8 @@ from typing import TypeVar
 import trio
 
 from appliance.core.snapshot import Entity, Snapshot
-from appliance.store import statements, units
-from appliance.store.embedded import Embedded
-from appliance.store.engine import Engine
+from appliance.store import schema, statements, units
+from appliance.store.engine import Engine, open_engine
 from appliance.store.faults import StoreRefused, StoreUnavailable
 from appliance.store.feed import UNREAD, Changes, changes_since, watched
 from appliance.store.sealing import Sealer, make_master_key, read_master_key
@@ -82,19 +81,18 @@ class Store:
             SealError: the master key file is unusable.
 
         """
-        engine: Engine
         make_key: Callable[[Path], bytes]
         if isinstance(where, Path):
-            engine = await Embedded.open(where, migrate=migrate, now=clock())
             key_file, make_key = master_key or where.with_name("master.key"), make_master_key
         elif master_key is None:
             raise StoreRefused("With PostgreSQL the master key must be given as a file.")
         else:
-            from appliance.store.postgres import Postgres
-
-            engine = await Postgres.open(where, migrate=migrate, now=clock())
             key_file, make_key = master_key, _missing
-        store = cls(engine, clock)
+
+        def prepare(tabled: bool) -> Unit[None]:
+            return schema.bring_up_to_date(tabled=tabled, migrate=migrate, now=clock())
+
+        store = cls(await open_engine(where, prepare), clock)
         try:
             sealed = await store.read(_sealed_any())
             store._sealer = await trio.to_thread.run_sync(_sealer, key_file, sealed, make_key)

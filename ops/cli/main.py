@@ -14,6 +14,9 @@ from typing import NoReturn
 import click
 
 from ops.cli.audit import audit
+from ops.cli.backup import backup, restore
+from ops.cli.migrate import migrate
+from ops.cli.verify import verify
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _DIRECTORY = click.Path(file_okay=False, path_type=Path)
@@ -43,7 +46,8 @@ def serve(config: Path | None) -> None:
         _stop(error)
 
 
-main.add_command(audit)
+for command in (audit, migrate, backup, restore, verify):
+    main.add_command(command)
 
 
 @main.command()

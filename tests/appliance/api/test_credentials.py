@@ -13,7 +13,7 @@ from appliance.core.buckets import FAILURES_BURST
 from appliance.core.credentials import SECOND, Credential
 from appliance.core.events import EventType
 from appliance.core.problems import Problem
-from appliance.core.roles import Permission
+from appliance.core.roles import Permission, Scope, ScopeKind, Subject, SubjectKind
 from appliance.store import issuing, units
 from appliance.store.store import Store
 from tests.appliance.api.rig import NOW, Reply, Rig, rig
@@ -372,3 +372,48 @@ async def test_a_revocation_by_another_process_is_in_the_snapshot_with_the_next_
         await api.store.poll()
         assert refused_now(api, first["token"])
         assert refused_now(api, second["token"])
+
+
+async def test_a_permission_on_one_cluster_counts_there_only(tmp_path: Path) -> None:
+    async with rig(tmp_path) as api:
+        await furnish(api)
+        prod = api.store.snapshot.cluster_by_name["prod"].id
+        here, there = await issued(api, "ann", "prod"), await issued(api, "ann", "dev")
+        token = await api.machine(*Permission, scope=Scope(ScopeKind.CLUSTER, prod))
+
+        async def call(method: str, path: str, body: Any = None) -> Reply:
+            return await api.call(method, path, body, token=token)
+
+        assert (await call("POST", "credentials", {"cluster": "prod", "person": "ann@example.com"})).status == 201
+        elsewhere = await call("POST", "credentials", {"cluster": "dev", "person": "ann@example.com"})
+        assert elsewhere.code == "CLUSTER_NOT_FOUND"
+        assert [it["cluster"] for it in (await call("GET", "credentials?cluster=prod")).body["items"]] == ["prod"] * 2
+        assert (await call("GET", "credentials?cluster=dev")).code == "CLUSTER_NOT_FOUND"
+        assert [it["cluster"] for it in (await call("GET", "credentials")).body["items"]] == ["prod"] * 2
+        assert (await call("DELETE", f"credentials/{there['id']}")).code == "CREDENTIAL_NOT_FOUND"
+        assert (await call("POST", "clusters/dev/revoke-credentials", {})).code == "CLUSTER_NOT_FOUND"
+        assert (await call("POST", "people/ann@example.com/revoke-credentials", {})).code == "FORBIDDEN"
+        assert not refused_now(api, there["token"])
+        assert (await call("DELETE", f"credentials/{here['id']}")).status == 204
+        assert (await call("POST", "clusters/prod/revoke-credentials", {})).status == 200
+
+
+async def test_deleting_the_last_administrator_is_refused(tmp_path: Path) -> None:
+    async with rig(tmp_path) as api:
+        await furnish(api)
+        role = await made(api, "roles", {"name": "chief", "permissions": ["roles:escalate"]})
+        ann = api.store.snapshot.person_by_name["ann@example.com"]
+        subject = {"kind": "person", "id": ann.id}
+        await made(api, "bindings", {"subject": subject, "role_id": role["id"], "scope": {"kind": "everywhere"}})
+        helper = await api.machine(Permission.PEOPLE_WRITE)
+        (own,) = api.store.snapshot.bindings_of(
+            next(
+                Subject(SubjectKind.MACHINE, it.id)
+                for it in api.store.snapshot.machines.values()
+                if it.name.endswith(api.token[-8:])
+            )
+        )
+        assert (await api.call("DELETE", f"bindings/{own.id}")).status == 204
+        refused = await api.call("DELETE", "people/ann@example.com", token=helper)
+        assert (refused.status, refused.code) == (409, "LAST_ADMINISTRATOR")
+        assert (await api.call("DELETE", "people/bob@example.com", token=helper)).status == 204

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from appliance.core.buckets import Admission
 from appliance.core.events import EventType
@@ -63,6 +64,32 @@ async def test_requests_that_come_while_one_is_under_way_are_answered_in_order(t
         for target in targets:
             await talk.say(rig.get(target))
         assert [(await talk.answer()).body.decode() for _ in targets] == targets
+
+
+async def test_whoever_sends_more_than_is_kept_meanwhile_is_answered_in_order(tmp_path: Path) -> None:
+    go_on = trio.Event()
+
+    async def agent(tunnel: Exchange) -> None:
+        if tunnel.request.target == b"/api/v1/first":
+            await go_on.wait()
+        await answer(tunnel, 200, tunnel.request.target)
+
+    async with fronted(tmp_path, agent, admission=Admission(per_second=100_000, burst=100_000)) as rig:
+        talk = await rig.dial()
+        await talk.say(rig.get("/api/v1/first"))
+        await until(lambda: rig.tunnel.in_flight == 1)
+        # More than one read keeps, so that whole requests arrive while the first is under way.
+        targets = [f"/api/v1/pods/{number}" for number in range(300)]
+        async with trio.open_nursery() as nursery:
+            for start in range(0, len(targets), 100):
+                await talk.say(b"".join(rig.get(target) for target in targets[start : start + 100]))
+                await trio.testing.wait_all_tasks_blocked(0.05)
+            assert rig.tunnel.in_flight == 1, "one request at a time"
+            nursery.start_soon(talk.say, rig.get("/api/v1/last"))
+            go_on.set()
+            assert (await talk.answer()).body == b"/api/v1/first"
+            assert [(await talk.answer()).body.decode() for _ in targets] == targets
+            assert (await talk.answer()).body == b"/api/v1/last"
 
 
 async def test_a_client_that_leaves_ends_what_is_under_way(tmp_path: Path) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+from typing import Any
+
 import pytest
+import trio
 
 from appliance.core.clusters import Cluster
 from appliance.core.credentials import KEPT_SECONDS, SECOND, Credential, CredentialKind
@@ -11,6 +15,7 @@ from appliance.core.problems import Code, ProblemError
 from appliance.store import issuing, units
 from appliance.store.issuing import FIRST_PAGE, CredentialState, Wanted
 from appliance.store.store import Store
+from appliance.store.unit import Unit
 from tests.appliance.store.homes import Home
 
 pytestmark = pytest.mark.real_clock
@@ -123,6 +128,22 @@ async def test_pages_join_without_a_gap_also_where_times_are_equal(home: Home) -
         assert seen == [f"cred_{number}" for number in (6, 5, 4, 3, 2, 1, 0)]
 
 
+async def test_a_page_holds_the_clusters_wanted_and_no_others(home: Home) -> None:
+    async with home.opened() as store:
+        await furnish(store)
+        await store.write(units.add_cluster(Cluster("cluster_21", "c21"), NOW))
+        for number, cluster in enumerate(("cluster_1", "cluster_2", "cluster_21", "cluster_1")):
+            await store.write(issuing.issue(wanted(number, cluster=cluster), NOW + number))
+
+        async def of(*clusters: str) -> list[str]:
+            return [it.credential.id for it in await store.read(issuing.page("", clusters, None, FIRST_PAGE, 9, NOW))]
+
+        assert await of("cluster_1") == ["cred_3", "cred_0"]
+        assert await of("cluster_1", "cluster_2") == ["cred_3", "cred_1", "cred_0"]
+        assert await of("cluster_21") == ["cred_2"]
+        assert await of("cluster_9") == await of() == []
+
+
 async def test_rows_outlive_the_token_and_then_go(home: Home) -> None:
     async with home.opened() as store:
         await furnish(store)
@@ -147,3 +168,35 @@ async def test_whoever_shows_a_token_may_have_it_revoked_though_its_row_is_lost(
         assert await store.write(issuing.revoke_shown(shown, "by its holder", NOW))
         assert not await store.write(issuing.revoke_shown(shown, "again", NOW + 1))
         assert store.snapshot.revocations["cred_9"].reason == "by its holder"
+
+
+async def test_two_appliances_whose_clocks_differ_issue_and_refuse_at_once(home: Home) -> None:
+    """What was answered before a refusal began is refused; what was asked for after its answer is not. No deadlock."""
+    behind = 5 * SECOND
+    async with home.opened() as one, home.opened() as other:
+        await furnish(one)
+        await other.poll()
+        numbers = itertools.count()
+
+        async def issue_some(store: Store, now: int, made: list[Credential]) -> None:
+            for _ in range(5):
+                made.append(await store.write(issuing.issue(wanted(next(numbers)), now)))  # noqa: PERF401 -- in turn
+
+        for number in range(6):
+            before: list[Credential] = []
+            during: list[Credential] = []
+            after: list[Credential] = []
+            await issue_some(one, NOW, before)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(issue_some, one, NOW, during)
+                nursery.start_soon(issue_some, other, NOW - behind, during)
+                refuse: Unit[Any] = issuing.refuse_person("person_1", NOW - behind)
+                if number % 2:
+                    refuse = issuing.refuse_cluster("cluster_1", NOW - behind)
+                nursery.start_soon(other.write, refuse)
+            await one.poll()
+            not_before = max(one.snapshot.people["person_1"].not_before, one.snapshot.clusters["cluster_1"].not_before)
+            await issue_some(other, NOW - behind, after)
+            assert all(it.issued_at <= not_before for it in before)
+            assert all(it.issued_at > not_before for it in after)
+            assert len({it.id for it in [*before, *during, *after]}) == 20

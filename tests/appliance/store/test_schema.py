@@ -9,12 +9,17 @@ from pathlib import Path
 import pytest
 
 from appliance.store.faults import StoreRefused
-from appliance.store.schema import migrations
+from appliance.store.schema import bring_up_to_date, migrations
 from appliance.store.sqlite import SQLite
+from appliance.store.unit import Unit
 
 
-def open_and_close(path: Path, *, migrate: bool = False) -> None:
-    SQLite.open(path, migrate=migrate, now=7).close()
+def prepare(tabled: bool) -> Unit[None]:
+    return bring_up_to_date(tabled=tabled, migrate=False, now=7)
+
+
+def open_and_close(path: Path) -> None:
+    SQLite.open(path, prepare).close()
 
 
 def test_the_file_and_its_directory_are_made_for_us_alone(tmp_path: Path) -> None:
