@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Final
 
 from appliance.api.bodies import BodyError
 from appliance.api.routes import Answer, Call, Route
 from appliance.core.audit_query import FILTERS, QueryFault, read_query
 from appliance.core.problems import Code, ProblemError, problem
-from appliance.core.roles import Permission
+from appliance.core.roles import EVERYWHERE, Permission
 
 _ID: Final = re.compile(r"([1-9]\d{0,17})-([1-9]\d{0,17})", re.ASCII)
 
@@ -20,18 +21,26 @@ async def search(call: Call) -> Answer:
         query = read_query(call.query)
     except QueryFault as fault:
         raise BodyError(f"?{fault.name}", str(fault)) from None
-    return Answer(200, await call.parts.search_audit(query))
+    return Answer(200, await call.parts.search_audit(replace(query, clusters=_clusters(call))))
 
 
 async def one(call: Call) -> Answer:
     match = _ID.fullmatch(call.path["record"])
     record = await call.parts.audit_record(int(match[1]), int(match[2])) if match else None
-    if record is None:
+    clusters = _clusters(call)
+    if record is None or (clusters is not None and record.get("cluster_id") not in clusters):
         raise ProblemError(problem(Code.AUDIT_EVENT_NOT_FOUND))
     return Answer(200, record)
 
 
+def _clusters(call: Call) -> frozenset[str] | None:
+    """Whose records the caller may see; None: all, also of what belongs to no cluster, or to one that is gone."""
+    if call.within(EVERYWHERE):
+        return None
+    return frozenset(it.id for it in call.parts.snapshot().clusters.values() if call.on(it))
+
+
 ROUTES = (
-    Route("GET", "audit", (Permission.AUDIT_READ,), search, query=FILTERS),
-    Route("GET", "audit/<record>", (Permission.AUDIT_READ,), one),
+    Route("GET", "audit", (Permission.AUDIT_READ,), search, query=FILTERS, scoped=True),
+    Route("GET", "audit/<record>", (Permission.AUDIT_READ,), one, scoped=True),
 )

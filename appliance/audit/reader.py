@@ -81,7 +81,7 @@ class Reader:
             for *place, body in rows:
                 position = Position(*place)
                 event = _read(body)
-                if event is None or query.fits(event):
+                if query.fits(event) if event is not None else query.clusters is None:
                     found.append(Kept(position, event))
                 if len(found) == query.limit:
                     return Page(tuple(found), position)
@@ -112,7 +112,7 @@ def _read(body: str) -> AuditEvent | None:
         return None
 
 
-def _wanted(query: AuditQuery) -> tuple[str, str, str, str, str]:
+def _wanted(query: AuditQuery) -> tuple[str, ...]:
     """What the database looks for; where it cannot tell for sure, `fits` has the last word."""
     types = "" if query.types is None else ",".join(sorted(query.types)) or "none"
     fields = dict(query.fields)
@@ -122,7 +122,8 @@ def _wanted(query: AuditQuery) -> tuple[str, str, str, str, str]:
     needles = [_needle(name, value) for name, value in fields.items()]
     if query.object:
         needles.append(json.dumps(query.object))
-    return (types, shown[0], shown[1], shown[2], max(needles, key=len, default=""))
+    clusters = "" if query.clusters is None else ",".join(sorted(query.clusters)) or "none"
+    return (types, shown[0], shown[1], shown[2], max(needles, key=len, default=""), clusters)
 
 
 def _needle(name: str, value: str) -> str:

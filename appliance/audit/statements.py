@@ -51,14 +51,14 @@ SEARCH_EDGE = (
     "AND (recorded_at, chain, number) < ($3, $4, $5) ORDER BY recorded_at DESC, chain DESC, number DESC "
     "LIMIT 1 OFFSET $6"
 )
-# The same range down to the edge, $6-$8; $9 a list of types, $13 a piece of the body.
+# The same range down to the edge, $6-$8; $9 a list of types, $13 a piece of the body, $14 a list of clusters.
 SEARCH = (
     "SELECT recorded_at, chain, number, body FROM records WHERE recorded_at >= $1 AND recorded_at <= $2 "
     "AND (recorded_at, chain, number) < ($3, $4, $5) AND (recorded_at, chain, number) >= ($6, $7, $8) "
     "AND ($9 = '' OR replace($9, type, '') <> $9) AND ($10 = '' OR actor_id = $10) "
     "AND ($11 = '' OR cluster_id = $11) AND ($12 = '' OR correlation_id = $12) "
-    "AND ($13 = '' OR replace(body, $13, '') <> body) "
-    "ORDER BY recorded_at DESC, chain DESC, number DESC LIMIT $14"
+    "AND ($13 = '' OR replace(body, $13, '') <> body) AND ($14 = '' OR replace($14, cluster_id, '') <> $14) "
+    "ORDER BY recorded_at DESC, chain DESC, number DESC LIMIT $15"
 )
 EXPORT = (
     "SELECT recorded_at, chain, number, body FROM records WHERE recorded_at <= $1 "

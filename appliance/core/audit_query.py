@@ -82,10 +82,13 @@ class AuditQuery:
     until: int = FOREVER
     limit: int = DEFAULT_RECORDS
     after: Position = TOP
+    clusters: frozenset[str] | None = None  # by id: nothing else is there for whoever asks; None: everything is
 
     def fits(self, event: AuditEvent) -> bool:
         """Whether a record is one of those asked for; times are left to whoever looks for it."""
         if self.types is not None and event.type not in self.types:
+            return False
+        if self.clusters is not None and event.cluster_id not in self.clusters:
             return False
         if any(str(getattr(event, name)) != value for name, value in self.fields):
             return False

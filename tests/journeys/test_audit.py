@@ -38,6 +38,12 @@ def call(stack: Stack, path: str, token: str = "") -> Any:
     return trio.run(Appliance(url, authority, token or stack.token).call, "GET", path)
 
 
+def post(stack: Stack, path: str, body: dict[str, Any]) -> Any:
+    authority = (stack.home.appliance / "ca.pem").read_text()
+    appliance = Appliance(f"https://{ports.LOOPBACK}:{stack.bound.users}", authority, stack.token)
+    return trio.run(appliance.call, "POST", path, body)
+
+
 def settings(stack: Stack) -> Path:
     return stack.home.root / "fairlead.toml"
 
@@ -113,6 +119,33 @@ def test_the_trail_is_for_those_who_may_read_it(stack: Stack) -> None:
         with pytest.raises(ApiError) as refused:
             call(stack, path, "flm_" + "x" * 43)
         assert refused.value.status == 401
+
+
+def test_who_may_read_it_for_one_cluster_sees_that_cluster(stack: Stack) -> None:
+    toy = next(it for it in call(stack, "clusters")["items"] if it["name"] == "toy")
+    other = post(stack, "clusters", {"name": "elsewhere"})
+    readers = {}
+    for cluster in (toy, other):
+        machine = post(stack, "machines", {"name": f"reads-{cluster['name']}"})
+        rules = [{"verbs": ["none"], "apiGroups": [""], "resources": ["none"]}]
+        role = post(stack, "roles", {"name": machine["name"], "permissions": ["audit:read"], "rules": rules})
+        scope = {"kind": "cluster", "cluster_id": cluster["id"]}
+        subject = {"kind": "machine", "id": machine["id"]}
+        post(stack, "bindings", {"subject": subject, "role_id": role["id"], "scope": scope})
+        readers[cluster["name"]] = machine["token"]
+
+    whole = call(stack, "audit?limit=500")["items"]
+    for cluster in (toy, other):
+        seen = call(stack, "audit?limit=500", readers[cluster["name"]])["items"]
+        assert seen
+        assert {it["cluster_id"] for it in seen} == {cluster["id"]}
+    (registered,) = call(stack, f"audit?type=CCL001I&cluster_id={other['id']}", readers["elsewhere"])["items"]
+    assert call(stack, f"audit/{registered['id']}", readers["elsewhere"]) == registered
+    assert call(stack, f"audit?type=CCL001I&cluster_id={other['id']}", readers["toy"])["items"] == []
+    for hidden in (registered["id"], whole[-1]["id"]):  # another cluster's, and the appliance's own
+        with pytest.raises(ApiError) as refused:
+            call(stack, f"audit/{hidden}", readers["toy"])
+        assert (refused.value.status, refused.value.code) == (404, "AUDIT_EVENT_NOT_FOUND")
 
 
 def test_the_command_verifies_a_running_appliance_and_exports_its_records(stack: Stack, tmp_path: Path) -> None:

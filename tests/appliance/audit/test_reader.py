@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from appliance.audit import reader as reader_module
@@ -79,6 +81,20 @@ def test_the_id_of_whatever_it_is_about(filled: Ledger) -> None:
     assert len(search(filled, object="k1")) == 20
     assert search(filled, object="c9") == [OTHER]
     assert search(filled, object="role_id") == []
+
+
+def test_whoever_may_see_some_clusters_sees_nothing_else(filled: Ledger) -> None:
+    def seen(*clusters: str, **given: str) -> list[AuditEvent]:
+        return found(filled.place, replace(read_query(given), clusters=frozenset(clusters)))
+
+    assert len(seen("c1")) == 20
+    assert seen("c9", "c8") == [OTHER]
+    assert len(seen("c1", "c9", limit="500")) == 21  # not the role, which belongs to none
+    assert seen() == []
+    assert seen("c1", cluster_id="c9") == []
+    assert seen("c") == []
+    filled.run("UPDATE records SET body = 'x' WHERE number = 12")
+    assert seen("c9") == []
 
 
 def test_times_are_inclusive(filled: Ledger) -> None:
