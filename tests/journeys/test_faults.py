@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import signal
 import ssl
-import statistics
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,15 +14,13 @@ import pytest
 
 from tests.journeys.conftest import Kubectl, kubectl_for, kubectls
 from tests.journeys.door import Door, read_answer
-from tests.journeys.processes import MIB, Growth, eventually, wait_until
+from tests.journeys.processes import MIB, eventually
 from tests.journeys.stack import Stack, running_stack
 
 SOON_SECONDS = 5.0  # a connection that breaks shows at once
 DEAD_SECONDS = 25.0  # a path that swallows everything: 10 s of silence, 10 s without an answer, and some
 BACK_SECONDS = 25.0  # the agent tries again within 20 s
 SLOW_SECONDS = 12  # longer than any deadline of ours before an answer's head, had there been one
-STALLED = 64
-STALLED_GROWTH_MIB = 64  # in each process: 64 first windows of 256 KiB, what sockets hold, and some
 
 
 @pytest.fixture(scope="module")
@@ -190,41 +187,3 @@ def test_a_path_that_swallows_everything_is_declared_dead(
             other.cable.release()
         for one in (stack, other):
             one.until_it_works(BACK_SECONDS)
-
-
-def test_readers_that_stop_do_not_change_what_their_neighbours_get(stack: Stack) -> None:
-    door = stack.door
-    median(door)  # the first requests pay for what later ones find
-    grown = Growth([stack.appliance.pid, stack.agent.pid])
-    before = median(door)
-    with ExitStack() as ending:
-        for number in range(STALLED):
-            reader = ending.enter_context(door.connect(receive_buffer=65536))
-            framing = "&chunked=1" if number % 2 else ""
-            reader.sendall(door.head("GET", f"/toy/bytes?size={64 * MIB}{framing}"))
-            assert reader.recv(1000).startswith(b"HTTP/1.1 200 ")
-        # A busy machine makes any one measurement slow; it does not make every one of them slow.
-        eventually(lambda: median(door) <= max(1.5 * before, 0.004), seconds=20, what=f"a neighbour at {before:.4f} s")
-        assert max(grown.mebibytes()) < STALLED_GROWTH_MIB, grown.mebibytes()
-
-
-def median(door: Door, requests: int = 150) -> float:
-    """Of the seconds that small requests take, one after the other on one connection."""
-    connection = door.https()
-    try:
-        taken = []
-        for _ in range(requests):
-            began = time.monotonic()
-            connection.request(
-                "GET", f"{door.path}/api/v1/namespaces/default", headers={"Authorization": f"Bearer {door.token}"}
-            )
-            response = connection.getresponse()
-            response.read()
-            if response.status == 429:  # as many a second as one person may
-                wait_until(time.monotonic() + float(response.headers["Retry-After"]))
-                continue
-            assert response.status == 200
-            taken.append(time.monotonic() - began)
-        return statistics.median(taken)
-    finally:
-        connection.close()

@@ -78,6 +78,7 @@ async def test_a_right_that_ends_while_its_use_is_being_recorded_is_noticed(tmp_
     async with fronted(tmp_path, streams) as rig:
 
         async def endless(event: AuditEvent) -> None:
+            del event
             revoke(rig.store.snapshot)
             await trio.sleep_forever()  # only the watch can end this
 
