@@ -14,7 +14,6 @@ from importlib import metadata
 
 import trio
 
-from agent import health
 from agent.config import Config
 from agent.dialling import SESSION_BYTES, Dialler
 from agent.enrolment import Enrolment
@@ -23,6 +22,8 @@ from agent.identity import DataDirectory
 from agent.outgoing import Outbox
 from agent.relay import Relay
 from agent.upstream import Upstream
+from daemon import probes
+from daemon.probes import Health
 
 _log = logging.getLogger("fairlead.agent")
 
@@ -58,21 +59,22 @@ async def run(
         session_bytes=session_bytes,
     )
 
-    def missing() -> list[str]:
-        found = [] if dialler.status.sessions else ["tunnel"]
-        if upstream.fault:
-            found.append("credential for the API server")
-        return [*found, "draining"] if dialler.status.stopping else found
-
-    probes = await trio.open_tcp_listeners(config.health_port, host=config.health_host)
+    health = Health(
+        {
+            "tunnel": lambda: bool(dialler.status.sessions),
+            "credential for the API server": lambda: not upstream.fault,
+            "draining": lambda: not dialler.status.stopping,
+        }
+    )
+    listeners = await trio.open_tcp_listeners(config.health.port, host=config.health.host)
     async with trio.open_nursery() as beside:
-        beside.start_soon(health.serve, missing, probes)
+        beside.start_soon(probes.serve, health, listeners)
         beside.start_soon(relay.sweep)
         if catch_signals:
             await beside.start(_stop_on_signal, dialler)
         if stop is not None:
             beside.start_soon(_stop_on_event, stop, dialler)
-        task_status.started(probes)
+        task_status.started(listeners)
         with contextlib.closing(relay):
             await dialler.run()
         beside.cancel_scope.cancel()

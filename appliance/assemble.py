@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 import structlog
 import trio
 
-from appliance import bridges, database, expiries, health, logs
+from appliance import bridges, database, expiries, logs
 from appliance.api.app import make_app
 from appliance.api.parts import Parts
 from appliance.api.routes import UndeclaredRouteError
@@ -42,14 +42,13 @@ from appliance.certificates import (
     first_context,
     keep_current,
 )
-from appliance.config import Address, Config
+from appliance.config import Config
 from appliance.core.buckets import Admission, FailedLogins
 from appliance.core.credentials import Credential, TokenVerifier, mint
 from appliance.core.problems import Code
 from appliance.front import listener as front
 from appliance.front.parts import FrontParts
 from appliance.front.replies import HELP_PREFIX
-from appliance.health import Health
 from appliance.keys import Keys, open_keys
 from appliance.layout import InUseError, Layout, replace_file
 from appliance.machine_token import record_new
@@ -59,6 +58,9 @@ from appliance.store.store import Store, utc_micros
 from appliance.tunnel import listener as tunnel
 from appliance.tunnel.enrolment import Enrolment
 from appliance.tunnel.registry import Registry
+from daemon import probes
+from daemon.probes import Health
+from daemon.values import Address
 from wire.session import Session
 from wire.tls import server_context
 
@@ -160,7 +162,7 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
             background.start_soon(expiries.run, store, ledger, utc_micros)
             background.start_soon(keep_current, users_source, users_context)
             background.start_soon(keep_current, agents_source, agents_context)
-            background.start_soon(health.serve, state, bound.health)
+            background.start_soon(probes.serve, state, bound.health)
             async with trio.open_nursery() as serving:
                 await serving.start(partial(front.serve, users, bound.users, users_context))
                 await serving.start(partial(tunnel.serve, agents, bound.agents, stop=stop))
@@ -290,12 +292,12 @@ def _users_source(config: Config, keys: Keys, bound: Bound) -> Source:
 async def _bind(config: Config, opened: AsyncExitStack) -> Bound:
     users = await _listen("users.listen", config.users.listen, opened)
     agents = await _listen("agents.listen", config.agents.listen, opened)
-    probes = await _listen("health.listen", config.health.listen, opened)
+    health = await _listen("health.listen", config.health.listen, opened)
     public_url = _with_port(config.public_url, _port(users))
     host = urlsplit(public_url).hostname or ""
     bracketed = f"[{host}]" if ":" in host else host
     agents_url = _with_port(config.agents.url or f"https://{bracketed}:0", _port(agents))
-    return Bound(users, agents, probes, public_url, agents_url)
+    return Bound(users, agents, health, public_url, agents_url)
 
 
 async def _listen(key: str, address: Address, opened: AsyncExitStack) -> list[trio.SocketListener]:

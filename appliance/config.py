@@ -9,22 +9,19 @@ secrets are files, and only their paths stand here.
 
 from __future__ import annotations
 
-import ipaddress
-import os
 import re
 import stat
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from appliance.core.buckets import MAX_OPEN_EXCHANGES, REQUEST_BURST, REQUESTS_PER_SECOND
 from appliance.core.networks import NOBODY, Networks
+from daemon import values
+from daemon.settings import ConfigError, Setting, Settings, refuse_weak_mode
+from daemon.values import Address
 
-MAX_CONFIG_BYTES = 256 * 1024  # a settings file is a page of text; more is the wrong file
-ENVIRONMENT_PREFIX = "FAIRLEAD_"
 OPEN_TO_OTHERS = (
     stat.S_IRWXO | stat.S_IWGRP | stat.S_IXGRP
 )  # of a secret's file; its group may read, as Kubernetes has it
@@ -34,22 +31,6 @@ OPEN_TO_OTHERS = (
 _FOREIGN_VARIABLES = re.compile(
     r"FAIRLEAD_(AGENT_|TEST_|KUBECTL_)|FAIRLEAD(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT(_.+)?)|PORT(_\d+_(TCP|UDP)(_.+)?)?)$"
 )
-
-
-class ConfigError(Exception):
-    """The settings do not allow a start; the text is one sentence for the operator."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where to listen. No host means every interface; port 0 lets the system choose (tests and the demo)."""
-
-    host: str | None
-    port: int
-
-    def __str__(self) -> str:
-        host = self.host or ""
-        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,102 +99,10 @@ class Config:
     log: Log
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting: its key, how a value is read (ValueError: a phrase after "must be"), its default, its meaning."""
-
-    key: str
-    read: Callable[[Any], Any]
-    default: Any
-    meaning: str
-    required: bool = False
-
-    @property
-    def variable(self) -> str:
-        """The environment variable that overrides it."""
-        return ENVIRONMENT_PREFIX + self.key.replace(".", "_").upper()
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value or not value.isprintable():
-        raise ValueError("a text")
-    return value
-
-
-def _path(value: Any) -> Path:
-    path = Path(_text(value))
-    if not path.is_absolute():
-        raise ValueError("an absolute path")
-    return path
-
-
-def _address(value: Any) -> Address:
-    host, colon, port = _text(value).rpartition(":")
-    if not colon or not re.fullmatch(r"\d{1,5}", port) or int(port) > 65535:
-        raise ValueError('an address such as "127.0.0.1:8443", "[::1]:8443" or ":8443"')
-    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if not bare:
-        if int(port) == 0:
-            raise ValueError("an IP address with the port when the port is 0")
-        return Address(None, int(port))
-    try:
-        ip = ipaddress.ip_address(bare)
-    except ValueError:
-        raise ValueError('an IP address with a port, such as "127.0.0.1:8443"') from None
-    if (ip.version == 6) != (bare != host):
-        raise ValueError("an IPv6 address in brackets, or an IPv4 address without them")
-    return Address(bare, int(port))
-
-
-def _loopback(value: Any) -> Address:
-    address = _address(value)
-    if address.host is None or not ipaddress.ip_address(address.host).is_loopback:
-        raise ValueError("a loopback address: this listener has no TLS and asks for no credential")
-    return address
-
-
 def _url(value: Any) -> str:
-    form = 'an https URL without path, such as "https://fairlead.example.com"'
-    text = _text(value)
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        raise ValueError(form) from None
-    if parts.scheme != "https" or not parts.hostname or parts.path not in {"", "/"} or "@" in parts.netloc:
-        raise ValueError(form)
-    if parts.query or parts.fragment or any(c.isspace() for c in text):
-        raise ValueError(form)
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"https://{host}" if port is None else f"https://{host}:{port}"
-
-
-def _choice(*allowed: str) -> Callable[[Any], str]:
-    def read(value: Any) -> str:
-        if value not in allowed:
-            raise ValueError("one of " + ", ".join(allowed))
-        return str(value)
-
-    return read
-
-
-def _switch(value: Any) -> bool:
-    if value in {True, "true"}:
-        return True
-    if value in {False, "false"}:
-        return False
-    raise ValueError("true or false")
-
-
-def _whole(lowest: int, highest: int) -> Callable[[Any], int]:
-    def read(value: Any) -> int:
-        if isinstance(value, str) and re.fullmatch(r"\d{1,12}", value):  # from the environment
-            value = int(value)
-        if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
-            raise ValueError(f"a whole number from {lowest} to {highest}")
-        return value
-
-    return read
+    host, port = values.https_url("https://fairlead.example.com")(value)
+    bracketed = f"[{host}]" if ":" in host else host
+    return f"https://{bracketed}" if port is None else f"https://{bracketed}:{port}"
 
 
 def _networks(value: Any) -> Networks:
@@ -227,31 +116,33 @@ def _networks(value: Any) -> Networks:
         raise ValueError(f'a list of networks, such as ["192.0.2.0/24", "2001:db8::/32"]; {error}') from None
 
 
-SETTINGS: tuple[Setting, ...] = (
+_TABLE: tuple[Setting, ...] = (
     Setting(
         "public_url",
         _url,
         None,
         "What people and their kubectl connect to; stands in every kubeconfig. Port 0 means the bound port.",
-        required=True,
+        example="https://fairlead.example.com",
     ),
     Setting(
         "data_dir",
-        _path,
+        values.path,
         Path("/var/lib/fairlead"),
         "Where the databases and the master key live. Made with mode 0700; refused if others can enter it.",
     ),
-    Setting("users.listen", _address, Address(None, 8443), "Where kubectl, browsers and the API connect to (TLS)."),
+    Setting(
+        "users.listen", values.address, Address(None, 8443), "Where kubectl, browsers and the API connect to (TLS)."
+    ),
     Setting(
         "users.certificate",
-        _path,
+        values.path,
         None,
         "Certificate chain (PEM) for users.listen, read again when it changes. Without it our own CA signs one.",
     ),
-    Setting("users.key", _path, None, "Private key (PEM) of users.certificate; not readable by others."),
+    Setting("users.key", values.path, None, "Private key (PEM) of users.certificate; not readable by others."),
     Setting(
         "users.lane",
-        _choice("express", "hypercorn"),
+        values.choice("express", "hypercorn"),
         "express",
         "Which code path serves /api/proxy: express, or hypercorn (the same rules, slower, for comparison).",
     ),
@@ -267,7 +158,7 @@ SETTINGS: tuple[Setting, ...] = (
         NOBODY,
         "Proxies whose X-Forwarded-For or Forwarded is believed for the client's address; from others it is dropped.",
     ),
-    Setting("agents.listen", _address, Address(None, 5443), "Where agents connect to (mutual TLS, our CA)."),
+    Setting("agents.listen", values.address, Address(None, 5443), "Where agents connect to (mutual TLS, our CA)."),
     Setting(
         "agents.url",
         _url,
@@ -282,13 +173,13 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "health.listen",
-        _loopback,
+        values.loopback,
         Address("127.0.0.1", 9090),
         "Plain HTTP on loopback: /livez and /readyz.",
     ),
     Setting(
         "store.url_file",
-        _path,
+        values.path,
         None,
         "File with the URL of a PostgreSQL database, postgresql://USER:PASSWORD@HOST/DATABASE; not readable by others. "
         "TLS is verified (sslrootcert= names another CA) but for a loopback address or a socket (?host=/DIRECTORY). "
@@ -296,74 +187,79 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "store.master_key",
-        _path,
+        values.path,
         None,
         "File with the key that seals secrets in the database; not readable by others. Required with store.url_file, "
         "and the same for every appliance of that database. Default: master.key in data_dir, made at the first start.",
     ),
     Setting(
         "store.connections",
-        _whole(2, 100),
+        values.whole(2, 100),
         8,
         "Most connections to PostgreSQL at once; one more listens for changes.",
     ),
     Setting(
         "store.migrate_on_start",
-        _switch,
+        values.switch,
         None,
         "Whether a start brings a database that is behind up to date; if not, it refuses and names `fairlead migrate`. "
         "An empty database is always filled. Default: true with SQLite; false with PostgreSQL, where others may run.",
     ),
     Setting(
         "limits.connections",
-        _whole(16, 100_000),
+        values.whole(16, 100_000),
         10_000,
         "Most user connections at once; more wait in the listen queue. One open watch is one connection.",
     ),
     Setting(
         "limits.requests_per_second",
-        _whole(1, 1_000_000),
+        values.whole(1, 1_000_000),
         REQUESTS_PER_SECOND,
         "Requests one person may start on one cluster each second, in the long run; beyond it is 429.",
     ),
     Setting(
         "limits.request_burst",
-        _whole(1, 1_000_000),
+        values.whole(1, 1_000_000),
         REQUEST_BURST,
         "Requests one person may start on one cluster at once, after a pause; kubectl's discovery comes in bursts.",
     ),
     Setting(
         "limits.open_exchanges",
-        _whole(1, 2048),
+        values.whole(1, 2048),
         MAX_OPEN_EXCHANGES,
         "Requests one person may have open on one cluster, watches and shells included.",
     ),
     Setting(
         "limits.drain_seconds",
-        _whole(0, 600),
+        values.whole(0, 600),
         20,
         "How long a stopping appliance lets running requests finish before it ends them.",
     ),
     Setting(
         "audit.retention_days",
-        _whole(0, 36_500),
+        values.whole(0, 36_500),
         400,
         "How long audit records are kept at least; older ones are removed, which is itself recorded. 0 keeps all.",
     ),
-    Setting("log.level", _choice("debug", "info", "warning", "error"), "info", "The least important line to write."),
+    Setting(
+        "log.level", values.choice("debug", "info", "warning", "error"), "info", "The least important line to write."
+    ),
     Setting(
         "log.format",
-        _choice("auto", "json", "console"),
+        values.choice("auto", "json", "console"),
         "auto",
         "json, console (for people), or auto: console on a terminal, json elsewhere.",
     ),
     Setting(
         "log.audit",
-        _choice("refused", "all"),
+        values.choice("refused", "all"),
         "refused",
         "Which audit events also become log lines (kind=audit): refused ones, or all.",
     ),
 )
+
+
+SETTINGS = Settings("fairlead", "FAIRLEAD_", _FOREIGN_VARIABLES, _TABLE)
 
 
 def load(path: Path | None, environment: Mapping[str, str], *, restoring: bool = False) -> Config:
@@ -371,87 +267,24 @@ def load(path: Path | None, environment: Mapping[str, str], *, restoring: bool =
 
     `restoring`: the master key may be missing, because the backup holds it.
     """
-    given = _from_file(path) if path is not None else {}
-    given.update(_from_environment(environment))
-    values: dict[str, Any] = {}
-    for setting in SETTINGS:
-        if setting.key not in given:
-            if setting.required:
-                raise ConfigError(
-                    f"{setting.key} is not set: put it into the settings file or into {setting.variable}, for example "
-                    f'{setting.key} = "https://fairlead.example.com".'
-                )
-            values[setting.key] = setting.default
-            continue
-        raw, origin = given[setting.key]
-        try:
-            values[setting.key] = setting.read(raw)
-        except ValueError as error:
-            raise ConfigError(f"{origin}: {setting.key} must be {error}.") from None
-    return _checked(_build(values), restoring=restoring)
+    return _checked(_build(SETTINGS.load(path, environment)), restoring=restoring)
 
 
 def reference() -> str:
     """The settings as text for people, from the same table that reads them."""
-    lines = []
-    for setting in SETTINGS:
-        default = "required" if setting.required else f"default {setting.default}" if setting.default else "optional"
-        lines.append(f"{setting.key}  ({setting.variable}; {default})\n    {setting.meaning}")
-    return "\n".join(lines)
+    return SETTINGS.reference()
 
 
-def _from_file(path: Path) -> dict[str, tuple[Any, str]]:
-    try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            raw = file.read(MAX_CONFIG_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"The settings file {path} cannot be read: {error.strerror}.") from None
-    if mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise ConfigError(f"The settings file {path} can be changed by others: run `chmod go-w {path}`.")
-    if len(raw) > MAX_CONFIG_BYTES:
-        raise ConfigError(f"The settings file {path} is larger than {MAX_CONFIG_BYTES // 1024} KiB.")
-    try:
-        tree = tomllib.loads(raw.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The settings file {path} is not TOML: {error}.") from None
-    known = {setting.key for setting in SETTINGS}
-    tables = {key.partition(".")[0] for key in known if "." in key}
-    found: dict[str, tuple[Any, str]] = {}
-    for name, value in tree.items():
-        leaves = {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
-        if isinstance(value, dict) and name not in tables:
-            raise ConfigError(f"{path}: there is no section [{name}].")
-        for key, leaf in leaves.items():
-            if key not in known:
-                raise ConfigError(f"{path}: there is no setting {key}.")
-            found[key] = (leaf, str(path))
-    return found
-
-
-def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
-    by_variable = {setting.variable: setting.key for setting in SETTINGS}
-    found: dict[str, tuple[Any, str]] = {}
-    for name, value in environment.items():
-        if not name.startswith(ENVIRONMENT_PREFIX):
-            continue
-        if name in by_variable:
-            found[by_variable[name]] = (value, name)
-        elif not _FOREIGN_VARIABLES.match(name):
-            raise ConfigError(f"The environment variable {name} is not a setting of fairlead.")
-    return found
-
-
-def _build(values: dict[str, Any]) -> Config:
-    if values["store.migrate_on_start"] is None:
-        values["store.migrate_on_start"] = values["store.url_file"] is None
+def _build(found: dict[str, Any]) -> Config:
+    if found["store.migrate_on_start"] is None:
+        found["store.migrate_on_start"] = found["store.url_file"] is None
 
     def section(name: str) -> dict[str, Any]:
-        return {key.partition(".")[2]: value for key, value in values.items() if key.startswith(name + ".")}
+        return {key.partition(".")[2]: value for key, value in found.items() if key.startswith(name + ".")}
 
     return Config(
-        public_url=values["public_url"],
-        data_dir=values["data_dir"],
+        public_url=found["public_url"],
+        data_dir=found["data_dir"],
         users=Users(**section("users")),
         agents=Agents(**section("agents")),
         health=Health(**section("health")),
@@ -483,13 +316,3 @@ def _checked(config: Config, *, restoring: bool) -> Config:
             raise ConfigError(f"data_dir {config.data_dir} is not a directory.")
         refuse_weak_mode(config.data_dir, stat.S_IRWXG | stat.S_IRWXO, "data_dir", "chmod 0700")
     return config
-
-
-def refuse_weak_mode(path: Path, forbidden: int, key: str, remedy: str) -> None:
-    """Stop the start when a file or directory is open to more than its owner needs."""
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        raise ConfigError(f"{key} {path} cannot be read: {error.strerror}.") from None
-    if mode & forbidden:
-        raise ConfigError(f"{key} {path} has mode {stat.S_IMODE(mode):04o}, open to others: run `{remedy} {path}`.")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from appliance.backup.faults import BackupError
+from appliance.store.files import sync_directory
 
 
 @contextmanager
@@ -41,15 +42,6 @@ def new_file(path: Path, *, replace: bool) -> Iterator[BinaryIO]:
         raise _there(path) from None
     except OSError as error:
         raise BackupError(f"The file {path} cannot be written: {error.strerror or error}.") from None
-
-
-def sync_directory(path: Path) -> None:
-    """What was renamed in it stays so through a power cut."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _there(path: Path) -> BackupError:

@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from appliance.backup.new_file import sync_directory
 from appliance.layout import Layout
+from appliance.store.files import sync_directory
 
 _PARTS = ("", "-wal", "-shm")  # of an SQLite database
 _STAGE = ".restoring-"

@@ -1,4 +1,4 @@
-"""Database files that are ours alone."""
+"""Database files that are ours alone, and names of files that stay through a power cut."""
 
 from __future__ import annotations
 
@@ -17,5 +17,16 @@ def own_file(path: Path) -> None:
     except FileExistsError:
         # Looked at without opening it: closing any descriptor of a file drops the locks SQLite holds on it.
         found = path.lstat()
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        if found.st_uid != os.geteuid():
+            raise StoreRefused(f"The file {path} belongs to another user. Run this as that user.") from None
+        if not stat.S_ISREG(found.st_mode) or found.st_mode & 0o077:
             raise StoreRefused(f"The file {path} must be ours alone. Run: chmod 600 {path}") from None
+
+
+def sync_directory(path: Path) -> None:
+    """What was renamed or made in it stays so through a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

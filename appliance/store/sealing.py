@@ -17,6 +17,8 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from appliance.store.files import sync_directory
+
 MASTER_KEY_BYTES = 32
 NONCE_BYTES = 12  # random; safe for 2^32 boxes under one key, and there are a handful
 
@@ -95,13 +97,5 @@ def keep_master_key(path: Path, key: bytes) -> bytes:
             return other
     finally:
         draft.unlink()
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
     return key
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

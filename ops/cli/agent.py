@@ -7,11 +7,12 @@ from pathlib import Path
 
 import trio
 
-from agent.config import ConfigError, load
+from agent.config import load
 from agent.enrolment import BundleError
 from agent.identity import IdentityError
 from agent.run import run as run_agent
 from appliance import logs
+from daemon.settings import ConfigError
 
 
 class AgentStartError(Exception):

@@ -137,7 +137,8 @@ def _day(microseconds: int) -> str:
 
 
 def _settings(path: Path | None) -> Config:
-    from appliance.config import ConfigError, load
+    from appliance.config import load
+    from daemon.settings import ConfigError
 
     try:
         return load(path, os.environ)

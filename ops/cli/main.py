@@ -38,7 +38,8 @@ def serve(config: Path | None) -> None:
     Example: fairlead serve --config /etc/fairlead/fairlead.toml
     """
     from appliance.assemble import StartError, run
-    from appliance.config import ConfigError, load
+    from appliance.config import load
+    from daemon.settings import ConfigError
 
     try:
         run(load(config, os.environ))
@@ -72,8 +73,9 @@ def machine_token(config: Path | None, name: str, days: int) -> None:
     """
     import trio
 
-    from appliance.config import ConfigError, load
+    from appliance.config import load
     from appliance.machine_token import MachineTokenError, mint
+    from daemon.settings import ConfigError
 
     try:
         token = trio.run(mint, load(config, os.environ), name, days * 86400)
@@ -121,9 +123,10 @@ def rotate(config: Path | None) -> None:
     """
     import trio
 
-    from appliance.config import ConfigError, load
+    from appliance.config import load
     from appliance.key_rotation import KeyRotationError
     from appliance.key_rotation import rotate as make
+    from daemon.settings import ConfigError
 
     try:
         click.echo(f"New credentials will be signed with key {trio.run(make, load(config, os.environ))}.")

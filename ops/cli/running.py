@@ -31,7 +31,8 @@ EVERY_SECONDS = 5.0  # in a log; a terminal shows each second
 
 def settings(path: Path | None, *, restoring: bool = False) -> Config:
     """The appliance's settings; those that cannot be used are a sentence."""
-    from appliance.config import ConfigError, load
+    from appliance.config import load
+    from daemon.settings import ConfigError
 
     try:
         return load(path, os.environ, restoring=restoring)

@@ -1,6 +1,7 @@
 """The demo's child processes: started, listened to, and ended by their ids.
 
-What always holds: a child that ends before it was asked to ends the demo, with its last lines; every child is asked
+What always holds: a child that ends before it was asked to ends the demo, with its last lines, unless it said what is
+forgiven; every child is asked
 to stop (SIGTERM), given time, and only then killed; a child never outlives the demo (`leash`). Children get their
 settings from files: nothing secret is in their arguments or environment.
 """
@@ -34,7 +35,9 @@ class Child:
     process: trio.Process
     on_line: Callable[[str], None]
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
+    forgiven: str = ""  # an end after a line with these words is not the demo's; see `gone`
     stopping: bool = False
+    gone: trio.Event = field(default_factory=trio.Event)
 
     async def watch(self) -> None:
         """Read what the child says until it ends; an unexpected end raises ChildEndedError."""
@@ -42,7 +45,8 @@ class Child:
             nursery.start_soon(self._read, self.process.stdout)
             nursery.start_soon(self._read, self.process.stderr)
         code = await self.process.wait()
-        if not self.stopping:
+        self.gone.set()
+        if not self.stopping and not (self.forgiven and any(self.forgiven in line for line in self.tail)):
             said = "\n".join(f"    {line}" for line in self.tail) or "    (it said nothing)"
             raise ChildEndedError(f"{self.name} ended with code {code}. Its last lines:\n{said}")
 
@@ -79,7 +83,7 @@ class Child:
         await self.process.wait()
 
 
-async def start(name: str, arguments: list[str], on_line: Callable[[str], None]) -> Child:
+async def start(name: str, arguments: list[str], on_line: Callable[[str], None], *, forgiven: str = "") -> Child:
     """Start `fairlead <arguments>` in its own session: a Ctrl-C reaches us alone, and we end the children in order."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("FAIRLEAD_")}
     process = await trio.lowlevel.open_process(
@@ -90,4 +94,4 @@ async def start(name: str, arguments: list[str], on_line: Callable[[str], None])
         env=environment,
         start_new_session=True,
     )
-    return Child(name, process, on_line)
+    return Child(name, process, on_line, forgiven=forgiven)

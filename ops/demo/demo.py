@@ -28,6 +28,7 @@ from ops.demo.settings import Home
 from ops.demo.show import line_for_people
 
 START_SECONDS = 30.0  # a part that needs longer, on any machine we know, is broken
+PORT_TRIES = 5  # the second takes any free port, which two demos hardly choose alike
 POLL_SECONDS = 0.02  # how often a file of a starting child is looked for
 STOP_SECONDS = 30.0  # three children, one after the other, killed in the worst case
 TOKEN_SECONDS = 30 * 86_400  # the demo's own machine token
@@ -61,15 +62,16 @@ class Demo:
     ready: bool = False  # until then the demo's own calls are not worth a line
     ending: bool = False  # from then on what parts say of each other's end is not news
 
-    async def start(self, name: str, *arguments: str) -> None:
+    async def start(self, name: str, *arguments: str, forgiven: str = "") -> children.Child:
         def show(line: str) -> None:
             shown = line_for_people(name, line, audit=self.ready)
-            if shown is not None and not self.ending:
+            if shown is not None and not self.ending and not (forgiven and forgiven in line):
                 _say(shown)
 
-        child = await children.start(name, list(arguments), show)
+        child = await children.start(name, list(arguments), show, forgiven=forgiven)
         self.running.append(child)
         self.watching.start_soon(child.watch)
+        return child
 
     async def stop(self) -> None:
         self.ending = True
@@ -140,22 +142,32 @@ async def _start_appliance(demo: Demo) -> Appliance:
     from appliance.machine_token import mint
 
     home = demo.home
-    chosen = ports.choose(home.last_ports)
-    home.bound_ports.unlink(missing_ok=True)
-    config_file = settings.write_appliance(home, chosen)
+    config_file = settings.write_appliance(home, ports.choose(home.last_ports))
     _say("Making the appliance's store, keys and a machine token")
     token = await mint(load(config_file, {}), f"demo-{time.time_ns():x}", TOKEN_SECONDS)
     _say("Starting the appliance")
-    await demo.start("appliance", "serve", "--config", str(config_file))
-    await _until("the appliance", lambda: ports.read(home.bound_ports) is not None)
-    bound = ports.read(home.bound_ports)
-    assert bound is not None
+    bound = await _serve(demo, config_file)
     ports.write(home.last_ports, bound)
     for usual, got, what in ((ports.USUAL.users, bound.users, "kubectl"), (ports.USUAL.agents, bound.agents, "agents")):
         if usual != got:
             _say(f"  port {usual} is taken; {what} use {got}")
     ca = (home.appliance / "ca.pem").read_text()
     return Appliance(f"https://{ports.LOOPBACK}:{bound.users}", ca, token)
+
+
+async def _serve(demo: Demo, config_file: Path) -> ports.Ports:
+    """The appliance, until it has bound its ports. One that was free a moment ago may be somebody else's by now."""
+    home = demo.home
+    for _ in range(PORT_TRIES):
+        home.bound_ports.unlink(missing_ok=True)
+        child = await demo.start("appliance", "serve", "--config", str(config_file), forgiven=ports.TAKEN)
+        await _until("the appliance", lambda: child.gone.is_set() or ports.read(home.bound_ports) is not None)  # noqa: B023 -- called before the next turn
+        bound = ports.read(home.bound_ports)
+        if bound is not None:
+            return bound
+        demo.running.remove(child)
+        settings.write_appliance(home, ports.choose(home.last_ports))
+    raise DemoError(f"Every port that was free was taken before the appliance had it, {PORT_TRIES} times. Try again.")
 
 
 async def _provide_bundle(home: Home, appliance: Appliance, registered: registration.Registered) -> None:

@@ -1,4 +1,8 @@
-"""Which ports the demo listens on: the usual ones when they are free, else any."""
+"""Which ports the demo listens on: the usual ones when they are free, else any.
+
+A port that is free when it is looked at may be taken a moment later, by another demo as likely as not: whoever uses
+what was chosen tries again when the appliance finds it TAKEN.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from pathlib import Path
 from ops.demo.files import write_private
 
 LOOPBACK = "127.0.0.1"
+TAKEN = "cannot listen on"  # what the appliance says, and ends, when a port was taken meanwhile
 
 
 @dataclass(frozen=True, slots=True)

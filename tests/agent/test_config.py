@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import SETTINGS, ConfigError, load
+from agent.config import SETTINGS, load
+from daemon.settings import ConfigError
 
 POD = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}
 
@@ -98,4 +99,4 @@ def test_a_client_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
 
 
 def test_every_setting_says_what_it_means() -> None:
-    assert all(setting.meaning.endswith(".") for setting in SETTINGS)
+    assert all(setting.meaning.endswith(".") for setting in SETTINGS.entries)

@@ -17,6 +17,7 @@ from agent.run import run
 from appliance.core.events import EventType
 from appliance.store import units
 from appliance.store.store import utc_micros
+from daemon.values import Address
 from tests.agent.rig import Caller, everything, ok, staged
 from tests.appliance.tunnel.rig import CLUSTER, Harbour, harbour
 from tests.support.pair import ALICE, get
@@ -82,7 +83,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     (tmp_path / "appliance").mkdir()
     async with harbour(tmp_path / "appliance") as here, staged(tmp_path / "upstream", api_server) as stage:
         bundle = await here.bundle()
-        config = Config(bundle, tmp_path / "data", stage.settings, Bounds(), "127.0.0.1", 0, 5)
+        config = Config(bundle, tmp_path / "data", stage.settings, Bounds(), Address("127.0.0.1", 0), 5)
         yield World(here, config, trio.Event())
 
 

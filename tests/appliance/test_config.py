@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from appliance.config import SETTINGS, Address, Config, ConfigError, load, reference
+from appliance.config import SETTINGS, Config, load, reference
 from appliance.core.networks import NOBODY, Networks
+from daemon.settings import ConfigError
+from daemon.values import Address
 
 MINIMAL = 'public_url = "https://fairlead.example.com"\n'
 
@@ -202,7 +204,7 @@ def test_a_missing_file_is_a_sentence(tmp_path: Path) -> None:
 def test_the_reference_names_every_setting() -> None:
     text = reference()
 
-    for setting in SETTINGS:
+    for setting in SETTINGS.entries:
         assert setting.key in text
-        assert setting.variable in text
+        assert SETTINGS.variable(setting.key) in text
         assert setting.meaning in text

@@ -10,12 +10,16 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.journeys.conftest import REPOSITORY, Kubectl, kubectls, running_demo
+from tests.journeys.conftest import REPOSITORY, Demo, Kubectl, kubectls, running_demo
+from tests.journeys.processes import eventually
 
 NEWEST = kubectls()[-1:]
 
@@ -127,3 +131,50 @@ def test_a_cluster_of_ones_own(tmp_path: Path, way: str) -> None:
             assert "toy:admins" in whoami
         finally:
             process.terminate()
+
+
+def test_a_port_that_is_taken_between_the_look_and_the_use_is_given_up(tmp_path: Path) -> None:
+    """Somebody binds it as soon as the settings name it, long before the appliance is up."""
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    wanted = {"users": port, "agents": 0, "health": 0}
+    (data / "ports.json").write_text(json.dumps(wanted))
+    squatter: list[socket.socket] = []
+
+    def squat() -> None:
+        eventually(
+            lambda: f":{port}" in (data / "fairlead.toml").read_text() if (data / "fairlead.toml").exists() else ""
+        )
+        squatter.append(socket.create_server(("127.0.0.1", port)))
+
+    waiting = threading.Thread(target=squat)
+    waiting.start()
+    try:
+        with running_demo("--data", str(data)) as demo:
+            waiting.join()
+            assert squatter
+            assert not server_of(demo.kubeconfig).startswith(f"https://127.0.0.1:{port}/")
+            assert "demo" in kubectl_for(demo.kubeconfig, tmp_path)("get", "namespaces")
+            assert "cannot listen" not in "".join(demo.said)
+    finally:
+        for listener in squatter:
+            listener.close()
+
+
+def test_two_demos_may_start_at_once(tmp_path: Path) -> None:
+    with running_demos(2) as demos:
+        servers = {server_of(demo.kubeconfig) for demo in demos}
+        assert len(servers) == 2
+        for demo in demos:
+            assert "demo" in kubectl_for(demo.kubeconfig, tmp_path)("get", "namespaces")
+
+
+@contextlib.contextmanager
+def running_demos(count: int) -> Iterator[list[Demo]]:
+    """Each started while the others start."""
+    with contextlib.ExitStack() as ending:
+        with ThreadPoolExecutor(count) as pool:
+            starts = [pool.submit(ending.enter_context, running_demo()) for _ in range(count)]
+        yield [start.result() for start in starts]

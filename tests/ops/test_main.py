@@ -43,7 +43,7 @@ def test_no_option_takes_a_secret(name: str) -> None:
 def test_settings_prints_the_whole_table() -> None:
     text = said("settings")
 
-    assert all(setting.key in text for setting in SETTINGS)
+    assert all(setting.key in text for setting in SETTINGS.entries)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("wire", "agent", "appliance", "ops", "benchmarks", "tests")
+PACKAGES = ("wire", "daemon", "agent", "appliance", "ops", "benchmarks", "tests")
 OURS = frozenset(PACKAGES)
 
 

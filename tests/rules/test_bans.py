@@ -25,8 +25,8 @@ class Ban:
         return source.within(*self.places) and not source.within(*self.except_in)
 
 
-EVERYWHERE = ("wire", "agent", "appliance", "ops", "benchmarks", "tests")
-PROGRAM = ("wire", "agent", "appliance", "ops")
+EVERYWHERE = ("wire", "daemon", "agent", "appliance", "ops", "benchmarks", "tests")
+PROGRAM = ("wire", "daemon", "agent", "appliance", "ops")
 
 PURE_WHY = "Time and randomness are arguments of pure code: what asks for them itself cannot be tested with a table."
 
@@ -96,7 +96,7 @@ BANS = (
     ),
     Ban(
         ("builtins.print",),
-        ("wire", "agent", "appliance"),
+        ("wire", "daemon", "agent", "appliance"),
         (),
         "What a program has to say goes to the log, where secrets are filtered and lines have a time.",
     ),

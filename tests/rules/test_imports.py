@@ -23,6 +23,7 @@ class Arrow:
 
 
 WIRE = ("wire",)
+DAEMON = ("daemon",)
 CORE = ("appliance.core",)
 STORE = tuple(
     f"appliance.store.{module}"
@@ -41,10 +42,17 @@ ARROWS = (
         "wire/ is shared by both ends and knows nothing of people, roles or storage; what it imports, the agent ships.",
     ),
     Arrow(
+        "daemon",
+        DAEMON,
+        frozenset({"trio"}),
+        "daemon/ is what both programs need on their host; it knows neither of them, and the agent ships it.",
+    ),
+    Arrow(
         "agent",
-        ("agent", *WIRE),
+        ("agent", *DAEMON, *WIRE),
         frozenset({"trio", "cryptography", "msgpack", "httptools", "structlog"}),
-        "The agent runs in other people's clusters: it carries the wire and no line of the appliance.",
+        "The agent runs in other people's clusters: it carries the wire, what every program of ours needs on its host, "
+        "and no line of the appliance.",
     ),
     Arrow(
         "appliance/core",
@@ -76,13 +84,23 @@ ARROWS = (
     ),
     Arrow(
         "ops",
-        ("ops", "appliance", "agent", *WIRE),
+        ("ops", "appliance", "agent", *DAEMON, *WIRE),
         None,
         "The command starts the programs; it does not need the tests or the benchmarks.",
     ),
     Arrow(
+        "appliance/backup",
+        (
+            "appliance.backup",
+            *(f"appliance.{name}" for name in ("audit", "audit_place", "config", "core", "database", "inspection")),
+            *(f"appliance.{name}" for name in ("keys", "layout", "store")),
+        ),
+        frozenset({"trio", "cryptography"}),
+        "A backup knows what is kept and how, and nothing of who is served with it.",
+    ),
+    Arrow(
         "appliance",
-        ("appliance", *WIRE),
+        ("appliance", *DAEMON, *WIRE),
         None,
         "The appliance does not ship with the agent, nor with the command that starts it.",
     ),
@@ -185,7 +203,7 @@ def test_nothing_imports_the_composition_root() -> None:
         [
             f"{source.path}:{found.line} imports {found.name}"
             for source in sources()
-            if source.within("appliance", "wire", "agent") and source.path != "appliance/assemble.py"
+            if source.within("appliance", "wire", "daemon", "agent") and source.path != "appliance/assemble.py"
             for found in imports(source)
             if found.name.startswith("appliance.assemble")
         ],
@@ -202,6 +220,15 @@ def test_nothing_imports_the_composition_root() -> None:
         ("wire/x.py", "from ..agent import relay", False),
         ("wire/x.py", "import cryptography.x509", False),
         ("wire/x.py", "from appliance.core import roles", False),
+        ("daemon/x.py", "import trio", True),
+        ("daemon/x.py", "from wire import tls", False),
+        ("daemon/x.py", "from agent.config import Config", False),
+        ("wire/x.py", "from daemon import values", False),
+        ("agent/x.py", "from daemon.settings import Setting", True),
+        ("appliance/config.py", "from daemon.settings import Setting", True),
+        ("appliance/front/x.py", "from daemon import values", False),
+        ("appliance/backup/x.py", "from appliance.store import schema", True),
+        ("appliance/backup/x.py", "from appliance.front import client", False),
         ("agent/x.py", "from wire.tls import TLSStream", True),
         ("agent/x.py", "import appliance.core.roles", False),
         ("agent/x.py", "from ops.cli import main", False),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 
@@ -16,7 +16,6 @@ MOST_FUNCTION_LINES = 60
 #: Files of the program over 400 lines, each with the reason why it is still one idea.
 LONG = {
     "appliance/front/client.py": "a connection's requests, answers and raw bytes share one buffer and one ending",
-    "appliance/config.py": "the settings are one table, and what reads, checks and prints them follows it",
     "wire/carrier.py": "the HTTP/2 carrier before and after the tunnel opens shares one set of window accounts",
     "wire/exchange.py": "an exchange is one Trio stream: its two directions share credit, ending and abortion",
     "wire/frames.py": "layouts, encoder and bounded decoder are one table read from two sides",
@@ -75,6 +74,40 @@ def test_no_function_is_longer_than_a_screen() -> None:
         ],
         f"A function over {MOST_FUNCTION_LINES} lines cannot be seen at once; name its parts.",
     )
+
+
+LEAST_STATEMENTS = 4  # two short functions that are alike are a coincidence
+
+
+def bodies(source: Source) -> Iterator[tuple[str, str]]:
+    """Yield (what it does, where) of every function that is long enough to be worth one home."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            if sum(isinstance(part, ast.stmt) for line in body for part in ast.walk(line)) >= LEAST_STATEMENTS:
+                yield ast.dump(ast.Module(body, [])), f"{source.path}:{node.lineno} {node.name}"
+
+
+def twice(some: Iterable[Source]) -> list[str]:
+    places: dict[str, list[str]] = {}
+    for source in some:
+        for body, place in bodies(source):
+            places.setdefault(body, []).append(place)
+    return [" and ".join(where) for where in places.values() if len(where) > 1]
+
+
+def test_nothing_is_written_twice() -> None:
+    verdict(
+        twice(source for source in sources() if not source.within("tests")),
+        "What is written twice is corrected once: give it one home that both may import; daemon/ for programs.",
+    )
+
+
+def test_the_rule_about_twice_sees_an_offence() -> None:
+    text = "def f(a):\n    {}\n    b = a\n    if b:\n        return 1\n    return b\n"
+    one, other = Source("agent/x.py", text.format('"""One."""')), Source("appliance/x.py", text.format('"""Other."""'))
+    assert twice([one, other]) == ["agent/x.py:1 f and appliance/x.py:1 f"]
+    assert twice([one, Source("appliance/x.py", text.format("a = 2"))]) == []
 
 
 def nameless(source: Source) -> Iterator[str]:

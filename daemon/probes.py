@@ -1,9 +1,9 @@
-"""Whether this process lives and whether it is ready, over plain HTTP on loopback.
+"""Whether a process lives and whether it is ready, over plain HTTP on loopback.
 
-`/livez` answers when the event loop runs at all: nothing else can make it fail, so a supervisor never restarts an
-appliance because its neighbours are ill. `/readyz` says whether new requests should come here, and names what is
-missing. What always holds: no credential is asked for and nothing is revealed but these names; a connection that is
-slow, long or many is cut off; an error here never reaches the rest of the process.
+`/livez` answers when the event loop runs at all: nothing else can make it fail, so a supervisor never restarts a
+process because its neighbours are ill. `/readyz` says whether new work should come here, and names what is missing.
+What always holds: no credential is asked for and nothing is revealed but these names; a connection that is slow, long
+or many is cut off; an error here never reaches the rest of the process.
 """
 
 from __future__ import annotations

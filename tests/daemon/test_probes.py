@@ -7,7 +7,7 @@ import json
 import pytest
 import trio
 
-from appliance.health import MAX_HEAD_BYTES, Health, respond, serve
+from daemon.probes import MAX_HEAD_BYTES, Health, respond, serve
 from tests.support.flood import Flood, flooding, text
 from tests.support.heartbeat import LATE_SECONDS, worst_beat
 
