@@ -24,6 +24,7 @@ from appliance.keys import open_keys
 from appliance.store import schema
 from appliance.store.unit import Unit
 from tests.appliance.backup.places import NOW, PASSPHRASE, Place
+from tests.journeys.processes import eventually
 from tests.rules.sources import ROOT
 from tests.support.postgres import PostgresServer
 
@@ -388,3 +389,37 @@ def test_a_large_ledger_takes_no_more_memory_than_a_small_one(
         assert many < few + MOST_MORE_KIB
     assert "audit.records: " in much[0][1]
     assert "audit.records: " in much[1][1]
+    end_a_backup_in_the_middle(place, passphrase, tmp_path / "ended.backup")
+    kill_a_restore_in_the_middle(Place(into.directory / "again"), tmp_path / "large.backup", passphrase)
+
+
+def begin(*arguments: str | Path) -> subprocess.Popen[str]:
+    command = [*COMMAND, *(str(it) for it in arguments)]
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+
+
+def end_a_backup_in_the_middle(place: Place, passphrase: Path, out: Path) -> None:
+    """Asked to end, it ends in good order."""
+    with begin("backup", "--config", place.settings(), "--out", out, "--passphrase-file", passphrase) as running:
+        eventually(lambda: any(it.stat().st_size > 100_000 for it in out.parent.glob(".*.part")), 60)
+        running.terminate()
+        _, said = running.communicate(timeout=60)
+    assert (running.returncode, said.splitlines()[-1]) == (1, "fairlead: Stopped; nothing was changed.")
+    assert [path.name for path in out.parent.iterdir() if "ended" in path.name] == []
+
+
+def kill_a_restore_in_the_middle(place: Place, source: Path, passphrase: Path) -> None:
+    """Whatever it had unpacked is nobody's, and the next one begins anew."""
+    place.directory.mkdir()
+    asked = ("restore", "--config", place.settings(), "--from", source, "--passphrase-file", passphrase)
+    with begin(*asked) as running:
+        eventually(
+            lambda: any(it.stat().st_size > 1_000_000 for it in place.layout.root.glob(".restoring-*/audit.db")), 60
+        )
+        running.kill()
+        running.communicate(timeout=60)
+    assert not place.layout.store.exists()
+    assert not place.layout.master_key.exists()
+    done = fairlead(*asked)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in place.layout.root.iterdir()} == {"audit.db", "fairlead.db", "lock", "master.key"}

@@ -45,6 +45,7 @@ class Place:
     directory: Path
     server: PostgresServer | None = None
     name: str = ""
+    given_key: bool = False  # the settings name a file for the master key
 
     @property
     def layout(self) -> Layout:
@@ -52,7 +53,8 @@ class Place:
 
     @property
     def key_file(self) -> Path:
-        return self.directory / "given.key" if self.server is not None else self.layout.master_key
+        given = self.given_key or self.server is not None
+        return self.directory / "given.key" if given else self.layout.master_key
 
     def settings(self) -> Path:
         lines = ['public_url = "https://fairlead.example.com"', f"data_dir = {json.dumps(str(self.layout.root))}"]
@@ -61,6 +63,8 @@ class Place:
             url.write_text(self.server.url(self.name))
             url.chmod(0o600)
             lines += ["[store]", f'url_file = "{url}"', f'master_key = "{self.key_file}"']
+        elif self.given_key:
+            lines += ["[store]", f'master_key = "{self.key_file}"']
         file = self.directory / "fairlead.toml"
         file.write_text("\n".join(lines) + "\n")
         file.chmod(0o600)

@@ -124,6 +124,17 @@ async def test_without_its_master_key_it_needs_the_file(make_place: MakePlace) -
     assert new.key_file.read_bytes() == old.key_file.read_bytes()
 
 
+async def test_the_master_key_goes_where_the_settings_say(make_place: MakePlace) -> None:
+    old, new = make_place("sqlite"), make_place("sqlite")
+    await old.fill()
+    new.given_key = True
+    await put(new, await made(old))
+    assert base64.b64decode(new.key_file.read_bytes()) == base64.b64decode(old.key_file.read_bytes())
+    assert new.key_file.stat().st_mode & 0o777 == 0o600
+    assert not new.layout.master_key.exists()
+    assert await wrong(new) == []
+
+
 async def test_another_master_key_in_the_place_is_not_replaced(make_place: MakePlace) -> None:
     old, new = make_place("sqlite"), make_place("postgres")
     await old.fill()

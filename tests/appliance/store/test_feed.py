@@ -137,3 +137,14 @@ async def test_a_reader_whose_history_was_replaced_reads_everything(home: Home, 
         assert {identity for _, identity in heard[0]} == there
         await store.poll()
         assert len(heard) == 1
+
+
+async def test_what_is_forgotten_leaves_no_gap_when_a_clock_was_set_back(home: Home) -> None:
+    """Two appliances, or one whose clock was corrected: a later change may have an earlier time."""
+    async with home.opened() as store:
+        for number, at in enumerate((NOW, NOW + 5, NOW + 1, NOW + 9), 1):
+            await store.write(units.add_role(Role(f"role_{number}", f"r{number}", ""), at))
+        await store.write(units.forget_expired(NOW, NOW + 2))
+        assert home.query("SELECT number FROM changes ORDER BY number") == [("2",), ("3",), ("4",)]
+        await store.write(units.forget_expired(NOW, NOW + 100))
+        assert home.query("SELECT number FROM changes") == [("4",)]

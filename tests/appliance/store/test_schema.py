@@ -41,6 +41,14 @@ def test_a_file_others_can_read_is_refused(tmp_path: Path) -> None:
         open_and_close(path)
 
 
+def test_a_file_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "fairlead.db"
+    path.touch(mode=0o600)
+    monkeypatch.setattr("os.geteuid", lambda: path.stat().st_uid + 1)
+    with pytest.raises(StoreRefused, match="belongs to another user"):
+        open_and_close(path)
+
+
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "real.db").touch(mode=0o600)
     path = tmp_path / "fairlead.db"
