@@ -10,6 +10,7 @@ import os
 from setuptools import setup
 
 COMPILED = [
+    "wire/blocks.py",
     "wire/carrier.py",
     "wire/chunked.py",
     "wire/connection.py",
