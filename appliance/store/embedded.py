@@ -28,8 +28,9 @@ CLOSE_SECONDS = 15.0  # three times the wait for another process's transaction
 class Embedded:
     """See `Engine`."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, path: Path) -> None:
         self._writer = writer
+        self._path = path
         self._database: SQLite
 
     @classmethod
@@ -40,7 +41,7 @@ class Embedded:
             StoreRefused: it is not ours alone, or `prepare` refuses it.
 
         """
-        engine = cls(Writer("fairlead store"))
+        engine = cls(Writer("fairlead store"), path)
 
         def start() -> None:
             engine._database = SQLite.open(path, prepare)
@@ -71,7 +72,7 @@ class Embedded:
 
     async def _call(self, work: Callable[[], T]) -> T:
         try:
-            with translated():
+            with translated(self._path):
                 return await self._writer.call(work)
         except WriterBusy:
             raise StoreUnavailable("too much is waiting to be written") from None
