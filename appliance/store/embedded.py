@@ -8,7 +8,8 @@ began prevents it, one that leaves later finds it carried out whole. Other proce
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -60,8 +61,14 @@ class Embedded:
     async def read(self, unit: Unit[T]) -> T:
         return await self._call(lambda: self._database.read(unit))
 
-    async def listen(self, heard: Callable[[], None]) -> None:  # noqa: ARG002 -- nobody tells us; see above
+    async def listen(self, heard: Callable[[], None], joined: Callable[[], None]) -> None:  # noqa: ARG002 -- see above
         await trio.sleep_forever()
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Whoever holds the data directory is."""
+        await trio.lowlevel.checkpoint()
+        yield
 
     async def aclose(self) -> None:
         if hasattr(self, "_database"):

@@ -76,13 +76,13 @@ class Pair:
 
     def both_see(self, path: str) -> list[dict[str, Any]]:
         """A list, once both appliances hold the same; whether a cluster is connected, each says for itself."""
+        found: list[dict[str, Any]] = []
 
         def alike() -> bool:
             nonlocal found
             found, other = (trio.run(it.call, "GET", path)["items"] for it in self.apis)
             return {it["id"] for it in found} == {it["id"] for it in other}
 
-        found: list[dict[str, Any]] = []
         eventually(alike, SEEN_SECONDS, f"the same {path} at both")
         return found
 
