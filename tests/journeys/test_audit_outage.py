@@ -99,11 +99,11 @@ def test_a_table_that_somebody_locks(postgres: Stack, server: PostgresServer, un
 
 
 def test_a_server_that_goes_and_comes_back(postgres: Stack, server: PostgresServer, unique: str) -> None:
-    refused_and_back(postgres, unique, server.kill, server.start, unreadable=True)
+    refused_and_back(postgres, unique, server.kill, server.start)
 
 
 def test_a_server_that_hangs(postgres: Stack, server: PostgresServer, unique: str) -> None:
-    refused_and_back(postgres, unique, server.freeze, server.thaw, unreadable=True)
+    refused_and_back(postgres, unique, server.freeze, server.thaw)
 
 
 def test_an_appliance_killed_in_the_middle_of_its_records(stack: Stack, unique: str) -> None:

@@ -50,7 +50,7 @@ def test_the_disk_of_a_postgresql(tmp_path: Path, what: Literal["data", "wal"], 
             disk.make_room()
             server.supervise()
 
-        refused_and_back(stack, unique, disk.fill, mend, unreadable=what == "wal")
+        refused_and_back(stack, unique, disk.fill, mend)
 
 
 def settings(directory: Path, server: PostgresServer) -> str:
