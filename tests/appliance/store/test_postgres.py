@@ -336,7 +336,8 @@ async def test_a_server_is_believed_only_with_a_certificate_of_the_ca_for_its_na
             if believed:
                 async with home.opened() as store:
                     await store.write(units.add_cluster(replace(CLUSTER, id=host, name=host), NOW))
-                await trio.to_thread.run_sync(lambda ledger=ledger: ledger.open().close())
+                shelf = await trio.to_thread.run_sync(ledger.open)
+                await trio.to_thread.run_sync(shelf.close)
             else:
                 with pytest.raises(StoreUnavailable, match="certificate verify failed"):
                     async with home.opened():
