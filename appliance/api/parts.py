@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from appliance.api.readings import Readings
 from appliance.core.audit_query import AuditQuery
 from appliance.core.credentials import Credential
 from appliance.core.events import AuditEvent
@@ -74,3 +75,4 @@ class Parts:
     help_url: str
     ca_pem: str | None
     faults: Mapping[type[Exception], Code]
+    readings: Readings = field(default_factory=Readings)
