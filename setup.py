@@ -46,6 +46,7 @@ COMPILED = [
     "appliance/core/people.py",
     "appliance/core/problems.py",
     "appliance/core/roles.py",
+    "appliance/core/rulebook.py",
     "appliance/core/standing.py",
     "appliance/front/caller.py",
     "appliance/front/client.py",

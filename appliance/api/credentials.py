@@ -1,6 +1,7 @@
 """Kubeconfig credentials: issue one for a person and a cluster, and list them. How they end is in `revocations`.
 
-A credential lies in its cluster: nobody issues or sees one outside the scopes in which they hold the permission.
+A credential lies in its cluster: nobody issues or sees one outside the scopes in which they hold the permission. To
+issue one for somebody else is to give what they hold there.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from appliance.core.credentials import MAX_STATIC_SECONDS, CredentialKind
 from appliance.core.events import EventType
 from appliance.core.problems import ProblemError
 from appliance.core.roles import EVERYWHERE, Permission
-from appliance.store import ids, issuing
+from appliance.store import granting, ids, issuing
 from appliance.store.issuing import FIRST_PAGE, CredentialState, Listed, Wanted
 
 MIN_SECONDS = 60  # shorter is over before a command has run
@@ -50,12 +51,8 @@ async def issue(call: Call) -> Answer:
     try:
         cluster = clusters.find(call, call.body["cluster"])
         person = people.find(call, call.body["person"])
-        made = await call.parts.write(
-            issuing.issue(
-                Wanted(ids.new_id("credential"), person.id, cluster.id, wanted_kind, seconds or most, call.caller.id),
-                call.now,
-            )
-        )
+        wanted = Wanted(ids.new_id("credential"), person.id, cluster.id, wanted_kind, seconds or most, call.caller.id)
+        made = await call.parts.write(granting.issue_credential(call.caller.subject, wanted, call.now))
     except ProblemError as error:
         named = {"person": call.body["person"], "cluster_named": call.body["cluster"], "reason": error.problem.code}
         await note(call, EventType.CREDENTIAL_ISSUE_FAILED, cluster=cluster, **named)
