@@ -54,6 +54,21 @@ class Spread:
         return f"{self.median:.2f} ({self.lowest:.2f}-{self.highest:.2f})"
 
 
+def cost(samples: Sequence[Sample], target: str, part: str, connections: int) -> list[float]:
+    """CPU in µs of one request, of one part, in each round."""
+    return [s.cpu_us[part] for s in samples if s.target == target and s.connections == connections]
+
+
+def paired(samples: Sequence[Sample], name: str, baseline: str, connections: int) -> list[float]:
+    """Requests per second of `name` over those of `baseline`, round by round."""
+
+    def rates(target: str) -> dict[int, float]:
+        return {s.round: s.counted.per_second for s in samples if s.target == target and s.connections == connections}
+
+    ours, theirs = rates(name), rates(baseline)
+    return [ours[number] / theirs[number] for number in ours if number in theirs]
+
+
 def spread(values: Iterable[float]) -> Spread:
     known = list(values)
     return Spread(statistics.median(known), min(known), max(known))
@@ -85,13 +100,8 @@ async def _sample(target: Target, directory: Path, connections: int, number: int
 
 
 def ratios(samples: Sequence[Sample], name: str, baseline: str, connections: int) -> Spread:
-    """Requests per second of `name` over those of `baseline`, round by round."""
-
-    def rates(target: str) -> dict[int, float]:
-        return {s.round: s.counted.per_second for s in samples if s.target == target and s.connections == connections}
-
-    ours, theirs = rates(name), rates(baseline)
-    return spread(ours[number] / theirs[number] for number in ours if number in theirs)
+    """The same as one figure."""
+    return spread(paired(samples, name, baseline, connections))
 
 
 def summary(samples: Sequence[Sample], baseline: str) -> list[dict[str, Any]]:
