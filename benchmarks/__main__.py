@@ -56,8 +56,9 @@ def _measured(name: str, seconds: float | None, rounds: int | None, into: Path |
     print(f"\n== {name} ==", flush=True)
     content: dict[str, Any] = {"machine": machine.facts(), "at": int(time.time())}
     scenario = importlib.import_module(f"benchmarks.scenarios.{name}")
-    lasting = seconds or float(getattr(scenario, "SECONDS", SECONDS))
-    often = rounds or int(getattr(scenario, "ROUNDS", ROUNDS))
+    its: dict[str, Any] = vars(scenario)
+    lasting = seconds or float(its.get("SECONDS", SECONDS))
+    often = rounds or int(its.get("ROUNDS", ROUNDS))
     found: dict[str, Any] = {}
     try:
         found = trio.run(_run, scenario.run, lasting, often)
@@ -72,7 +73,7 @@ def _measured(name: str, seconds: float | None, rounds: int | None, into: Path |
         print(f"* {one.what}: {one.words()}{goal}")
     if into is not None:
         into.mkdir(parents=True, exist_ok=True)
-        content |= {"seconds": lasting, "rounds": often, "figures": [asdict(one) for one in figures]}
+        content |= {"ran": {"seconds": lasting, "rounds": often}, "figures": [asdict(one) for one in figures]}
         (into / f"{name}.json").write_text(json.dumps(content | found, indent=1) + "\n")
         report.write(into, None)
     return True

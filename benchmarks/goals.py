@@ -24,7 +24,7 @@ class Goal:
         return value >= self.bound if self.at_least else value <= self.bound
 
     def words(self) -> str:
-        return f"{'≥' if self.at_least else '≤'} {plain(self.bound)} {self.unit}".rstrip()
+        return f"{'≥' if self.at_least else '≤'} {self.bound:g} {self.unit}".rstrip()
 
 
 GOALS = {

@@ -1,9 +1,10 @@
 """An upstream for what nginx cannot serve: watches and shells. `python -m benchmarks.streams DIRECTORY`, a process.
 
-It stands for an API server and knows three things: a GET of WATCH_PATH answers with a first list of 256 KiB and then is
-silent; once so many of BUSY_PATH are open, each gets EVENTS_PER_SECOND events with the moment they were sent; an upgrade is answered with 101
-and echoes, or, with `send=BYTES` in the target, sends so many bytes and then waits for the end, or, with `take=BYTES`,
-reads so many and answers one byte. Everything else is a small answer. Its own cost is part of every way alike.
+It stands for an API server and knows three things. A GET of WATCH_PATH is answered with a first list of 256 KiB and
+then with silence. Once so many of BUSY_PATH are open, each gets EVENTS_PER_SECOND events that carry the moment they
+were sent. An upgrade is answered with 101 and echoes; with `send=BYTES` in the target it sends so many bytes and waits
+for the end; with `take=BYTES` it reads so many and answers one byte. Everything else is a small answer. Its own cost
+is part of every way alike.
 """
 
 from __future__ import annotations

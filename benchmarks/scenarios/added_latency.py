@@ -55,7 +55,7 @@ async def run(options: Options) -> dict[str, Any]:
             added = [done[name][key] - done[DIRECT][key] for done in rounds]
             goal = f"added-{key}" if name == "express" else ""
             found.append(figure(f"{name}: latency over direct at 100 requests/s, {key}", "ms", added, goal))
-    return {"figures": found, "rounds_measured": rounds}
+    return {"figures": found, "rounds": rounds}
 
 
 async def _planned(load: Load, ca_pem: str, seconds: float) -> dict[str, float]:

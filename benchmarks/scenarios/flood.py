@@ -63,7 +63,7 @@ async def run(options: Options) -> dict[str, Any]:
         figure("work between two turns, worst kind", "ms", _worst(rounds, floods, "busy")),
         figure("delay of a heartbeat without a flood", "ms", [done["nothing"]["late"] for done in rounds]),
     ]
-    return {"figures": found, "rounds_measured": rounds}
+    return {"figures": found, "rounds": rounds}
 
 
 def _worst(rounds: list[dict[str, dict[str, float]]], kinds: list[str], key: str) -> list[float]:

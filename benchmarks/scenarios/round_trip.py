@@ -40,7 +40,7 @@ async def run(options: Options) -> dict[str, Any]:
         found = {"credit only": await _measured(options, "late", None)}
     else:
         found = {name: await _measured(options, name, its) for name, its in (("tuned", TUNED), ("stock", STOCK))}
-    return {"figures": _figures(found), "rounds_measured": found}
+    return {"figures": _figures(found), "rounds": found}
 
 
 def _figures(found: dict[str, list[dict[str, float]]]) -> list[Figure]:

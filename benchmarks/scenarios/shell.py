@@ -57,7 +57,7 @@ async def run(options: Options) -> dict[str, Any]:
     for key in ("down", "up"):
         found.append(figure(f"exec, {key}", "MB/s", [done["express"][key] for done in rounds]))
         found.append(figure(f"exec, {key} ÷ nginx", "", [done["express"][key] / done["nginx"][key] for done in rounds]))
-    return {"figures": found, "rounds_measured": rounds}
+    return {"figures": found, "rounds": rounds}
 
 
 def _way(way: Way) -> dict[str, float]:

@@ -68,7 +68,7 @@ async def run(options: Options) -> dict[str, Any]:
             ratios = [ours["mb_per_second"] / theirs["mb_per_second"] for ours, theirs in pairs]
             goal = "download" if (lane, direction) == ("express", DOWN) else ""
             found.append(figure(f"{lane}: 64 MiB {direction} ÷ nginx", "", ratios, goal))
-    return {"figures": found, "summary": summary, "rounds_measured": rounds}
+    return {"figures": found, "summary": summary, "rounds": rounds}
 
 
 async def _ways(stack: AsyncExitStack, options: Options) -> list[Way]:

@@ -81,7 +81,7 @@ async def run(options: Options) -> dict[str, Any]:
         figure("delay of an event, p50, through nginx", "ms", [done["nginx"]["p50 ms"] for done in rounds]),
         figure("delay of an event, p99, through nginx", "ms", [done["nginx"]["p99 ms"] for done in rounds]),
     ]
-    return {"figures": found, "rounds_measured": rounds}
+    return {"figures": found, "rounds": rounds}
 
 
 async def _way(way: Way, seconds: float) -> dict[str, float]:
