@@ -192,7 +192,14 @@ def _new(home: Path) -> bool:
 
 
 def _appliance_settings(home: Path, wishes: Wishes) -> str:
-    return _APPLIANCE.format(home=home, lane=wishes.lane, host=wishes.host, users=wishes.users, agents=wishes.agents)
+    return _APPLIANCE.format(
+        home=home,
+        lane=wishes.lane,
+        host=wishes.host,
+        users=wishes.users,
+        agents=wishes.agents,
+        agents_url=wishes.agents_url or f"https://{wishes.host}:{wishes.agents}",
+    )
 
 
 def _command(name: str, settings: Path, module: Sequence[str], inside: Sequence[str]) -> list[str]:

@@ -49,7 +49,7 @@ async def run(options: Options) -> dict[str, Any]:
         upstream = await stack.enter_async_context(nginx.upstream(options.directory, TestCA.make("benchmark CA")))
         wishes = Wishes(name="flooded", module=("benchmarks.launch", "heartbeat"))
         chain = await stack.enter_async_context(fairlead.wished(options.directory, upstream, wishes))
-        kinds: dict[str, Flood | None] = {"nothing": None} | _kinds(chain)
+        kinds: dict[str, Flood | None] = {"nothing": None, **_kinds(chain)}
         rounds = [
             {name: await _watched(chain, flood, options.seconds) for name, flood in kinds.items()}
             for _ in range(options.rounds)
@@ -70,7 +70,7 @@ def _worst(rounds: list[dict[str, dict[str, float]]], kinds: list[str], key: str
     return [max(done[name][key] for name in kinds) for done in rounds]
 
 
-def _kinds(chain: Chain) -> dict[str, Flood | None]:
+def _kinds(chain: Chain) -> dict[str, Flood]:
     ports, pem, home = chain.serving.ports, chain.ca_pem, chain.serving.home
     good = request(Load(chain.url, chain.path + nginx.SMALL_PATH, chain.token))
     agent = str(home / "agent" / "agent.crt"), str(home / "agent" / "agent.key")
