@@ -14,7 +14,7 @@ WIDTH = 900
 LABEL = 380  # pixels for the words on the left
 ROW = 24
 MOST = 2.0  # a bar that is further beyond its goal ends here, with its number beside it
-COLOURS = {"appliance": "#2563eb", "agent": "#16a34a", "upstream": "#9ca3af", "wrk": "#d1d5db"}
+COLOURS = {"appliance": "#2563eb", "agent": "#16a34a", "upstream": "#9ca3af", "client": "#d1d5db"}
 OTHER_COLOUR = "#f59e0b"  # nginx as the proxy
 GOOD, BAD = "#16a34a", "#dc2626"
 

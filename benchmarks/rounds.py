@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import trio
 
@@ -74,26 +74,42 @@ def spread(values: Iterable[float]) -> Spread:
     return Spread(statistics.median(known), min(known), max(known))
 
 
+class Loading(Protocol):
+    """Whatever loads a target for a while: wrk, unless a scenario has its own client."""
+
+    async def __call__(
+        self, load: wrk.Load, directory: Path, /, *, connections: int, seconds: float
+    ) -> wrk.Counted: ...
+
+
 async def interleaved(
-    targets: Sequence[Target], directory: Path, *, connections: int, rounds: int, seconds: float
+    targets: Sequence[Target],
+    directory: Path,
+    *,
+    connections: int,
+    rounds: int,
+    seconds: float,
+    loading: Loading = wrk.run,
 ) -> list[Sample]:
     """Load each target once a round."""
     for target in targets:
-        await wrk.run(target.load, directory, connections=connections, seconds=WARM_SECONDS)
+        await loading(target.load, directory, connections=connections, seconds=WARM_SECONDS)
     samples = []
     for number in range(rounds):
         turned = [targets[(number + i) % len(targets)] for i in range(len(targets))]
         for target in turned:
             await trio.sleep(SETTLE_SECONDS)
-            samples.append(await _sample(target, directory, connections, number, seconds))
+            samples.append(await _sample(target, loading, directory, connections, number, seconds))
     return samples
 
 
-async def _sample(target: Target, directory: Path, connections: int, number: int, seconds: float) -> Sample:
+async def _sample(
+    target: Target, loading: Loading, directory: Path, connections: int, number: int, seconds: float
+) -> Sample:
     before = {part.name: cpu_seconds(part.pid) for part in target.parts}
-    counted = await wrk.run(target.load, directory, connections=connections, seconds=seconds)
+    counted = await loading(target.load, directory, connections=connections, seconds=seconds)
     used = {part.name: cpu_seconds(part.pid) - before[part.name] for part in target.parts}
-    used["wrk"] = counted.own_cpu_seconds
+    used["client"] = counted.own_cpu_seconds
     return Sample(
         target.name, connections, number, counted, {name: 1e6 * cpu / counted.requests for name, cpu in used.items()}
     )

@@ -11,7 +11,7 @@ import json
 import resource
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import trio
@@ -55,13 +55,13 @@ class LoadFailedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What to ask, of whom. `others`: asked in turn with `path`. `anew`: a new connection for each request."""
+    """What to ask, of whom. `others`: asked in turn with `path`. `ca_pem`: for clients that check; wrk does not."""
 
     url: str
     path: str
     token: str | None = None
     others: tuple[str, ...] = ()
-    anew: bool = False
+    ca_pem: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +120,6 @@ def _more(load: Load) -> Iterator[str]:
     """The lines of the script that not every load has."""
     if load.token is not None:
         yield f'wrk.headers["Authorization"] = {_lua("Bearer " + load.token)}'
-    if load.anew:
-        yield 'wrk.headers["Connection"] = "close"'
     if load.others:
         yield f"local paths = {{{', '.join(_lua(path) for path in (load.path, *load.others))}}}"
         yield _IN_TURN

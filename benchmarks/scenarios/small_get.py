@@ -69,12 +69,14 @@ async def start_targets(
     """The upstream, and the ways to it: direct, through nginx, through Fairlead."""
     ca = TestCA.make("benchmark CA")
     upstream = await stack.enter_async_context(nginx.upstream(options.directory, ca))
-    targets = [Target("direct", Load(upstream.url, nginx.SMALL_PATH), (upstream.part,))]
+    targets = [Target("direct", Load(upstream.url, nginx.SMALL_PATH, ca_pem=ca.pem), (upstream.part,))]
     for workers in proxy_workers:
         proxy = await stack.enter_async_context(nginx.proxy(options.directory, ca, upstream, workers))
-        targets.append(Target(proxy.part.name, Load(proxy.url, nginx.SMALL_PATH), (proxy.part, upstream.part)))
+        targets.append(
+            Target(proxy.part.name, Load(proxy.url, nginx.SMALL_PATH, ca_pem=ca.pem), (proxy.part, upstream.part))
+        )
     for lane in lanes:
         chain = await stack.enter_async_context(fairlead.chain(options.directory, upstream, lane))
-        load = Load(chain.url, chain.path + nginx.SMALL_PATH, chain.token)
+        load = Load(chain.url, chain.path + nginx.SMALL_PATH, chain.token, ca_pem=chain.ca_pem)
         targets.append(Target(lane, load, (*chain.parts, upstream.part)))
     return targets
