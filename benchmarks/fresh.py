@@ -25,7 +25,7 @@ WHOLE_BYTES = len(small_json())
 
 
 async def run(load: Load, _directory: Path, /, *, connections: int, seconds: float) -> Counted:
-    """Ask for `seconds` (nothing is written into the directory), from so many threads. Every answer must be whole, or the load has failed."""
+    """Ask for `seconds`, from so many threads. Every answer must be whole, or the load has failed."""
     return await trio.to_thread.run_sync(partial(_run, load, connections, seconds))
 
 
