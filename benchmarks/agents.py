@@ -44,18 +44,30 @@ class Colony:
     agents: int
 
     async def all_there(self, since: float) -> None:
-        """Wait until every agent has had a session at the same time, after a moment."""
+        """Wait until every agent has a session, having been without after that moment."""
         log = self.home / "agents.log"
         await until("every agent", lambda: self.moment(since) > 0, self.part, log, seconds=LONGEST_SECONDS)
 
     def moment(self, since: float, number: int = 0) -> float:
-        """When so many sessions (0: all) lived for the first time after `since`; 0: not yet."""
+        """When so many sessions (0: all) lived again after there were fewer, both after `since`; 0: not yet."""
+        text = ""
         with suppress(OSError):
-            for line in (self.home / "sessions").read_text().splitlines():
-                at, _, live = line.partition(" ")
-                if float(at) >= since and int(live or 0) >= (number or self.agents):
-                    return float(at)
-        return 0.0
+            text = (self.home / "sessions").read_text()
+        return first_again(text, since, number or self.agents)
+
+
+def first_again(text: str, since: float, number: int) -> float:
+    """Of lines with a moment and a number of sessions: when there were `number` again. 0: not yet."""
+    fewer = False
+    for line in text.splitlines():
+        at, _, live = line.partition(" ")
+        if float(at) < since or not live:
+            continue
+        if int(live) < number:
+            fewer = True
+        elif fewer:
+            return float(at)
+    return 0.0
 
 
 @asynccontextmanager

@@ -48,15 +48,16 @@ async def run(options: Options) -> dict[str, Any]:
         await known.all_there(0.0)
         storms = []
         for outage in OUTAGES_SECONDS * options.rounds:
+            killed = time.monotonic()
             await _kill(serving, first)
             await trio.sleep(outage)
             first = await stack.enter_async_context(AsyncExitStack())
             serving = await first.enter_async_context(fairlead.appliance(place, wishes))
             ready = time.monotonic()
-            await known.all_there(ready)
-            took = known.moment(ready) - ready
+            await known.all_there(killed)
+            took = known.moment(killed) - ready
             cpu = 1e3 * cpu_seconds(serving.part.pid) / AGENTS
-            half = known.moment(ready, AGENTS // 2) - ready
+            half = known.moment(killed, AGENTS // 2) - ready
             print(f"outage {outage:.0f} s: half back after {half:.1f} s, all after {took:.1f} s, {cpu:.1f} ms CPU each")
             storms.append({"outage": outage, "half": half, "all": took, "cpu_ms": cpu})
     return {"figures": _figures(storms), "storms": storms}
