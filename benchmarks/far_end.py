@@ -41,7 +41,10 @@ async def main(directory: Path, rounds: int, out: Path, namespace: str) -> None:
             relay = [sys.executable, "-m", "benchmarks.leash", sys.executable, "-m", "benchmarks.late_relay", *words]
             await stack.enter_async_context(running("relay", relay, directory / "relay.log"))
         chain = await stack.enter_async_context(fairlead.wished(directory, upstream, wishes))
-        found = [{"down": await _down(chain), "up": await _up(chain)} for _ in range(rounds)]
+        found = []
+        for _ in range(rounds):
+            found.append({"down": await _down(chain), "up": await _up(chain)})
+            print(found[-1], flush=True)  # into the log, for whoever wonders how far it came
     write_private(out, json.dumps(found).encode())
 
 

@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks import far_link
 from benchmarks.far_end import ROUND_TRIP_SECONDS
 from benchmarks.goals import Figure, figure
-from benchmarks.processes import running, until
+from benchmarks.processes import PartFailedError, running, tail, until
 from benchmarks.scenarios import Options
 
 ROUNDS = 3
@@ -65,6 +65,10 @@ async def _measured(options: Options, name: str, sysctls: Mapping[str, str] | No
             link = await stack.enter_async_context(far_link.far_link(directory, ROUND_TRIP_SECONDS, sysctls))
             words = [*link.near, *words, link.far[-1]]
         end = await stack.enter_async_context(running("near end", words, log))
-        await until("the far transfers", out.exists, end, log, seconds=LONGEST_SECONDS)
+        try:
+            await until("the far transfers", out.exists, end, log, seconds=LONGEST_SECONDS)
+        except PartFailedError as error:
+            said = "\n".join(f"{path.name}:\n{tail(path)}" for path in sorted(directory.rglob("*.log")))
+            raise PartFailedError(f"{error}\n{said}") from None
     found: list[dict[str, float]] = json.loads(out.read_text())
     return found
