@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
 
+import appliance
+import wire
 from appliance.core import standing
 from appliance.core.clusters import Cluster
 from appliance.core.decision import Denial, Permit, decide
@@ -40,12 +43,17 @@ def decided(snapshot: Snapshot, request: str, now: int = NOW) -> Permit | Denial
     return decide(credential(ANN, PROD), snapshot, PROD.id, ask(request), now)
 
 
+OURS = tuple(str(Path(module.__file__ or "").parent) for module in (appliance, wire))
+
+
 def steps(snapshot: Snapshot, request: str) -> int:
     """How many lines of our own code one decision runs through."""
     asked, mine, found = ask(request), credential(ANN, PROD), 0
 
     def trace(frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
         nonlocal found
+        if not frame.f_code.co_filename.startswith(OURS):
+            return None  # what a library does the first time, or the collector in between, is not ours
         found += event == "line"
         return trace
 
@@ -60,8 +68,8 @@ def steps(snapshot: Snapshot, request: str) -> int:
 
 @pytest.mark.interpreted
 def test_a_thousand_bindings_are_passed_over_in_as_many_steps_as_ten() -> None:
-    few, many = world(10), world(1000)
-    for snapshot in (few, many):
+    few, many, first = world(10), world(1000), world(10)
+    for snapshot in (few, many, first):
         for number in range(10):  # a role each, so that roles do not make it few
             snapshot.put(Entity.ROLE, f"r{number}", Role(f"r{number}", f"r{number}", rules=(RULE,)))
         scope = Scope(ScopeKind.NAMESPACES, PROD.id, namespaces=("space-7",))
@@ -73,6 +81,7 @@ def test_a_thousand_bindings_are_passed_over_in_as_many_steps_as_ten() -> None:
         "DELETE /api/v1/namespaces/space-7/pods/db",  # denied
         "DELETE /api/v1/nodes/one",
     ):
+        decided(first, request)  # reads what is read once in a process
         assert steps(many, request) == steps(few, request), request
 
 
