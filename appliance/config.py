@@ -56,6 +56,12 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
+class Dialling:
+    allow: Networks
+    ca: Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class Store:
     url_file: Path | None
     master_key: Path | None
@@ -93,6 +99,7 @@ class Config:
     users: Users
     agents: Agents
     health: Health
+    dialling: Dialling
     store: Store
     limits: Limits
     audit: Audit
@@ -176,6 +183,19 @@ _TABLE: tuple[Setting, ...] = (
         values.loopback,
         Address("127.0.0.1", 9090),
         "Plain HTTP on loopback: /livez and /readyz.",
+    ),
+    Setting(
+        "dialling.allow",
+        _networks,
+        NOBODY,
+        "Networks that are not public, or ports that are not 443, which the appliance may dial: identity providers and "
+        "token issuers of your own. Everything else but the public internet is refused, whatever name leads to it.",
+    ),
+    Setting(
+        "dialling.ca",
+        values.path,
+        None,
+        "Certificate authorities (PEM) believed beside the system's when the appliance dials.",
     ),
     Setting(
         "store.url_file",
@@ -288,6 +308,7 @@ def _build(found: dict[str, Any]) -> Config:
         users=Users(**section("users")),
         agents=Agents(**section("agents")),
         health=Health(**section("health")),
+        dialling=Dialling(**section("dialling")),
         store=Store(**section("store")),
         limits=Limits(**section("limits")),
         audit=Audit(**section("audit")),
