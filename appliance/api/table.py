@@ -8,12 +8,15 @@ from appliance.api import (
     clusters,
     credentials,
     machines,
+    me,
     people,
     policies,
+    providers,
     questions,
     requests,
     revocations,
     roles,
+    sessions,
 )
 from appliance.api.routes import Route
 
@@ -29,4 +32,7 @@ ROUTES: tuple[Route, ...] = (
     *credentials.ROUTES,
     *revocations.ROUTES,
     *audit.ROUTES,
+    *providers.ROUTES,
+    *sessions.ROUTES,
+    *me.ROUTES,
 )

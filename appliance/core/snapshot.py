@@ -15,6 +15,7 @@ from appliance.core.access import AccessRequest, RequestPolicy
 from appliance.core.clusters import AgentCertificate, Cluster
 from appliance.core.credentials import KEPT_SECONDS, SECOND
 from appliance.core.people import Machine, Person
+from appliance.core.providers import Provider
 from appliance.core.roles import Binding, Role, Subject, SubjectKind
 
 
@@ -30,6 +31,7 @@ class Entity(StrEnum):
     AGENT_CERTIFICATE = "agent_certificate"
     REQUEST_POLICY = "request_policy"
     ACCESS_REQUEST = "access_request"
+    PROVIDER = "provider"
 
 
 #: What the standings in `memory` rest on. Revocations and agents' certificates change by the minute and are not in it.
@@ -65,6 +67,8 @@ class Snapshot:
         self.serials: dict[str, AgentCertificate] = {}
         self.policies: dict[str, RequestPolicy] = {}
         self.access_requests: dict[str, AccessRequest] = {}
+        self.providers: dict[str, Provider] = {}
+        self.provider_by_slug: dict[str, Provider] = {}
         self.memory: dict[Any, Any] = {}  # what `standing` worked out from these people, clusters, roles and bindings
         self._bindings_by_subject: dict[Subject, dict[str, Binding]] = {}
 
@@ -98,6 +102,8 @@ class Snapshot:
                 _replace(self.policies, identity, value)
             case Entity.ACCESS_REQUEST:
                 _replace(self.access_requests, identity, value)
+            case Entity.PROVIDER:
+                _replace(self.providers, identity, value, (self.provider_by_slug, lambda it: it.slug))
 
     def clear(self) -> None:
         """Forgets everything; what follows is the whole state, put one by one without a wait between."""

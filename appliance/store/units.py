@@ -18,11 +18,12 @@ from appliance.core.clusters import AgentCertificate, Cluster
 from appliance.core.credentials import KEPT_SECONDS, SECOND, Credential, CredentialKind
 from appliance.core.people import Machine, Person, email_key
 from appliance.core.problems import Code, Problem, ProblemError, problem
-from appliance.core.roles import Binding, Role, Subject, SubjectKind
+from appliance.core.roles import ADMINISTRATOR, Binding, Permission, Role, Subject, SubjectKind
 from appliance.core.snapshot import Entity
 from appliance.store import rows, statements
 from appliance.store.unit import Unit, run
 
+SESSIONS_KEPT_SECONDS = 30 * 86400  # longer than any login, and as long as someone may ask where it went
 MAX_FORGOTTEN = 500  # bindings or requests in one sweep; the next one takes the rest
 
 
@@ -139,6 +140,21 @@ def set_role(role_id: str, edit: Callable[[Role], Role], now: int) -> Unit[Role]
     return edited
 
 
+def administrator_role(role_id: str, now: int) -> Unit[Role]:
+    """The role with every permission; made, under this id, or completed if an earlier version made it."""
+    yield run(statements.FEED_LOCK)
+    every = tuple(Permission)
+    found = yield run(statements.ROLE_NAMED, ADMINISTRATOR, "")
+    if not found:
+        role = Role(role_id, ADMINISTRATOR, "Everything the admin API offers.", permissions=every, created_at=now)
+        yield from add_role(role, now)
+        return role
+    role = rows.role((yield run(statements.ROLE, found[0][0]))[0])
+    if set(role.permissions) != set(every):
+        return (yield from set_role(role.id, lambda it: replace(it, permissions=every), now))
+    return role
+
+
 def remove_role(role_id: str, now: int) -> Unit[None]:
     yield from change(Entity.ROLE, role_id, now)
     ((uses,),) = yield run(statements.ROLE_USES, role_id)
@@ -212,7 +228,9 @@ def set_request(request: AccessRequest, now: int) -> Unit[None]:
     yield run(statements.ACCESS_REQUEST_SET, request.id, *rows.access_request_fate(request))
 
 
-def add_credential(credential: Credential, issued_by: str, kind: CredentialKind = CredentialKind.STATIC) -> Unit[None]:
+def add_credential(
+    credential: Credential, issued_by: str, kind: CredentialKind = CredentialKind.STATIC, session_id: str = ""
+) -> Unit[None]:
     """Keeps that a kubeconfig credential was issued; not a change of the configuration."""
     it = credential
     yield run(
@@ -224,6 +242,7 @@ def add_credential(credential: Credential, issued_by: str, kind: CredentialKind 
         it.expires_at,
         issued_by,
         str(kind),
+        session_id,
     )
 
 
@@ -341,6 +360,16 @@ def forget_expired(now: int, changes_before: int) -> Unit[None]:
     yield run(statements.ISSUES_FORGET, kept)
     yield run(statements.BOOTSTRAP_TOKENS_FORGET, now)
     yield run(statements.CERTIFICATES_FORGET, now)
+    for text in (
+        statements.SIGN_INS_FORGET,
+        statements.AUTHORIZATIONS_FORGET,
+        statements.DEVICES_FORGET,
+        statements.SETUP_CODES_FORGET,
+        statements.SESSION_TOKENS_FORGET,
+    ):
+        yield run(text, kept)
+    yield run(statements.SESSIONS_FORGET, now - SESSIONS_KEPT_SECONDS * SECOND)
+    yield run(statements.LOGINS_FORGET, now - SESSIONS_KEPT_SECONDS * SECOND)
     yield run(statements.CHANGES_FORGET, changes_before)
     for (binding_id,) in (yield run(statements.BINDINGS_ENDED, changes_before, MAX_FORGOTTEN)):
         yield from remove_binding(binding_id, now)
