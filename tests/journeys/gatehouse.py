@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import trio
 
 from ops.demo import ports
 from ops.demo.admin import Appliance
+from tests.journeys.door import Door
 from tests.journeys.processes import eventually
 from tests.journeys.stack import Stack, running_stack
 from tests.support.identity import CLIENT_ID, CLIENT_SECRET, IdentityProvider, identity_provider
@@ -46,8 +47,10 @@ class Gatehouse:
         return f"{self.url}/fairlead/callback/corp"
 
     def surfer(self) -> Surfer:
+        """From an address of their own: failed tries are counted by address."""
         ca = (self.stack.home.appliance / "ca.pem").read_text()
-        return Surfer(ca + self.provider.ca.pem)
+        address = ".".join(["127", *(str(1 + secrets.randbelow(250)) for _ in range(3))])
+        return Surfer(ca + self.provider.ca.pem, address)
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None, token: str | None = None) -> Any:
         return trio.run(self.stack.api(token).call, method, path, None if body is None else dict(body))
@@ -75,6 +78,20 @@ class Gatehouse:
     def sign_in(self, surfer: Surfer, subject: str) -> Seen:
         """Into a session of the browser."""
         return surfer.follow(self.to_callback(surfer, subject).location)
+
+    def door(self, issued: Mapping[str, Any]) -> Door:
+        """What a kubeconfig credential opens."""
+        path = urlsplit(issued["server"]).path
+        ca = (self.stack.home.appliance / "ca.pem").read_text()
+        return Door(ports.LOOPBACK, self.stack.bound.users, path, issued["token"], ca)
+
+    def bind_group(self, group: str) -> None:
+        """The provider's group may do everything on the toy cluster."""
+        role = self.call("POST", "roles", {"name": f"r-{secrets.token_hex(4)}", "groups": ["toy:admins"]})
+        cluster = next(it["id"] for it in self.call("GET", "clusters")["items"] if it["name"] == "toy")
+        subject = {"kind": "group", "id": group, "issuer": self.provider.issuer}
+        scope = {"kind": "cluster", "cluster_id": cluster}
+        self.call("POST", "bindings", {"subject": subject, "role_id": role["id"], "scope": scope})
 
     def authorize(self, surfer: Surfer, verifier: str, **changes: str) -> Seen:
         """As a command beside a browser that is signed in; the redirect to it is not followed."""
@@ -121,9 +138,9 @@ def asked(verifier: str) -> dict[str, str]:
         "redirect_uri": LOOPBACK,
         "code_challenge": base64.urlsafe_b64encode(digest).decode().rstrip("="),
         "code_challenge_method": "S256",
-        "state": "of the command",
+        "state": "of-the-command",
         "label": "fairlead on a laptop",
-    } | {"state": "of-the-command"}
+    }
 
 
 def code_grant(code: str, verifier: str, redirect_uri: str = LOOPBACK) -> dict[str, str]:

@@ -114,7 +114,7 @@ def browser(directory: Path, pins: Sequence[str]) -> Iterator[Browser]:
     made = None
     try:
         assert process.stdout is not None
-        said = next(line for line in process.stdout if "on port" in line)
+        said = next(line for line in process.stdout if "started successfully" in line)
         found = re.search(r"on port (\d+)", said)
         assert found is not None
         made = Browser(int(found[1]))
