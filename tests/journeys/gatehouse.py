@@ -6,6 +6,8 @@ import base64
 import hashlib
 import json
 import secrets
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from ops.demo import ports
 from ops.demo.admin import Appliance
 from tests.journeys.door import Door
 from tests.journeys.processes import eventually
-from tests.journeys.stack import Stack, running_stack
+from tests.journeys.stack import REPOSITORY, Stack, running_stack
 from tests.support.identity import CLIENT_ID, CLIENT_SECRET, IdentityProvider, identity_provider
 from tests.support.surfer import Seen, Surfer
 
@@ -119,6 +121,18 @@ class Gatehouse:
     def oauth(self, path: str, form: Mapping[str, str], surfer: Surfer | None = None) -> tuple[int, dict[str, Any]]:
         seen = (surfer or self.surfer()).go(f"{self.url}{OAUTH}/{path}", form)
         return seen.status, json.loads(seen.body)
+
+    def setup_code(self) -> str:
+        """Made on the appliance's host, running or not."""
+        settings = str(self.stack.home.root / "fairlead.toml")
+        command = [sys.executable, "-m", "ops.cli.main", "setup-code", "--config", settings]
+        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=30)
+        return done.stdout.strip()
+
+    def set_up(self, surfer: Surfer, code: str) -> Seen:
+        """Type a setup code."""
+        action, fields = surfer.go(f"{self.url}/fairlead/setup").form()
+        return surfer.go(action, fields | {"code": code})
 
     def recorded(self, kind: str, **fields: str) -> list[dict[str, Any]]:
         """The records of a kind in which these words stand, the latest first."""

@@ -162,7 +162,7 @@ def test_an_id_token_that_is_not_for_us_now(house: Gatehouse, name: str) -> None
 def _unsigned(said: dict[str, Any]) -> str:
     import jwt
 
-    return jwt.encode(said, None, "none")
+    return jwt.encode(said, "", "none")
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -16,7 +14,6 @@ import pytest
 from tests.journeys.door import Door
 from tests.journeys.gatehouse import Gatehouse
 from tests.journeys.processes import eventually
-from tests.journeys.stack import REPOSITORY
 
 pytestmark = [pytest.mark.real_clock, pytest.mark.slow]
 
@@ -153,21 +150,8 @@ def test_a_provider_that_is_disabled_lets_nobody_in_and_ends_what_it_gave(house:
     )
 
 
-def setup_code(house: Gatehouse) -> str:
-    command = [
-        sys.executable,
-        "-m",
-        "ops.cli.main",
-        "setup-code",
-        "--config",
-        str(house.stack.home.root / "fairlead.toml"),
-    ]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=30)
-    return done.stdout.strip()
-
-
 def test_a_setup_code_makes_an_administrator_of_whoever_is_signed_in_once(house: Gatehouse) -> None:
-    code, subject = setup_code(house), house.person()
+    code, subject = house.setup_code(), house.person()
     surfer = house.surfer()
     house.sign_in(surfer, subject)
     action, fields = surfer.go(f"{house.url}/fairlead/setup").form()
@@ -180,7 +164,7 @@ def test_a_setup_code_makes_an_administrator_of_whoever_is_signed_in_once(house:
 
 
 def test_a_setup_code_is_a_way_in_while_no_provider_works(house: Gatehouse) -> None:
-    code = setup_code(house)
+    code = house.setup_code()
     house.provider.behaves(down=True)
     try:
         surfer = house.surfer()
