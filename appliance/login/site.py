@@ -156,7 +156,6 @@ async def _visit(parts: LoginParts, place: Place, path: dict[str, str]) -> Visit
         form=form,
         cookies=request.cookies.to_dict(),
         origin=request.headers.get("Origin"),
-        authorization=request.headers.get("Authorization"),
         address=request.remote_addr or "",
         now=parts.clock(),
         correlation_id=g.correlation_id,

@@ -37,7 +37,6 @@ class Visit:
     form: Mapping[str, str]
     cookies: Mapping[str, str]
     origin: str | None
-    authorization: str | None
     address: str
     now: int
     correlation_id: str
