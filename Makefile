@@ -4,6 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 
 COMPILED = build/compiled
+PROVIDER = tests/support/provider
 COMPILED_TESTS = tests/wire tests/agent tests/appliance/core tests/appliance/front tests/appliance/audit
 
 .PHONY: demo test check lint types unit compiled format lock bench help
@@ -25,7 +26,7 @@ lint: $(VENV)/.installed
 types: $(VENV)/.installed
 	$(BIN)/mypy
 
-unit: $(VENV)/.installed
+unit: $(VENV)/.installed $(PROVIDER)/node_modules/.package-lock.json
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 compiled: $(VENV)/.installed ## The tests of what is compiled, against the compiled build (needs a C compiler)
@@ -56,6 +57,10 @@ $(COMPILED)/.built: $(VENV)/.installed setup.py $(shell git ls-files '*.py' '*.s
 		--target $(COMPILED) .
 	cp -r tests benchmarks pyproject.toml $(COMPILED)
 	@touch $@
+
+$(PROVIDER)/node_modules/.package-lock.json: $(PROVIDER)/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --prefix $(PROVIDER) --no-audit --no-fund --ignore-scripts --silent; \
+	else echo "no npm: nobody can sign in, in the tests (apt-get install nodejs npm)"; fi
 
 $(VENV)/.installed: pyproject.toml requirements/dev.txt
 	$(PYTHON) -m venv $(VENV)

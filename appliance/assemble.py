@@ -54,7 +54,7 @@ from appliance.front.replies import HELP_PREFIX
 from appliance.keys import Keys, open_keys
 from appliance.layout import InUseError, Layout, replace_file
 from appliance.login.dialling import Dialler
-from appliance.login.parts import LoginParts
+from appliance.login.parts import BEGUN_AT_ONCE, BEGUN_PER_SECOND, LoginParts
 from appliance.login.site import mount
 from appliance.machine_token import record_new
 from appliance.store.faults import StoreRefused, StoreUnavailable
@@ -287,6 +287,7 @@ def _login_parts(config: Config, store: Store, ledger: Ledger, bound: Bound) -> 
             more_ca=config.dialling.ca,
         ),
         failures=FailedLogins(),
+        beginnings=Admission(per_second=BEGUN_PER_SECOND, burst=BEGUN_AT_ONCE),
         clock=utc_micros,
         public_url=bound.public_url,
         help_url=bound.public_url + HELP_PREFIX.decode(),

@@ -46,6 +46,8 @@ async def issue(call: Call) -> Answer:
     try:
         cluster = clusters.find(call, call.body["cluster"])
         person = people.find(call, call.body["person"])
+        if call.held is not None and person.id == call.caller.id:  # ends with their session
+            return await give(call, cluster, person, call.held[0].id, call.held[1].ends_at)
         return await give(call, cluster, person)
     except ProblemError as error:
         named = {"person": call.body["person"], "cluster_named": call.body["cluster"], "reason": error.problem.code}

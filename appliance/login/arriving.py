@@ -14,6 +14,7 @@ import logging
 from typing import Final, NoReturn
 
 from appliance.core import claims
+from appliance.core.buckets import source_of
 from appliance.core.events import EventType
 from appliance.core.problems import Code, Problem, ProblemError, problem
 from appliance.core.providers import Provider
@@ -68,6 +69,7 @@ class Arriving:
 
     async def start(self, visit: Visit) -> Redirect:
         """Off to the provider."""
+        admit(self._parts, visit)
         party = self._parties.named(visit.path["provider"])
         browser = visit.cookie(BROWSER_COOKIE) or ids.new_token("flw")
         state = ids.new_token("flt")
@@ -87,11 +89,16 @@ class Arriving:
         return Redirect(url, (Cookie(BROWSER_COOKIE, browser, SIGN_IN_SECONDS),))
 
     async def finish(self, visit: Visit) -> Redirect:
-        """Back from the provider. Whatever fails is on record."""
+        """Back from the provider. What fails is on record and, if the provider is up, counts against its address."""
+        limited = self._parts.failures.refuse(visit.address, visit.now)
+        if limited is not None:
+            raise ProblemError(limited)
         try:
             return await self._finish(visit)
         except ProblemError as error:
             found = error.problem
+            if found.code is not Code.PROVIDER_UNAVAILABLE:
+                self._parts.failures.failed(visit.address, visit.now)
             provider = self._parts.snapshot().provider_by_slug.get(visit.path["provider"])
             named = provider.issuer if provider is not None else ""
             await refused(self._parts, EventType.SIGN_IN_FAILED, visit, found, provider=named, why=found.message)
@@ -129,16 +136,11 @@ class Arriving:
 
     async def _spend(self, visit: Visit, browser: str | None, state: str, provider: Provider) -> SignIn:
         """The sign-in that this state is of. Shown by anyone, it is over."""
-        limited = self._parts.failures.refuse(visit.address, visit.now)
-        if limited is not None:
-            raise ProblemError(limited)
         known = bool(state) and len(state) <= MAX_PARAMETER_CHARS
         spent = await self._parts.write(flows.spend_sign_in(ids.token_hash(state))) if known else None
         if spent is None or spent.expires_at <= visit.now or spent.provider_id != provider.id:
-            self._parts.failures.failed(visit.address, visit.now)
             raise ProblemError(problem(Code.SIGN_IN_EXPIRED, minutes=SIGN_IN_SECONDS // 60))
         if browser is None or not hmac.compare_digest(spent.browser_sha256, ids.token_hash(browser)):
-            self._parts.failures.failed(visit.address, visit.now)
             raise ProblemError(problem(Code.SIGN_IN_ELSEWHERE))
         return spent
 
@@ -168,6 +170,15 @@ class Arriving:
     def _unavailable(self, provider: Provider, error: Unavailable) -> ProblemError:
         log.error("the provider %s cannot be used: %s", provider.issuer, error)
         return ProblemError(problem(Code.PROVIDER_UNAVAILABLE, provider=provider.title))
+
+
+def admit(parts: LoginParts, visit: Visit) -> None:
+    """Raises ProblemError when the address begins sign-ins too fast: each is a row, and costs the caller nothing."""
+    source = source_of(visit.address)
+    limited = parts.beginnings.admit(source, "", visit.now)
+    if limited is not None:
+        raise ProblemError(limited)
+    parts.beginnings.release(source, "")
 
 
 async def browser_session(parts: LoginParts, visit: Visit, login: Login) -> Cookie:

@@ -20,7 +20,7 @@ from appliance.core.sessions import (
     shown,
     user_code,
 )
-from appliance.login.arriving import signed_in
+from appliance.login.arriving import admit, signed_in
 from appliance.login.authorizing import CLIENT_ID
 from appliance.login.parts import LoginParts
 from appliance.login.trail import note, refused
@@ -43,6 +43,7 @@ class Devices:
         """A device asks for a code (RFC 8628 §3.1)."""
         if visit.form.get("client_id") != CLIENT_ID:
             raise ProblemError(problem(Code.INVALID_CLIENT))
+        admit(self._parts, visit)
         device_code = ids.new_token(DEVICE_PREFIX)
         for _ in range(TRIES):
             code = "".join(secrets.choice(USER_CODE_LETTERS) for _ in range(USER_CODE_LENGTH))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
-from appliance.core.buckets import FailedLogins
+from appliance.core.buckets import Admission, FailedLogins
 from appliance.core.events import AuditEvent
 from appliance.core.problems import Code
 from appliance.core.snapshot import Snapshot
@@ -14,6 +14,9 @@ from appliance.login.dialling import Dialler
 from appliance.store.unit import Unit
 
 T = TypeVar("T")
+
+BEGUN_PER_SECOND: Final = 2  # sign-ins of one address in the long run: a whole company may be behind it
+BEGUN_AT_ONCE: Final = 100
 
 
 class Work(Protocol):
@@ -34,6 +37,7 @@ class LoginParts:
     unseal: Callable[[str, str, str], bytes]
     dialler: Dialler
     failures: FailedLogins
+    beginnings: Admission  # of sign-ins, by address
     clock: Callable[[], int]
     public_url: str
     help_url: str

@@ -1,8 +1,8 @@
 """Codes and refresh tokens for tokens (RFC 6749 §3.2), and taking them back (RFC 7009).
 
 What always holds: each is spent once; a code or refresh token that is shown again ends its session; at each refresh the
-provider is asked again who the person is, and if it says no, the session ends; every refusal is on record, and those
-that were guesses count against their address.
+provider is asked again who the person is, and if it says no, the session ends; every refusal is on record, and
+counts against its address.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 SIGNED_OUT: Final = "signed out"
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 §4.1
 _WAITING: Final = frozenset({Code.AUTHORIZATION_PENDING, Code.POLLED_TOO_SOON})
-_GUESSED: Final = frozenset({Code.INVALID_GRANT, Code.GRANT_REPLAYED})
 
 
 class TokenEndpoint:
@@ -56,7 +55,7 @@ class TokenEndpoint:
         if isinstance(answer, Json):
             return answer
         if answer.code not in _WAITING:
-            if answer.code in _GUESSED:
+            if answer.code is not Code.PROVIDER_UNAVAILABLE:
                 self._parts.failures.failed(visit.address, visit.now)
             kind = visit.form["grant_type"].rpartition(":")[2]
             await refused(self._parts, EventType.SESSION_REFUSED, visit, answer, grant=kind, why=answer.message)

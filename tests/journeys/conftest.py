@@ -29,6 +29,7 @@ import pytest
 
 from tests.journeys.door import Door
 from tests.journeys.gatehouse import Gatehouse, running_gatehouse
+from tests.journeys.network import ALLOW_MISSING
 from tests.journeys.processes import Running
 from tests.support.browser import Browser, browser, key_pin
 
@@ -94,6 +95,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gatehouse]:
     """One appliance with one identity provider, for every journey of someone who signs in."""
+    need("node")
     with running_gatehouse(tmp_path_factory.mktemp("gatehouse")) as made:
         yield made
 
@@ -101,9 +103,16 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gatehouse]:
 @pytest.fixture(scope="session")
 def window(house: Gatehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """One real browser."""
+    need("chromedriver")
     pins = [key_pin(served(house.stack.bound.users)), key_pin(served(urlsplit(house.provider.issuer).port or 0))]
     with browser(tmp_path_factory.mktemp("browser"), pins) as made:
         yield made
+
+
+def need(tool: str) -> None:
+    """Skip what this machine cannot do, where that is allowed; else it fails later, and says what is missing."""
+    if shutil.which(tool) is None and os.environ.get(ALLOW_MISSING) == "1":
+        pytest.skip(f"{tool} is not on this machine")
 
 
 def served(port: int) -> str:
