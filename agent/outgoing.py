@@ -9,7 +9,7 @@ blocks are remembered, bounded, by their exact bytes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from agent.guard import Guard, RefusedError
 from wire.fields import TOKEN
@@ -28,12 +28,13 @@ _ALWAYS_FRAMED: Final = frozenset({b"POST", b"PUT", b"PATCH"})
 _PLAIN_KEY: Final = frozenset(TOKEN) - frozenset(b"%") - frozenset(range(ord("A"), ord("Z") + 1))
 """What of an extra's key may stand in a header's name as it is: the API server lower-cases, then decodes percents."""
 
+_REPEATABLE: Final = frozenset({b"GET", b"HEAD"})
+
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """One request, ready to be written."""
 
     method: bytes
@@ -100,7 +101,7 @@ class Outbox:
                 b"\r\n",
             )
         )
-        repeatable = not has_body and not upgrade and request.method in {b"GET", b"HEAD"}
+        repeatable = not has_body and not upgrade and request.method in _REPEATABLE
         return Outgoing(request.method, head, passed.content_length if has_body else None, chunked, repeatable)
 
 

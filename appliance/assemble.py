@@ -8,7 +8,6 @@ running requests finish for `limits.drain_seconds`, end; a second signal ends at
 
 from __future__ import annotations
 
-import gc
 import json
 import resource
 import signal
@@ -63,7 +62,7 @@ from appliance.store.store import Store, utc_micros
 from appliance.tunnel import listener as tunnel
 from appliance.tunnel.enrolment import Enrolment
 from appliance.tunnel.registry import Registry
-from daemon import probes
+from daemon import memory, probes
 from daemon.probes import Health
 from daemon.values import Address
 from wire.session import Session
@@ -71,9 +70,6 @@ from wire.tls import server_context
 
 BACKLOG: Final = 4096  # a thousand agents reconnecting at once must not be refused by the kernel
 MAX_DESCRIPTORS: Final = 1_048_576  # more than any connection limit needs; some systems allow a billion
-GC_THRESHOLDS: Final = (50_000, 20, 50)
-"""Young collections per allocations, and older ones per younger: the hot path makes few cycles, and a full collection
-of a warm heap costs tens of milliseconds that every request would feel."""
 LINGER_SECONDS: Final = 5.0  # beyond the drain: the last answers leave, then whatever hangs is cut
 
 
@@ -187,7 +183,7 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
                 await serving.start(partial(tunnel.serve, agents, bound.agents, stop=stop))
                 replace_file(layout.ca, keys.authority.certificate_pem)
                 replace_file(layout.ports, json.dumps(bound.ports()))
-                _settle_memory()
+                memory.settle()
                 log.info("ready", public_url=bound.public_url, agents_url=bound.agents_url, **bound.ports())
                 await stop.wait()
                 log.info("stopping", drain_seconds=config.limits.drain_seconds)
@@ -386,10 +382,3 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     except (OSError, ValueError) as error:  # some systems name a limit that they do not grant
         structlog.get_logger().warning("the descriptor limit stays", soft=soft, wanted=wanted, why=str(error))
-
-
-def _settle_memory() -> None:
-    """What was made at the start lives as long as the process: the collector need not look at it again."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)

@@ -137,15 +137,19 @@ class Connection:
     def _on_frame(self, frame: Frame, now: float, said: list[tuple[Flow | None, Frame]]) -> None:
         if self.peer is None and type(frame) is not Hello and not (type(frame) is Reset and frame.id == 0):
             raise ProtocolViolation("the first frame must be HELLO")
+        if type(frame) is Head:  # nearly every frame is one of these two
+            self._on_head(frame, said)
+            return
+        if type(frame) is Open:
+            opened = self._on_open(frame, now)
+            if opened is not None:
+                said.append((opened, frame))
+            return
         match frame:
-            case Data() | Head() | End() | Credit() | Stop():
+            case Data() | End() | Credit() | Stop():
                 flow = self._flow(frame.id)
                 if flow is not None and self._on_flow_frame(flow, frame):
                     said.append((flow, frame))
-            case Open():
-                opened = self._on_open(frame, now)
-                if opened is not None:
-                    said.append((opened, frame))
             case Reset():
                 self._on_reset(frame, said)
             case Ping():
@@ -165,22 +169,26 @@ class Connection:
             raise ProtocolViolation(f"exchange {exchange_id} was never opened")
         return flow
 
-    def _on_flow_frame(self, flow: Flow, frame: Data | Head | End | Credit | Stop) -> bool:
+    def _on_head(self, frame: Head, said: list[tuple[Flow | None, Frame]]) -> None:
+        flow = self._flow(frame.id)
+        if flow is None:
+            return
+        if not self.opener:
+            raise ProtocolViolation("HEAD from the end that opens exchanges")
+        flow.incoming = after(flow.incoming, Step.HEAD)
+        flow.window.arrived(len(frame.body))
+        if frame.end:
+            flow.incoming = after(flow.incoming, Step.END)
+            self._settle(flow)
+        said.append((flow, frame))
+
+    def _on_flow_frame(self, flow: Flow, frame: Data | End | Credit | Stop) -> bool:
         """Apply a frame to its flow; True when the driver must hear of it."""
         match frame:
             case Data():
                 flow.incoming = after(flow.incoming, Step.DATA)
                 flow.window.arrived(len(frame.payload))
                 return not flow.discarding
-            case Head():
-                if not self.opener:
-                    raise ProtocolViolation("HEAD from the end that opens exchanges")
-                flow.incoming = after(flow.incoming, Step.HEAD)
-                flow.window.arrived(len(frame.body))
-                if frame.end:
-                    flow.incoming = after(flow.incoming, Step.END)
-                    self._settle(flow)
-                return True
             case End():
                 flow.incoming = after(flow.incoming, Step.END)
                 self._settle(flow)

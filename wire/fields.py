@@ -9,6 +9,8 @@ It does not know what a field means; it only hands those that decide framing to 
 
 from __future__ import annotations
 
+from typing import Final
+
 from wire.heads import Headers
 
 TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -21,6 +23,9 @@ FRAMING = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"expect"},
 )
 """The fields that decide where a message ends, to whom it goes and what becomes of the connection."""
+
+_SECRET: Final = frozenset({b"authorization", b"cookie", b"set-cookie", b"proxy-authorization"})
+"""Never remembered: what authenticates someone has no business in a table of strings."""
 
 _USUAL = (
     b"Accept",
@@ -45,6 +50,27 @@ _KNOWN: dict[bytes, bytes] = {name: b"" for usual in _USUAL for name in (usual, 
 """Spelling -> the framing field it is, or empty. A hit saves checking the name letter by letter."""
 _KNOWN.update({name: name for name in FRAMING})
 _KNOWN.update({name.title(): name for name in FRAMING})
+
+
+MAX_REMEMBERED: Final = 2048
+"""Field lines remembered, each way. An API server repeats some thirty; unique ones (dates, ids) push each other out."""
+
+MAX_REMEMBERED_BYTES: Final = 256
+"""Longer lines are read anew each time: together the memories stay below a few MiB."""
+
+
+class Field:
+    """One field line as it was read: the pair, and which framing field it is (lower case), or empty."""
+
+    __slots__ = ("kind", "pair")
+
+    def __init__(self, pair: tuple[bytes, bytes], kind: bytes) -> None:
+        self.pair = pair
+        self.kind = kind
+
+
+_read: Final[dict[bytes, Field]] = {}
+_rendered: Final[dict[tuple[bytes, bytes], bytes]] = {}
 
 
 class BadHead(ValueError):
@@ -80,28 +106,47 @@ def parse_fields(lines: list[bytes], most: int) -> tuple[Headers, dict[bytes, li
     pairs: list[tuple[bytes, bytes]] = []
     framing: dict[bytes, list[bytes]] = {}
     for line in lines:
-        name, colon, value = line.partition(b":")
-        if not colon:
-            raise BadHead(_blame(line))
-        kind = _KNOWN.get(name)
-        if kind is None:
-            kind = _kind(name)
-        value = value.strip(b" \t")
-        pairs.append((name, value))
-        if kind:
-            framing.setdefault(kind, []).append(value)
+        field = _read.get(line) or read_field(line)
+        pairs.append(field.pair)
+        if field.kind:
+            framing.setdefault(field.kind, []).append(field.pair[1])
     return tuple(pairs), framing
+
+
+def read_field(line: bytes) -> Field:
+    """Read one line, and remember it unless it may hold a secret."""
+    name, colon, value = line.partition(b":")
+    if not colon:
+        raise BadHead(_blame(line))
+    kind = _KNOWN.get(name)
+    if kind is None:
+        kind = _kind(name)
+    field = Field((name, value.strip(b" \t")), kind)
+    if len(line) <= MAX_REMEMBERED_BYTES and name.lower() not in _SECRET:
+        if len(_read) >= MAX_REMEMBERED:
+            _read.clear()
+        _read[line] = field
+    return field
 
 
 def render_fields(headers: Headers) -> bytes:
     """Return field lines, each with its CRLF. Refuses what would be read back as something else."""
-    for name, _ in headers:
-        if name not in _KNOWN and not is_token(name):
-            raise ValueError("a header name is not a token")
-    block = b"".join([b"%b: %b\r\n" % pair for pair in headers])
-    if block.count(b"\n") != len(headers) or block.count(b"\r") != len(headers) or b"\0" in block:
+    return b"".join([_rendered.get(pair) or render_field(pair) for pair in headers])
+
+
+def render_field(pair: tuple[bytes, bytes]) -> bytes:
+    """Return one field line with its CRLF, and remember it unless it may hold a secret. ValueError as above."""
+    name, value = pair
+    if name not in _KNOWN and not is_token(name):
+        raise ValueError("a header name is not a token")
+    if b"\n" in value or b"\r" in value or b"\0" in value:
         raise ValueError("a header value holds CR, LF or NUL")
-    return block
+    line = b"%b: %b\r\n" % pair
+    if len(line) <= MAX_REMEMBERED_BYTES and name.lower() not in _SECRET:
+        if len(_rendered) >= MAX_REMEMBERED:
+            _rendered.clear()
+        _rendered[pair] = line
+    return line
 
 
 def is_token(text: bytes) -> bool:

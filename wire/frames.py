@@ -292,7 +292,7 @@ class Decoder:
             except msgpack.BufferFull as full:
                 raise FrameError("a frame is longer than any frame may be") from full
             self._fed += len(piece)
-            while True:
+            while self._frame_start < self._fed:
                 try:
                     value = unpacker.unpack()
                 except msgpack.OutOfData:

@@ -144,15 +144,17 @@ _NEVER_A_TRAILER = frozenset({b"content-length", b"content-encoding", b"content-
 
 def find(headers: Headers, name_lower: bytes) -> bytes | None:
     """Return the first value of a header, or None."""
+    length = len(name_lower)
     for name, value in headers:
-        if name.lower() == name_lower:
+        if len(name) == length and name.lower() == name_lower:
             return value
     return None
 
 
 def find_all(headers: Headers, name_lower: bytes) -> list[bytes]:
     """Return every value of a header in order."""
-    return [value for name, value in headers if name.lower() == name_lower]
+    length = len(name_lower)
+    return [value for name, value in headers if len(name) == length and name.lower() == name_lower]
 
 
 def _named_by_connection(headers: Headers) -> frozenset[bytes]:

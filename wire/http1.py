@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Final, NamedTuple
 
 from wire.chunked import LAST_CHUNK, ChunkedReader, chunk, last_chunk
 from wire.fields import FRAMING, BadHead, is_token, parse_fields, render_fields, split_lines, tokens
@@ -60,6 +60,9 @@ _TARGET = re.compile(rb"/[\x21\x22\x24-\x7e]*")
 _STATUS_LINE = re.compile(rb"(HTTP/1\.[01]) ([1-5][0-9][0-9])(?: ([^\r\n]*))?")
 _HEAD_END = b"\r\n\r\n"
 _REASONS = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
+_USUAL_STATUS_LINES: Final = {
+    b"HTTP/1.1 %d %b" % (status, phrase): (11, status) for status, phrase in _REASONS.items() if status >= 200
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +91,7 @@ class Request:
         return self.expect == b"100-continue"
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """An API server's response head. How the body ends: `no_body`, else `chunked`, `content_length`, or the close."""
 
     status: int
@@ -147,10 +149,7 @@ def parse_request(head: bytes) -> Request:
 def parse_response(head: bytes, request_method: bytes) -> Response:
     """Read one response head that ends with its empty line, as the answer to a request with that method."""
     lines = _lines(head)
-    match = _STATUS_LINE.fullmatch(lines[0])
-    if match is None:
-        raise BadHead("The answer's status line is not one of HTTP/1.0 or HTTP/1.1.")
-    version, status = _VERSIONS[match[1]], int(match[2])
+    version, status = _USUAL_STATUS_LINES.get(lines[0]) or _status_line(lines[0])
     headers, framing = parse_fields(lines[1:], MAX_HEADERS)
     content_length, chunked = _body_framing(framing, version)
     no_body = request_method == b"HEAD" or status < 200 or status in {204, 304}
@@ -160,14 +159,7 @@ def parse_response(head: bytes, request_method: bytes) -> Response:
         # These never have a body (RFC 9112 §6.3): whoever announces one may also send it.
         keep_alive = False
     return Response(
-        status=status,
-        version=version,
-        headers=headers,
-        content_length=content_length,
-        chunked=chunked and not no_body,
-        close_delimited=close_delimited,
-        keep_alive=keep_alive,
-        no_body=no_body,
+        status, version, headers, content_length, chunked and not no_body, close_delimited, keep_alive, no_body
     )
 
 
@@ -193,6 +185,14 @@ def _lines(head: bytes) -> list[bytes]:
     if not head.endswith(_HEAD_END):
         raise BadHead("The head does not end with an empty line.")
     return split_lines(head[:-4])
+
+
+def _status_line(line: bytes) -> tuple[int, int]:
+    """Return (version, status)."""
+    match = _STATUS_LINE.fullmatch(line)
+    if match is None:
+        raise BadHead("The answer's status line is not one of HTTP/1.0 or HTTP/1.1.")
+    return _VERSIONS[match[1]], int(match[2])
 
 
 def _request_line(line: bytes) -> tuple[bytes, bytes, int]:

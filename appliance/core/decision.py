@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from appliance.core.clusters import Cluster
 from appliance.core.credentials import Credential
@@ -23,8 +24,7 @@ from wire.heads import Identity
 from wire.kube import Ask, is_discovery, is_self_review
 
 
-@dataclass(frozen=True, slots=True)
-class Permit:
+class Permit(NamedTuple):
     """Proof that one request was allowed, and as whom it is sent. Only `decide` makes one."""
 
     identity: Identity

@@ -58,7 +58,7 @@ def consider(document: Document, permit: Permit, snapshot: Snapshot, now: int) -
     decision = decide(permit.credential, snapshot, permit.cluster_id, question, now)
     if isinstance(decision, Permit):
         # For a list of rules: those of the bindings that allow all the cluster allows. Others may allow more.
-        return replace(decision, ask=permit.ask, discovery=True), None
+        return decision._replace(ask=permit.ask, discovery=True), None
     if rules:
         return permit, _answer(document, _status_of_rules(permit, snapshot, question.namespace, now))
     return permit, _answer(document, {"allowed": False, "denied": True, "reason": decision.problem.message})

@@ -16,6 +16,7 @@ from typing import Final
 
 import trio
 
+from appliance.core.credentials import Credential
 from appliance.core.networks import Networks
 from appliance.core.problems import Problem
 from appliance.front.forwarded import client_of
@@ -86,6 +87,8 @@ class Client:
         "keep",
         "lost",
         "peer",
+        "proven",
+        "proven_token",
         "proxies",
         "received",
         "resting",
@@ -114,6 +117,8 @@ class Client:
         self.resting = False  # between two requests
         self.upgraded = False
         self.asked: Asked
+        self.proven_token: bytes | None = None
+        self.proven: Credential | None = None  # what that token says; only that it is ours was proven
         self.correlation_id = b""  # of the request to a cluster that is open
         self.keep = True
         self.started = False  # an answer's head left

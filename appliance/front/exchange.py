@@ -12,7 +12,6 @@ The caller (express lane or ASGI) only carries bytes; it decides nothing.
 from __future__ import annotations
 
 import logging
-import re
 from typing import Final, NamedTuple
 
 import trio
@@ -32,7 +31,6 @@ from appliance.front.running import Held, Running
 from wire.kube import Ask, BadTarget, understand
 
 PREFIX: Final = b"/api/proxy/"
-_ROUTE: Final = re.compile(rb"/api/proxy/([^/?]*)(.*)")
 
 _log = logging.getLogger("fairlead.front")
 
@@ -55,10 +53,14 @@ class Route(NamedTuple):
 
     @classmethod
     def of(cls, target: bytes) -> Route:
-        match = _ROUTE.fullmatch(target)
-        assert match is not None, "only targets below PREFIX come here"
-        tail = match[2]
-        return cls(match[1].decode("ascii"), tail if tail.startswith(b"/") else b"/" + tail)
+        end = target.find(b"/", len(PREFIX))
+        mark = target.find(b"?", len(PREFIX), end if end >= 0 else len(target))
+        if mark >= 0:
+            end = mark
+        if end < 0:
+            end = len(target)
+        tail = target[end:]
+        return cls(target[len(PREFIX) : end].decode("ascii"), tail if tail.startswith(b"/") else b"/" + tail)
 
 
 class Case:
@@ -140,7 +142,9 @@ def authenticate(asked: Asked, caller: Caller, parts: FrontParts, story: records
             detail = "send exactly one `Authorization: Bearer` header"
             raise Refused(problem(Code.INVALID_TOKEN, detail=detail), recorded=False)
         raise Refused(problem(Code.AUTHENTICATION_REQUIRED), recorded=False)
-    credential = parts.verifier.known(token)
+    client = caller.client
+    # The very bytes that this connection showed before need not even be looked up.
+    credential = client.proven if client.proven_token is token else parts.verifier.known(token)
     if credential is None:
         # Before any signature is checked: guessing must not cost us more than it costs the guesser.
         limited = parts.failed_logins.refuse(caller.address, story.began)
@@ -151,6 +155,7 @@ def authenticate(asked: Asked, caller: Caller, parts: FrontParts, story: records
             parts.failed_logins.failed(caller.address, story.began)
             raise Refused(verified)
         credential = verified
+    client.proven_token, client.proven = token, credential
     story.credential = credential
     return credential
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Final
 
+from wire.fields import render_fields
 from wire.heads import Headers
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -34,7 +35,10 @@ def render(
 ) -> bytes:
     """Return an answer's head. Framing headers are ours alone: `headers` hold none but Content-Length."""
     parts = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
-    parts += [b"%b: %b\r\n" % pair for pair in headers]
+    try:
+        parts.append(render_fields(headers))
+    except ValueError as error:
+        raise UnsafeHeader(f"{error} in this answer") from None
     if chunked:
         parts.append(_CHUNKED)
     if upgrade:
@@ -43,12 +47,8 @@ def render(
         parts.append(_CLOSE)
     elif http10:
         parts.append(b"Connection: keep-alive\r\n")
-    lines = len(parts)
     parts.append(b"\r\n")
-    head = b"".join(parts)
-    if head.count(b"\n") != lines + 1 or head.count(b"\r") != lines + 1 or b"\0" in head:
-        raise UnsafeHeader("a header of this answer holds a line break or NUL")
-    return head
+    return b"".join(parts)
 
 
 def chunk(data: bytes) -> bytes:
