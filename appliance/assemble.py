@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 
 import structlog
 import trio
+from quart_trio import QuartTrio
 
 from appliance import bridges, database, expiries, logs
 from appliance.api.app import make_app
@@ -45,12 +46,17 @@ from appliance.certificates import (
 from appliance.config import Config
 from appliance.core.buckets import Admission, FailedLogins
 from appliance.core.credentials import Credential, TokenVerifier, mint
+from appliance.core.destinations import destination
 from appliance.core.problems import Code
 from appliance.front import listener as front
 from appliance.front.parts import FrontParts
 from appliance.front.replies import HELP_PREFIX
 from appliance.keys import Keys, open_keys
 from appliance.layout import InUseError, Layout, replace_file
+from appliance.login import exchange_route
+from appliance.login.dialling import Dialler
+from appliance.login.exchanging import Exchanging
+from appliance.login.issuers import Issuers
 from appliance.machine_token import record_new
 from appliance.store.faults import StoreRefused, StoreUnavailable
 from appliance.store.sealing import SealError
@@ -195,6 +201,7 @@ def _front_parts(
     config: Config, store: Store, keys: Keys, ledger: Ledger, registry: Registry[Session], bound: Bound
 ) -> FrontParts:
     verifier = TokenVerifier(keys.believed)
+    failures = FailedLogins()  # one count for every door: who fails at one is slowed at all
     return FrontParts(
         public_url=bound.public_url,
         verifier=verifier,
@@ -204,15 +211,43 @@ def _front_parts(
             burst=config.limits.request_burst,
             max_open=config.limits.open_exchanges,
         ),
-        failed_logins=FailedLogins(),
+        failed_logins=failures,
         ledger=ledger,
         registry=registry,
         clock=utc_micros,
-        app=make_app(_api_parts(config, store, keys, verifier, ledger, registry, bound), ROUTES),
+        app=_app(config, store, keys, verifier, ledger, registry, bound, failures),
         lane="hypercorn" if config.users.lane == "hypercorn" else "express",
         max_connections=config.limits.connections,
         proxy_protocol_from=config.users.proxy_protocol_from,
         trusted_proxies=config.users.trusted_proxies,
+    )
+
+
+def _app(
+    config: Config,
+    store: Store,
+    keys: Keys,
+    verifier: TokenVerifier,
+    ledger: Ledger,
+    registry: Registry[Session],
+    bound: Bound,
+    failures: FailedLogins,
+) -> QuartTrio:
+    """Everything behind the users' listener that is not a cluster: the admin API, and the ways to prove who one is."""
+    app = make_app(_api_parts(config, store, keys, verifier, ledger, registry, bound, failures), ROUTES)
+    issuers = Issuers(_dialler(config, bound).get)
+    exchange_route.mount(
+        app, Exchanging(lambda: store.snapshot, store.write, ledger.record, issuers, failures), utc_micros
+    )
+    return app
+
+
+def _dialler(config: Config, bound: Bound) -> Dialler:
+    return Dialler(
+        allowed=config.dialling.allow,
+        more_ca=config.dialling.ca,
+        own_ports=frozenset(bound.ports().values()),
+        own_names=frozenset(destination(url).named for url in (bound.public_url, bound.agents_url)),
     )
 
 
@@ -224,6 +259,7 @@ def _api_parts(
     ledger: Ledger,
     registry: Registry[Session],
     bound: Bound,
+    failures: FailedLogins,
 ) -> Parts:
     trail = bridges.AuditTrail(audit_place(config))
 
@@ -247,6 +283,8 @@ def _api_parts(
             AuditBroken: Code.AUDIT_UNAVAILABLE,
             StoreUnavailable: Code.STORE_STALE,
         },
+        key_set_fault=bridges.key_set_fault,
+        failures=failures,
     )
 
 

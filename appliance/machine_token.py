@@ -23,6 +23,7 @@ from appliance.audit.shelf import AuditBroken, Place
 from appliance.audit_place import audit_place
 from appliance.config import Config
 from appliance.core.events import AuditEvent, EventType
+from appliance.core.machines import MachineToken
 from appliance.core.people import Machine, name_fault
 from appliance.core.problems import ProblemError
 from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Subject, SubjectKind
@@ -51,12 +52,15 @@ async def mint(config: Config, name: str, seconds: int, clock: Callable[[], int]
     layout.make()
     now = clock()
     token = ids.new_token("flm")
-    machine = Machine(ids.new_id("machine"), name, ids.token_hash(token), now + seconds * 1_000_000, now)
+    machine = Machine(ids.new_id("machine"), name, now)
+    kept = MachineToken(
+        ids.new_id("token"), machine.id, ids.token_hash(token), now + seconds * 1_000_000, created_at=now
+    )
     try:
         async with database.opened(config, migrate=False, clock=clock) as store:
             with contextlib.suppress(InUseError), layout.claimed():
                 await _record(audit_place(config), store, machine, now)
-            await store.write(_unit(store.snapshot.role_by_name.get(ROLE_NAME), machine, now))
+            await store.write(_unit(store.snapshot.role_by_name.get(ROLE_NAME), machine, kept, now))
     except ProblemError as error:
         raise MachineTokenError(error.problem.message) from None
     except (StoreRefused, StoreUnavailable, SealError) as error:
@@ -82,7 +86,7 @@ def record_new(store: Store, ledger: Ledger, clock: Callable[[], int]) -> Callab
     return look
 
 
-def _unit(known: Role | None, machine: Machine, now: int) -> Unit[None]:
+def _unit(known: Role | None, machine: Machine, token: MachineToken, now: int) -> Unit[None]:
     role = known or Role(
         ids.new_id("role"),
         ROLE_NAME,
@@ -95,8 +99,9 @@ def _unit(known: Role | None, machine: Machine, now: int) -> Unit[None]:
     elif set(known.permissions) != set(Permission):  # made by a version that offered less
         role = yield from units.set_role(known.id, lambda it: replace(it, permissions=tuple(Permission)), now)
     yield from units.add_machine(machine, now)
+    yield from units.add_machine_token(token, now)
     subject = Subject(SubjectKind.MACHINE, machine.id)
-    binding = Binding(ids.new_id("binding"), subject, role.id, EVERYWHERE, until=machine.expires_at, created_at=now)
+    binding = Binding(ids.new_id("binding"), subject, role.id, EVERYWHERE, until=token.expires_at, created_at=now)
     yield from units.add_binding(binding, now)
 
 

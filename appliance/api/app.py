@@ -25,7 +25,8 @@ from appliance.api import bodies
 from appliance.api.bodies import BodyError
 from appliance.api.callers import NOBODY, Caller, authenticate
 from appliance.api.parts import Parts
-from appliance.api.routes import PREFIX, Answer, Call, Route, checked
+from appliance.api.routes import PREFIX, Answer, Call, Proof, Route, checked
+from appliance.api.token_uses import TokenUses
 from appliance.core.buckets import FailedLogins
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.problems import CATALOGUE, Code, Problem, ProblemError, problem
@@ -42,12 +43,12 @@ def make_app(parts: Parts, routes: Sequence[Route]) -> QuartTrio:
     app.config["BODY_TIMEOUT"] = BODY_SECONDS
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False
-    failures = FailedLogins()
+    uses = TokenUses()
     for route in checked(routes):
         app.add_url_rule(
             f"{PREFIX}/{route.path}",
             endpoint=f"{route.method} {route.path}",
-            view_func=_view(parts, route, failures),
+            view_func=_view(parts, route, uses),
             methods=[route.method],
         )
     app.before_request(partial(_begin, parts.help_url))
@@ -61,13 +62,13 @@ def make_app(parts: Parts, routes: Sequence[Route]) -> QuartTrio:
     return app
 
 
-def _view(parts: Parts, route: Route, failures: FailedLogins) -> Callable[..., Awaitable[Response]]:
+def _view(parts: Parts, route: Route, uses: TokenUses) -> Callable[..., Awaitable[Response]]:
     """The one way to a route's function."""
 
     async def view(**path: str) -> Response:
-        now = parts.clock()
+        now, failures = parts.clock(), parts.failures
         address = request.remote_addr or ""
-        if route.proof is not None:
+        if route.proof is Proof.SHOWN_IN_BODY:
             return await _proved(parts, route, failures, address, path, now)
         caller = authenticate(request.headers.get("Authorization"), address, parts.snapshot(), failures, now)
         if isinstance(caller, Problem):
@@ -82,6 +83,9 @@ def _view(parts: Parts, route: Route, failures: FailedLogins) -> Callable[..., A
             where = "" if route.scoped else " everywhere"
             action = f"call {route.method} {PREFIX}/{route.path}, which needs {', '.join(missing)}{where},"
             return _reply(Problem(Code.FORBIDDEN, f"You may not {action} with this machine token."))
+        if route.proof is Proof.MACHINE and caller.token is None:
+            return _reply(Problem(Code.FORBIDDEN, "This is about the machine that asks, and you are not one."))
+        await uses.note(parts, caller.token, now)
         if route.method != "GET":
             # On the disk before anything is changed; what was changed is recorded when it was. Killed in between, there
             # is this.
@@ -121,6 +125,7 @@ async def _call(parts: Parts, route: Route, caller: Caller, address: str, path: 
         correlation_id=g.correlation_id,
         client_address=address,
         now=now,
+        token=caller.token,
     )
 
 

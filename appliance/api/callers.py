@@ -14,21 +14,23 @@ from dataclasses import dataclass
 from typing import Final
 
 from appliance.core.buckets import FailedLogins
+from appliance.core.machines import MachineToken
 from appliance.core.problems import Code, Problem, problem
 from appliance.core.rights import Principal, Rights, rights
 from appliance.core.roles import Subject, SubjectKind
 from appliance.core.snapshot import Snapshot
 
-TOKEN_PREFIX: Final = "flm_"  # noqa: S105 -- not a secret: it lets scanners and log filters know one
+TOKEN_PREFIXES: Final = ("flm_", "flx_")  # a machine's own token, and a session that another's was exchanged for
 MAX_HEADER_CHARS: Final = 256  # ours are about 50
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who proved themselves (a machine, as long as people cannot sign in), and what they may do now."""
+    """Who proved themselves, and what they may do now. `token`: the one a machine showed."""
 
     principal: Principal
     rights: Rights
+    token: MachineToken | None = None
 
 
 NOBODY: Final = Caller(Principal(Subject(SubjectKind.MACHINE, "nobody"), ""), Rights())  # an id that none has
@@ -51,12 +53,13 @@ def authenticate(
     scheme, _, token = authorization.partition(" ")
     token = token.strip()
     digest = token_digest(token)
-    known = scheme.lower() == "bearer" and len(authorization) <= MAX_HEADER_CHARS and token.startswith(TOKEN_PREFIX)
-    machine = snapshot.machines_by_token_hash.get(digest) if known else None
-    if machine is None or not hmac.compare_digest(machine.token_sha256, digest):
+    known = scheme.lower() == "bearer" and len(authorization) <= MAX_HEADER_CHARS and token.startswith(TOKEN_PREFIXES)
+    shown = snapshot.machine_token_by_hash.get(digest) if known else None
+    machine = snapshot.machines.get(shown.machine_id) if shown is not None else None
+    if shown is None or machine is None or not hmac.compare_digest(shown.sha256, digest):
         failures.failed(address, now)
         return problem(Code.INVALID_TOKEN, detail="the admin API takes machine tokens, and this is not a known one")
-    if machine.expires_at is not None and machine.expires_at <= now:
+    if not shown.live(now):
         return problem(Code.INVALID_TOKEN, detail="this machine token has expired")
     subject = Subject(SubjectKind.MACHINE, machine.id)
-    return Caller(Principal(subject, machine.name), rights(snapshot, subject, now))
+    return Caller(Principal(subject, machine.name), rights(snapshot, subject, now), shown)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from appliance.api.bodies import Field
 from appliance.core.clusters import Cluster
+from appliance.core.machines import MachineToken
 from appliance.core.rights import Principal, Rights
 from appliance.core.roles import Permission, Scope, ScopeKind
 
@@ -27,8 +28,9 @@ PREFIX = "/fairlead/v1"
 
 
 class Proof(Enum):
-    """What a caller shows instead of a machine token. The answering function checks it."""
+    """What stands for a permission. What a body shows, the answering function checks."""
 
+    MACHINE = "a machine's own token: the function answers about that machine and nobody else"
     SHOWN_IN_BODY = "the body holds the very token that the call is about, and nothing else can be done with it"
 
 
@@ -50,6 +52,7 @@ class Call:
     correlation_id: str
     client_address: str
     now: int
+    token: MachineToken | None = None  # that a machine showed
 
     def within(self, scope: Scope) -> bool:
         """Whether the caller holds what the route needs in a scope that contains this one."""

@@ -14,6 +14,7 @@ from appliance.api import (
     requests,
     revocations,
     roles,
+    trust,
 )
 from appliance.api.routes import Route
 
@@ -21,6 +22,7 @@ ROUTES: tuple[Route, ...] = (
     *clusters.ROUTES,
     *people.ROUTES,
     *machines.ROUTES,
+    *trust.ROUTES,
     *roles.ROUTES,
     *bindings.ROUTES,
     *policies.ROUTES,

@@ -16,7 +16,8 @@ from appliance.core import access
 from appliance.core.access import AccessRequest, RequestState
 from appliance.core.clusters import AgentCertificate, Cluster
 from appliance.core.credentials import KEPT_SECONDS, SECOND, Credential, CredentialKind
-from appliance.core.people import Machine, Person, email_key
+from appliance.core.machines import MachineToken
+from appliance.core.people import Machine, Person, email_key, person_name_fault
 from appliance.core.problems import Code, Problem, ProblemError, problem
 from appliance.core.roles import Binding, Role, Subject, SubjectKind
 from appliance.core.snapshot import Entity
@@ -78,6 +79,10 @@ def remove_cluster(cluster_id: str, now: int) -> Unit[None]:
 
 
 def add_person(person: Person, now: int) -> Unit[None]:
+    """Whoever names people has looked at the name; that it is no machine's is asked here, where all of them come by."""
+    fault = person_name_fault(person.name)
+    if fault is not None:
+        raise ProblemError(problem(Code.RESERVED_IDENTITY, detail=fault))
     yield from change(Entity.PERSON, person.id, now)
     if not (yield run(statements.PERSON_ADD, *rows.person_values(person))):
         raise ProblemError(problem(Code.DUPLICATE_USER_NAME, name=person.name))
@@ -112,11 +117,37 @@ def add_machine(machine: Machine, now: int) -> Unit[None]:
         raise ProblemError(problem(Code.DUPLICATE_MACHINE_NAME, name=machine.name))
 
 
+def add_machine_token(token: MachineToken, now: int) -> Unit[None]:
+    yield from change(Entity.MACHINE_TOKEN, token.id, now)
+    if not (yield run(statements.MACHINE, token.machine_id)):
+        raise ProblemError(problem(Code.MACHINE_NOT_FOUND))
+    yield run(statements.MACHINE_TOKEN_ADD, *rows.machine_token_values(token))
+
+
+def remove_machine_token(token_id: str, now: int) -> Unit[None]:
+    yield from change(Entity.MACHINE_TOKEN, token_id, now)
+    if not (yield run(statements.MACHINE_TOKEN_REMOVE, token_id)):
+        raise ProblemError(problem(Code.MACHINE_TOKEN_NOT_FOUND))
+
+
+def remove_trust_rule(rule_id: str, now: int) -> Unit[None]:
+    """With the sessions that were got under it."""
+    yield from change(Entity.TRUST_RULE, rule_id, now)
+    if not (yield run(statements.TRUST_RULE_REMOVE, rule_id)):
+        raise ProblemError(problem(Code.TRUST_RULE_NOT_FOUND))
+    for (token_id,) in (yield run(statements.MACHINE_TOKENS_OF_RULE, rule_id)):
+        yield from remove_machine_token(token_id, now)
+
+
 def remove_machine(machine_id: str, now: int) -> Unit[None]:
-    """With its bindings."""
+    """With its bindings, trust rules and tokens. Its credentials are refused for good: an id is given once."""
     yield from change(Entity.MACHINE, machine_id, now)
     if not (yield run(statements.MACHINE_REMOVE, machine_id)):
         raise ProblemError(problem(Code.MACHINE_NOT_FOUND))
+    for (rule_id,) in (yield run(statements.TRUST_RULES_OF, machine_id)):
+        yield from remove_trust_rule(rule_id, now)
+    for row in (yield run(statements.MACHINE_TOKENS_OF, machine_id)):
+        yield from remove_machine_token(rows.machine_token(row).id, now)
     for (binding_id,) in (yield run(statements.BINDINGS_OF_SUBJECT, str(SubjectKind.MACHINE), machine_id)):
         yield from remove_binding(binding_id, now)
 
@@ -340,6 +371,8 @@ def forget_expired(now: int, changes_before: int) -> Unit[None]:
     yield run(statements.REVOCATIONS_FORGET, kept)
     yield run(statements.ISSUES_FORGET, kept)
     yield run(statements.BOOTSTRAP_TOKENS_FORGET, now)
+    yield run(statements.MACHINE_TOKENS_FORGET, kept)
+    yield run(statements.EXCHANGED_FORGET, now)
     yield run(statements.CERTIFICATES_FORGET, now)
     yield run(statements.CHANGES_FORGET, changes_before)
     for (binding_id,) in (yield run(statements.BINDINGS_ENDED, changes_before, MAX_FORGOTTEN)):
