@@ -15,12 +15,10 @@ import sqlite3
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import Final
-from urllib.parse import urlsplit
 
 import structlog
 import trio
@@ -46,14 +44,20 @@ from appliance.certificates import (
 from appliance.config import Config
 from appliance.core.buckets import Admission, FailedLogins
 from appliance.core.credentials import Credential, TokenVerifier, mint
+from appliance.core.destinations import destination
 from appliance.core.problems import Code
 from appliance.front import listener as front
 from appliance.front.parts import FrontParts
 from appliance.front.replies import HELP_PREFIX
 from appliance.keys import Keys, open_keys
 from appliance.layout import InUseError, Layout, replace_file
+from appliance.listening import Bound, StartError, bind, host_of
+from appliance.login import exchange_route
 from appliance.login.dialling import Dialler
+from appliance.login.exchanging import Exchanging
+from appliance.login.issuers import Issuers
 from appliance.login.parts import BEGUN_AT_ONCE, BEGUN_PER_SECOND, LoginParts
+from appliance.login.rereading import Rereading
 from appliance.login.site import mount
 from appliance.machine_token import record_new
 from appliance.store.faults import StoreRefused, StoreUnavailable
@@ -64,11 +68,9 @@ from appliance.tunnel.enrolment import Enrolment
 from appliance.tunnel.registry import Registry
 from daemon import memory, probes
 from daemon.probes import Health
-from daemon.values import Address
 from wire.session import Session
 from wire.tls import server_context
 
-BACKLOG: Final = 4096  # a thousand agents reconnecting at once must not be refused by the kernel
 MAX_DESCRIPTORS: Final = 1_048_576  # more than any connection limit needs; some systems allow a billion
 LINGER_SECONDS: Final = 5.0  # beyond the drain: the last answers leave, then whatever hangs is cut
 
@@ -81,24 +83,6 @@ FAULTS: Final[Mapping[type[Exception], Code]] = MappingProxyType(
     }
 )
 """What store and ledger suffer, and what a caller is told then."""
-
-
-class StartError(Exception):
-    """The appliance cannot start; the text is one sentence for the operator."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """What is listened on, and under which URLs that is known."""
-
-    users: list[trio.SocketListener]
-    agents: list[trio.SocketListener]
-    health: list[trio.SocketListener]
-    public_url: str
-    agents_url: str
-
-    def ports(self) -> dict[str, int]:
-        return {name: _port(getattr(self, name)) for name in ("users", "agents", "health")}
 
 
 def run(config: Config) -> None:
@@ -151,19 +135,19 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
     log = structlog.get_logger()
     store.on_change.append(record_new(store, ledger, utc_micros))
     async with AsyncExitStack() as opened:
-        bound = await _bind(config, opened)
+        bound = await bind(config, opened)
         registry: Registry[Session] = Registry()
         users_source = _users_source(config, keys, bound)
         users_context = first_context(users_source, partial(server_context, alpn=["http/1.1"]))
-        agents_source = OwnAuthority(keys.authority, [_host(bound.agents_url)], utc_micros)
+        agents_source = OwnAuthority(keys.authority, [host_of(bound.agents_url)], utc_micros)
         agents_context = first_context(
             agents_source,
             partial(server_context, alpn=["h2"], client_ca_pem=keys.authority.certificate_pem, tls13_only=True),
         )
         verifier = TokenVerifier(keys.believed)
-        app = make_app(_api_parts(config, store, keys, verifier, ledger, registry, bound), ROUTES)
-        rereading = mount(app, _login_parts(config, store, ledger, bound))
-        users = front.Front(_front_parts(config, store, verifier, ledger, registry, bound, app))
+        failures = FailedLogins()  # one count for every door: who fails at one is slowed at all
+        app, rereading = _app(config, store, keys, verifier, ledger, registry, bound, failures)
+        users = front.Front(_front_parts(config, store, verifier, ledger, registry, bound, app, failures))
         agents = _agents_parts(config, store, keys, ledger, registry, agents_context)
         state = Health({"store": store.fresh, "audit": lambda: ledger.available, "listeners": layout.ports.exists})
         stop = trio.Event()
@@ -214,6 +198,7 @@ def _front_parts(
     registry: Registry[Session],
     bound: Bound,
     app: QuartTrio,
+    failures: FailedLogins,
 ) -> FrontParts:
     return FrontParts(
         public_url=bound.public_url,
@@ -224,7 +209,7 @@ def _front_parts(
             burst=config.limits.request_burst,
             max_open=config.limits.open_exchanges,
         ),
-        failed_logins=FailedLogins(),
+        failed_logins=failures,
         ledger=ledger,
         registry=registry,
         clock=utc_micros,
@@ -236,6 +221,34 @@ def _front_parts(
     )
 
 
+def _app(
+    config: Config,
+    store: Store,
+    keys: Keys,
+    verifier: TokenVerifier,
+    ledger: Ledger,
+    registry: Registry[Session],
+    bound: Bound,
+    failures: FailedLogins,
+) -> tuple[QuartTrio, Rereading]:
+    """Everything behind the users' listener that is not a cluster: the admin API, and the ways to prove who one is."""
+    app = make_app(_api_parts(config, store, keys, verifier, ledger, registry, bound, failures), ROUTES)
+    dialler = _dialler(config, bound)
+    exchange_route.mount(
+        app, Exchanging(lambda: store.snapshot, store.write, ledger.record, Issuers(dialler.get), failures), utc_micros
+    )
+    return app, mount(app, _login_parts(config, store, ledger, bound, dialler, failures))
+
+
+def _dialler(config: Config, bound: Bound) -> Dialler:
+    return Dialler(
+        allowed=config.dialling.allow,
+        more_ca=config.dialling.ca,
+        own_ports=frozenset(bound.ports().values()),
+        own_names=frozenset(destination(url).named for url in (bound.public_url, bound.agents_url)),
+    )
+
+
 def _api_parts(
     config: Config,
     store: Store,
@@ -244,6 +257,7 @@ def _api_parts(
     ledger: Ledger,
     registry: Registry[Session],
     bound: Bound,
+    failures: FailedLogins,
 ) -> Parts:
     trail = bridges.AuditTrail(audit_place(config))
 
@@ -264,11 +278,14 @@ def _api_parts(
         help_url=bound.public_url + HELP_PREFIX.decode(),
         ca_pem=keys.authority.certificate_pem if config.users.certificate is None else None,
         faults=FAULTS,
+        key_set_fault=bridges.key_set_fault,
+        failures=failures,
     )
 
 
-def _login_parts(config: Config, store: Store, ledger: Ledger, bound: Bound) -> LoginParts:
-    own = bound.ports().values()
+def _login_parts(
+    config: Config, store: Store, ledger: Ledger, bound: Bound, dialler: Dialler, failures: FailedLogins
+) -> LoginParts:
     return LoginParts(
         snapshot=lambda: store.snapshot,
         write=store.write,
@@ -276,13 +293,8 @@ def _login_parts(config: Config, store: Store, ledger: Ledger, bound: Bound) -> 
         record=ledger.record,
         seal=store.seal,
         unseal=store.unseal,
-        dialler=Dialler(
-            allowed=config.dialling.allow,
-            own_ports=frozenset(own),
-            own_names=frozenset(_named(url) for url in (bound.public_url, bound.agents_url)),
-            more_ca=config.dialling.ca,
-        ),
-        failures=FailedLogins(),
+        dialler=dialler,
+        failures=failures,
         beginnings=Admission(per_second=BEGUN_PER_SECOND, burst=BEGUN_AT_ONCE),
         clock=utc_micros,
         public_url=bound.public_url,
@@ -325,48 +337,7 @@ def _agents_parts(
 def _users_source(config: Config, keys: Keys, bound: Bound) -> Source:
     if config.users.certificate is not None and config.users.key is not None:
         return GivenFiles(config.users.certificate, config.users.key)
-    return OwnAuthority(keys.authority, [_host(bound.public_url)], utc_micros)
-
-
-# Sockets
-
-
-async def _bind(config: Config, opened: AsyncExitStack) -> Bound:
-    users = await _listen("users.listen", config.users.listen, opened)
-    agents = await _listen("agents.listen", config.agents.listen, opened)
-    health = await _listen("health.listen", config.health.listen, opened)
-    public_url = _with_port(config.public_url, _port(users))
-    host = urlsplit(public_url).hostname or ""
-    bracketed = f"[{host}]" if ":" in host else host
-    agents_url = _with_port(config.agents.url or f"https://{bracketed}:0", _port(agents))
-    return Bound(users, agents, health, public_url, agents_url)
-
-
-async def _listen(key: str, address: Address, opened: AsyncExitStack) -> list[trio.SocketListener]:
-    try:
-        listeners = await trio.open_tcp_listeners(address.port, host=address.host, backlog=BACKLOG)
-    except OSError as error:
-        raise StartError(f"{key}: cannot listen on {address}: {error.strerror or error}.") from None
-    for listener in listeners:
-        opened.push_async_callback(listener.aclose)
-    return listeners
-
-
-def _port(listeners: list[trio.SocketListener]) -> int:
-    return int(listeners[0].socket.getsockname()[1])
-
-
-def _with_port(url: str, port: int) -> str:
-    """Port 0 in a URL stands for the bound one."""
-    return url.removesuffix(":0") + f":{port}" if urlsplit(url).port == 0 else url
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).hostname or ""
-
-
-def _named(url: str) -> tuple[str, int]:
-    return _host(url), urlsplit(url).port or 443
+    return OwnAuthority(keys.authority, [host_of(bound.public_url)], utc_micros)
 
 
 # The process

@@ -20,13 +20,14 @@ from appliance.audit.shelf import AuditBroken
 from appliance.audit_place import audit_place
 from appliance.config import Config
 from appliance.core.events import AuditEvent, EventType
+from appliance.core.machines import MachineToken
 from appliance.core.people import Machine, name_fault
 from appliance.core.problems import ProblemError
 from appliance.core.roles import EVERYWHERE, Binding, Subject, SubjectKind
 from appliance.core.snapshot import Entity
 from appliance.host_record import record
 from appliance.layout import InUseError, Layout
-from appliance.store import ids, units
+from appliance.store import administrator, ids, units
 from appliance.store.faults import StoreRefused, StoreUnavailable
 from appliance.store.sealing import SealError
 from appliance.store.store import Applied, Store, utc_micros
@@ -46,12 +47,15 @@ async def mint(config: Config, name: str, seconds: int, clock: Callable[[], int]
     layout.make()
     now = clock()
     token = ids.new_token("flm")
-    machine = Machine(ids.new_id("machine"), name, ids.token_hash(token), now + seconds * 1_000_000, now)
+    machine = Machine(ids.new_id("machine"), name, now)
+    kept = MachineToken(
+        ids.new_id("token"), machine.id, ids.token_hash(token), now + seconds * 1_000_000, created_at=now
+    )
     try:
         async with database.opened(config, migrate=False, clock=clock) as store:
             with contextlib.suppress(InUseError), layout.claimed():
                 await record(audit_place(config), store, _event(machine, now))
-            await store.write(_unit(machine, now))
+            await store.write(_unit(machine, kept, now))
     except ProblemError as error:
         raise MachineTokenError(error.problem.message) from None
     except (StoreRefused, StoreUnavailable, SealError) as error:
@@ -77,11 +81,12 @@ def record_new(store: Store, ledger: Ledger, clock: Callable[[], int]) -> Callab
     return look
 
 
-def _unit(machine: Machine, now: int) -> Unit[None]:
-    role = yield from units.administrator_role(ids.new_id("role"), now)
+def _unit(machine: Machine, token: MachineToken, now: int) -> Unit[None]:
+    role = yield from administrator.role(ids.new_id("role"), now)
     yield from units.add_machine(machine, now)
+    yield from units.add_machine_token(token, now)
     subject = Subject(SubjectKind.MACHINE, machine.id)
-    binding = Binding(ids.new_id("binding"), subject, role.id, EVERYWHERE, until=machine.expires_at, created_at=now)
+    binding = Binding(ids.new_id("binding"), subject, role.id, EVERYWHERE, until=token.expires_at, created_at=now)
     yield from units.add_binding(binding, now)
 
 

@@ -16,6 +16,7 @@ from typing import Final
 
 from appliance.api.parts import Parts
 from appliance.core.buckets import FailedLogins
+from appliance.core.machines import MachineToken
 from appliance.core.problems import Code, Problem, problem
 from appliance.core.rights import Principal, Rights, rights
 from appliance.core.roles import Subject, SubjectKind
@@ -23,16 +24,19 @@ from appliance.core.sessions import PREFIXES, Login, Session, TokenKind
 from appliance.core.snapshot import Snapshot
 from appliance.store import sessions
 
-TOKEN_PREFIX: Final = "flm_"  # noqa: S105 -- not a secret: it lets scanners and log filters know one
+TOKEN_PREFIXES: Final = ("flm_", "flx_")  # a machine's own token, and a session that another's was exchanged for
 MAX_HEADER_CHARS: Final = 256  # ours are about 50
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who proved themselves, and what they may do now. `held`: a person's session with the login it rests on."""
+    """Who proved themselves, and what they may do now. `held`: a person's session with the login it rests on; `token`:
+    the one a machine showed.
+    """
 
     principal: Principal
     rights: Rights
+    token: MachineToken | None = None
     held: tuple[Session, Login] | None = None
 
 
@@ -56,15 +60,16 @@ def authenticate(
     scheme, _, token = authorization.partition(" ")
     token = token.strip()
     digest = token_digest(token)
-    known = scheme.lower() == "bearer" and len(authorization) <= MAX_HEADER_CHARS and token.startswith(TOKEN_PREFIX)
-    machine = snapshot.machines_by_token_hash.get(digest) if known else None
-    if machine is None or not hmac.compare_digest(machine.token_sha256, digest):
+    known = scheme.lower() == "bearer" and len(authorization) <= MAX_HEADER_CHARS and token.startswith(TOKEN_PREFIXES)
+    shown = snapshot.machine_token_by_hash.get(digest) if known else None
+    machine = snapshot.machines.get(shown.machine_id) if shown is not None else None
+    if shown is None or machine is None or not hmac.compare_digest(shown.sha256, digest):
         failures.failed(address, now)
         return problem(Code.INVALID_TOKEN, detail="the admin API takes machine tokens, and this is not a known one")
-    if machine.expires_at is not None and machine.expires_at <= now:
+    if not shown.live(now):
         return problem(Code.INVALID_TOKEN, detail="this machine token has expired")
     subject = Subject(SubjectKind.MACHINE, machine.id)
-    return Caller(Principal(subject, machine.name), rights(snapshot, subject, now))
+    return Caller(Principal(subject, machine.name), rights(snapshot, subject, now), shown)
 
 
 async def caller_of(
@@ -90,4 +95,4 @@ async def caller_of(
     if seen.token.expires_at <= now:
         return problem(Code.SESSION_EXPIRED)
     subject = Subject(SubjectKind.PERSON, person.id)
-    return Caller(Principal(subject, person.name), rights(snapshot, subject, now), (seen.session, seen.login))
+    return Caller(Principal(subject, person.name), rights(snapshot, subject, now), held=(seen.session, seen.login))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from appliance.core.audit_query import AuditQuery
+from appliance.core.buckets import FailedLogins
 from appliance.core.credentials import Credential
 from appliance.core.events import AuditEvent
 from appliance.core.problems import Code, Problem
@@ -56,7 +57,8 @@ class Parts:
 
     `seal` gives key id and box of a secret, for one row; `record` raises when a record cannot be kept now; `prove` says
     what a kubeconfig token says, if we issued it; `help_url` is what a problem's code is appended to; `faults` are the
-    exceptions of store and ledger, with what a caller is told.
+    exceptions of store and ledger, with what a caller is told; `key_set_fault` says why a text is no set of public
+    keys; `failures` counts those who fail to prove who they are.
     """
 
     snapshot: Callable[[], Snapshot]
@@ -75,3 +77,5 @@ class Parts:
     help_url: str
     ca_pem: str | None
     faults: Mapping[type[Exception], Code]
+    key_set_fault: Callable[[str], str | None]
+    failures: FailedLogins = field(default_factory=FailedLogins)

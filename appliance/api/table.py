@@ -17,6 +17,7 @@ from appliance.api import (
     revocations,
     roles,
     sessions,
+    trust,
 )
 from appliance.api.routes import Route
 
@@ -24,6 +25,7 @@ ROUTES: tuple[Route, ...] = (
     *clusters.ROUTES,
     *people.ROUTES,
     *machines.ROUTES,
+    *trust.ROUTES,
     *roles.ROUTES,
     *bindings.ROUTES,
     *policies.ROUTES,

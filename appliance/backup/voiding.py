@@ -44,12 +44,12 @@ def void_what_was_issued(now: int) -> Unit[Voided]:
     for row in clusters:
         yield from issuing.refuse_cluster(rows.cluster(row).id, now)
     ended = []
-    for row in (yield run(statements.MACHINES)):
-        machine = rows.machine(row)
-        if machine.expires_at is None or machine.expires_at > now:
-            yield from units.change(Entity.MACHINE, machine.id, now)
-            yield run(statements.MACHINE_END, machine.id, now)
-            ended.append(machine.name)
+    names = {it.id: it.name for it in map(rows.machine, (yield run(statements.MACHINES)))}
+    for token in map(rows.machine_token, (yield run(statements.MACHINE_TOKENS))):
+        if token.live(now):
+            yield from units.change(Entity.MACHINE_TOKEN, token.id, now)
+            yield run(statements.MACHINE_TOKEN_END, token.id, now)
+            ended.append(names.get(token.machine_id, token.machine_id))
     for text in GIVEN_OUT:
         yield run(text, FOREVER)
-    return Voided(len(clusters), tuple(ended))
+    return Voided(len(clusters), tuple(dict.fromkeys(ended)))

@@ -57,6 +57,13 @@ class EventType(StrEnum):
     PROVIDER_CREATED = "CUA030I"
     PROVIDER_UPDATED = "CUA031I"
     PROVIDER_DELETED = "CUA032I"
+    MACHINE_TOKEN_CREATED = "CUA040I"  # noqa: S105 -- the name of an event
+    MACHINE_TOKEN_DELETED = "CUA041I"  # noqa: S105 -- the name of an event
+    TRUST_RULE_CREATED = "CUA042I"
+    TRUST_RULE_DELETED = "CUA043I"
+    TOKEN_EXCHANGED = "CUA044I"  # noqa: S105 -- the name of an event
+    EXCHANGE_REFUSED = "CUA045W"
+    SIGN_IN_LIMITED = "CUA046W"  # so many failures that the address or the account is refused for a while
     AGENT_AUTH_FAILED = "CAG001W"
     AGENT_ENROLLED = "CAG002I"
     AGENT_RENEWED = "CAG003I"
@@ -135,6 +142,13 @@ NAMES: dict[EventType, str] = {
     EventType.PROVIDER_CREATED: "provider.created",
     EventType.PROVIDER_UPDATED: "provider.updated",
     EventType.PROVIDER_DELETED: "provider.deleted",
+    EventType.MACHINE_TOKEN_CREATED: "machine_token.created",
+    EventType.MACHINE_TOKEN_DELETED: "machine_token.deleted",
+    EventType.TRUST_RULE_CREATED: "trust_rule.created",
+    EventType.TRUST_RULE_DELETED: "trust_rule.deleted",
+    EventType.TOKEN_EXCHANGED: "token.exchanged",
+    EventType.EXCHANGE_REFUSED: "token.exchange_refused",
+    EventType.SIGN_IN_LIMITED: "sign_in.limited",
     EventType.AGENT_AUTH_FAILED: "agent.auth_failed",
     EventType.AGENT_ENROLLED: "agent.enrolled",
     EventType.AGENT_RENEWED: "agent.renewed",

@@ -80,6 +80,8 @@ class Code(StrEnum):
     CREDENTIAL_NOT_FOUND = "CREDENTIAL_NOT_FOUND"
     MACHINE_NOT_FOUND = "MACHINE_NOT_FOUND"
     SESSION_NOT_FOUND = "SESSION_NOT_FOUND"
+    MACHINE_TOKEN_NOT_FOUND = "MACHINE_TOKEN_NOT_FOUND"  # noqa: S105 -- the name of an error
+    TRUST_RULE_NOT_FOUND = "TRUST_RULE_NOT_FOUND"
     REQUEST_POLICY_NOT_FOUND = "REQUEST_POLICY_NOT_FOUND"
     REQUEST_NOT_FOUND = "REQUEST_NOT_FOUND"
     AUDIT_EVENT_NOT_FOUND = "AUDIT_EVENT_NOT_FOUND"
@@ -101,6 +103,11 @@ class Code(StrEnum):
     GRANT_ALREADY_REVOKED = "GRANT_ALREADY_REVOKED"
     GRANT_ALREADY_EXPIRED = "GRANT_ALREADY_EXPIRED"
     INVALID_BOOTSTRAP_TOKEN = "INVALID_BOOTSTRAP_TOKEN"  # noqa: S105 -- the name of an error
+    TOO_MANY_MACHINE_TOKENS = "TOO_MANY_MACHINE_TOKENS"
+    TOO_MANY_TRUST_RULES = "TOO_MANY_TRUST_RULES"
+    EXCHANGE_REFUSED = "EXCHANGE_REFUSED"
+    TOKEN_REPLAYED = "TOKEN_REPLAYED"  # noqa: S105 -- the name of an error
+    ISSUER_UNAVAILABLE = "ISSUER_UNAVAILABLE"
     # Too much
     RATE_LIMITED = "RATE_LIMITED"
     TOO_MANY_STREAMS = "TOO_MANY_STREAMS"
@@ -324,6 +331,22 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     Code.INVALID_BOOTSTRAP_TOKEN: (
         401,
         "The bootstrap token is unknown, spent or expired. Make a new bundle for the cluster and install it.",
+    ),
+    Code.MACHINE_TOKEN_NOT_FOUND: (404, "There is no such token of this machine. List its tokens to see their ids."),
+    Code.TRUST_RULE_NOT_FOUND: (404, "There is no such trust rule. List the trust rules to see their ids."),
+    Code.TOO_MANY_MACHINE_TOKENS: (409, "The machine has {limit} tokens, the most there may be. Remove one first."),
+    Code.TOO_MANY_TRUST_RULES: (409, "There are {limit} trust rules, the most there may be. Remove one first."),
+    Code.EXCHANGE_REFUSED: (
+        400,
+        "The token is not exchanged: {detail}. Compare its issuer, audience and claims with the trust rule's.",
+    ),
+    Code.TOKEN_REPLAYED: (
+        400,
+        "The token was exchanged before, and its trust rule lets that happen once. Have the issuer make a new one.",
+    ),
+    Code.ISSUER_UNAVAILABLE: (
+        503,
+        "The keys of the token's issuer cannot be had now. Try again; the appliance's log says why.",
     ),
     Code.RATE_LIMITED: (429, "Too many requests. Wait {seconds} s and try again."),
     Code.TOO_MANY_STREAMS: (

@@ -49,6 +49,8 @@ class Permission(StrEnum):
     PEOPLE_WRITE = "people:write"
     MACHINES_READ = "machines:read"
     MACHINES_WRITE = "machines:write"
+    TRUST_READ = "trust:read"
+    TRUST_WRITE = "trust:write"
     ROLES_READ = "roles:read"
     ROLES_WRITE = "roles:write"
     ROLES_ESCALATE = "roles:escalate"

@@ -14,6 +14,7 @@ from typing import Any
 from appliance.core.access import AccessRequest, RequestPolicy
 from appliance.core.clusters import AgentCertificate, Cluster
 from appliance.core.credentials import KEPT_SECONDS, SECOND
+from appliance.core.machines import MachineToken, TrustRule
 from appliance.core.people import Machine, Person
 from appliance.core.providers import Provider
 from appliance.core.roles import Binding, Role, Subject, SubjectKind
@@ -32,10 +33,12 @@ class Entity(StrEnum):
     REQUEST_POLICY = "request_policy"
     ACCESS_REQUEST = "access_request"
     PROVIDER = "provider"
+    MACHINE_TOKEN = "machine_token"  # noqa: S105 -- the name of an entity
+    TRUST_RULE = "trust_rule"
 
 
 #: What the standings in `memory` rest on. Revocations and agents' certificates change by the minute and are not in it.
-_REMEMBERED = frozenset({Entity.CLUSTER, Entity.PERSON, Entity.ROLE, Entity.BINDING})
+_REMEMBERED = frozenset({Entity.CLUSTER, Entity.PERSON, Entity.MACHINE, Entity.ROLE, Entity.BINDING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,10 @@ class Snapshot:
         self.person_by_name: dict[str, Person] = {}
         self.person_by_subject: dict[tuple[str, str], Person] = {}
         self.machines: dict[str, Machine] = {}
-        self.machines_by_token_hash: dict[str, Machine] = {}
+        self.holders: dict[str, Person] = {}  # people, and machines as such
+        self.machine_tokens: dict[str, MachineToken] = {}
+        self.machine_token_by_hash: dict[str, MachineToken] = {}
+        self.trust_rules: dict[str, TrustRule] = {}
         self.roles: dict[str, Role] = {}
         self.role_by_name: dict[str, Role] = {}
         self.bindings: dict[str, Binding] = {}
@@ -88,8 +94,14 @@ class Snapshot:
                     (self.person_by_name, lambda it: it.name),
                     (self.person_by_subject, lambda it: (it.issuer, it.subject)),
                 )
+                _replace(self.holders, identity, value)
             case Entity.MACHINE:
-                _replace(self.machines, identity, value, (self.machines_by_token_hash, lambda it: it.token_sha256))
+                _replace(self.machines, identity, value)
+                _replace(self.holders, identity, None if value is None else value.holder())
+            case Entity.MACHINE_TOKEN:
+                _replace(self.machine_tokens, identity, value, (self.machine_token_by_hash, lambda it: it.sha256))
+            case Entity.TRUST_RULE:
+                _replace(self.trust_rules, identity, value)
             case Entity.ROLE:
                 _replace(self.roles, identity, value, (self.role_by_name, lambda it: it.name))
             case Entity.BINDING:
@@ -125,15 +137,16 @@ class Snapshot:
         return tuple(found[identity] for identity in sorted(found))
 
     def bindings_of_person(self, person: Person) -> tuple[Binding, ...]:
-        """The bindings that name the person or one of their groups."""
-        subjects = [Subject(SubjectKind.PERSON, person.id)]
+        """The bindings that name the person or one of their groups; or a machine, if that is the holder."""
+        kind = SubjectKind.MACHINE if person.id in self.machines else SubjectKind.PERSON
+        subjects = [Subject(kind, person.id)]
         if person.issuer:
             subjects += [Subject(SubjectKind.GROUP, group, person.issuer) for group in person.groups if group]
         return tuple(binding for subject in dict.fromkeys(subjects) for binding in self.bindings_of(subject))
 
     def bindings_for(self, person_id: str, cluster_id: str) -> tuple[Binding, ...]:
         """The person's bindings that hold on the cluster; whether they are still live is the caller's question."""
-        person, cluster = self.people.get(person_id), self.clusters.get(cluster_id)
+        person, cluster = self.holders.get(person_id), self.clusters.get(cluster_id)
         if person is None or cluster is None:
             return ()
         return tuple(binding for binding in self.bindings_of_person(person) if binding.scope.covers(cluster))
@@ -143,6 +156,8 @@ class Snapshot:
         kept = now - KEPT_SECONDS * SECOND
         for it in [it for it in self.revocations.values() if it.expires_at < kept and it.revoked_at < kept]:
             del self.revocations[it.credential_id]
+        for token_id in [it.id for it in self.machine_tokens.values() if it.expires_at < kept]:
+            _replace(self.machine_tokens, token_id, None, (self.machine_token_by_hash, lambda it: it.sha256))
         for serial in [it.serial for it in self.serials.values() if it.not_after <= now]:
             del self.serials[serial]
 

@@ -28,7 +28,7 @@ from appliance.login.visits import (
     check_form,
     derived,
 )
-from appliance.store import flows, ids, sessions, statements, units
+from appliance.store import administrator, flows, ids, sessions, statements, units
 from appliance.store.sessions import Sealed
 from appliance.store.unit import Unit, run
 
@@ -95,7 +95,7 @@ def _raise_up(code_sha256: str, person: Person, until: int | None, now: int) -> 
     """Spends the code and binds the person as an administrator, at once or not at all."""
     yield run(statements.FEED_LOCK)
     yield from flows.spend_setup_code(code_sha256, now)
-    role = yield from units.administrator_role(ids.new_id("role"), now)
+    role = yield from administrator.role(ids.new_id("role"), now)
     binding = Binding(
         ids.new_id("binding"), Subject(SubjectKind.PERSON, person.id), role.id, EVERYWHERE, until=until, created_at=now
     )

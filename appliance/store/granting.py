@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from appliance.core.clusters import Cluster, Labels
+from appliance.core.machines import MachineToken
 from appliance.core.people import Machine, Person
 from appliance.core.problems import Code, Problem, ProblemError, problem
 from appliance.core.rights import Rights, collected, escalation, refusal
@@ -28,8 +29,7 @@ def caller_rights(by: Subject, now: int) -> Unit[Rights]:
     found: list[Binding] = []
     match by.kind:
         case SubjectKind.MACHINE:
-            machine = [rows.machine(row) for row in (yield run(statements.MACHINE, by.id))]
-            if machine and _acts_still(machine[0], now):
+            if (yield from _acts_still(by.id, now)):
                 found = yield from _naming(by)
         case SubjectKind.PERSON:
             person = yield from person_of(by)
@@ -131,11 +131,19 @@ def set_person(by: Subject, person_id: str, edit: Callable[[Person], Person], no
     return edited
 
 
-def add_machine(by: Subject, machine: Machine, now: int) -> Unit[None]:
+def add_machine(by: Subject, machine: Machine, now: int, token: MachineToken | None = None) -> Unit[None]:
     """A machine by itself may do nothing; what it is bound to is checked then."""
     caller = yield from caller_rights(by, now)
     need(caller, Permission.MACHINES_WRITE)
     yield from units.add_machine(machine, now)
+    if token is not None:
+        yield from units.add_machine_token(token, now)
+
+
+def may_become(caller: Rights, machine_id: str, now: int) -> Unit[None]:
+    """Whoever gives out a way to be a machine gives everything it holds, so they must hold it, or may escalate."""
+    bindings = yield from _naming(Subject(SubjectKind.MACHINE, machine_id))
+    yield from _refuse_bindings(caller, bindings, now)
 
 
 def remove_machine(by: Subject, machine_id: str, now: int) -> Unit[None]:
@@ -257,8 +265,7 @@ def _administered(now: int) -> Unit[bool]:
 def _someone_acts(subject: Subject, now: int) -> Unit[bool]:
     match subject.kind:
         case SubjectKind.MACHINE:
-            machines = yield run(statements.MACHINE, subject.id)
-            return any(_acts_still(rows.machine(row), now) for row in machines)
+            return (yield from _acts_still(subject.id, now))
         case SubjectKind.PERSON:
             person = yield from person_of(subject)
             return person is not None and person.enabled
@@ -269,8 +276,9 @@ def _someone_acts(subject: Subject, now: int) -> Unit[bool]:
             return False  # nobody yet
 
 
-def _acts_still(machine: Machine, now: int) -> bool:
-    return machine.expires_at is None or now < machine.expires_at
+def _acts_still(machine_id: str, now: int) -> Unit[bool]:
+    """A machine acts by its tokens: without one that is good, nobody can."""
+    return any(rows.machine_token(row).live(now) for row in (yield run(statements.MACHINE_TOKENS_OF, machine_id)))
 
 
 def _content(role: Role) -> tuple[object, ...]:

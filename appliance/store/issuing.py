@@ -61,7 +61,7 @@ def issue(wanted: Wanted, now: int) -> Unit[Credential]:
     latest = yield from _hold(wanted.person_id, wanted.cluster_id)
     if wanted.session_id:
         yield from _lasting(wanted.session_id)
-    person = yield from _person(wanted.person_id)
+    person = yield from _holder(wanted.person_id)
     if not person.enabled:
         raise ProblemError(problem(Code.PERSON_DISABLED))
     cluster = yield from _cluster(wanted.cluster_id)
@@ -138,6 +138,22 @@ def _lasting(session_id: str) -> Unit[None]:
     session = rows.session(found[0]) if found else None
     if session is None or session.ended_at is not None:
         raise ProblemError(problem(Code.SESSION_ENDED, why=session.ended_why if session is not None else "it is gone"))
+
+
+def refuse_machine(machine_id: str, now: int) -> Unit[None]:
+    """Refuses every credential the machine has got so far."""
+    yield from units.change(Entity.MACHINE, machine_id, now)
+    latest = yield from _hold(machine_id)
+    machine = rows.machine((yield run(statements.MACHINE, machine_id))[0])
+    yield run(statements.MACHINE_REFUSE, machine_id, max(now, machine.not_before, *latest.values()))
+
+
+def _holder(holder_id: str) -> Unit[Person]:
+    """A person, or a machine as a holder of credentials."""
+    machines = yield run(statements.MACHINE, holder_id)
+    if machines:
+        return rows.machine(machines[0]).holder()
+    return (yield from _person(holder_id))
 
 
 def _person(person_id: str) -> Unit[Person]:

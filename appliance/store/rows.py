@@ -10,6 +10,7 @@ from typing import Any
 from appliance.core.access import AccessRequest, Approval, RequestPolicy, RequestState
 from appliance.core.clusters import AgentCertificate, Cluster
 from appliance.core.credentials import Credential
+from appliance.core.machines import Condition, MachineToken, TrustRule
 from appliance.core.people import Machine, Person
 from appliance.core.providers import Provider, Reading
 from appliance.core.roles import Binding, Permission, Role, Rule, Scope, ScopeKind, Subject, SubjectKind
@@ -45,11 +46,42 @@ def person(row: Row) -> Person:
 
 
 def machine_values(it: Machine) -> tuple[Value, ...]:
-    return (it.id, it.name, it.token_sha256, it.expires_at, it.created_at, it.created_by)
+    return (it.id, it.name, it.created_at, it.created_by, it.not_before)
 
 
 def machine(row: Row) -> Machine:
     return Machine(*row)
+
+
+def machine_token_values(it: MachineToken) -> tuple[Value, ...]:
+    return (
+        it.id,
+        it.machine_id,
+        it.sha256,
+        it.expires_at,
+        it.label,
+        it.rule_id,
+        it.subject,
+        it.created_at,
+        it.created_by,
+        it.used_at,
+    )
+
+
+def machine_token(row: Row) -> MachineToken:
+    return MachineToken(*row)
+
+
+def trust_rule_values(it: TrustRule) -> tuple[Value, ...]:
+    conditions = to_json([[one.claim, list(one.patterns)] for one in it.conditions])
+    made = (it.created_at, it.created_by)
+    return (it.id, it.machine_id, it.issuer, it.audience, conditions, it.jwks, int(it.single_use), it.seconds, *made)
+
+
+def trust_rule(row: Row) -> TrustRule:
+    identity, machine_id, issuer, audience, conditions, jwks, single_use, *rest = row
+    read = tuple(Condition(claim, tuple(patterns)) for claim, patterns in json.loads(conditions))
+    return TrustRule(identity, machine_id, issuer, audience, read, jwks, single_use == 1, *rest)
 
 
 def role_values(it: Role) -> tuple[Value, ...]:
@@ -283,6 +315,8 @@ READERS: Mapping[Entity, tuple[str, str, Callable[[Row], Any]]] = MappingProxyTy
         Entity.AGENT_CERTIFICATE: (statements.CERTIFICATE, statements.CERTIFICATES, certificate),
         Entity.REQUEST_POLICY: (statements.POLICY, statements.POLICIES, policy),
         Entity.PROVIDER: (statements.PROVIDER, statements.PROVIDERS, provider),
+        Entity.MACHINE_TOKEN: (statements.MACHINE_TOKEN, statements.MACHINE_TOKENS, machine_token),
+        Entity.TRUST_RULE: (statements.TRUST_RULE, statements.TRUST_RULES, trust_rule),
         Entity.ACCESS_REQUEST: (statements.ACCESS_REQUEST, statements.ACCESS_REQUESTS, access_request),
     }
 )

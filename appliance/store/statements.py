@@ -52,14 +52,57 @@ PERSON_ADD = (
 PERSON_SET = "UPDATE people SET email = $2, groups_json = $3, enabled = $4, not_before = $5 WHERE id = $1 RETURNING id"
 PERSON_REMOVE = "DELETE FROM people WHERE id = $1 RETURNING id"
 
-MACHINES = "SELECT id, name, token_sha256, expires_at, created_at, created_by FROM machines ORDER BY id"
-MACHINE = "SELECT id, name, token_sha256, expires_at, created_at, created_by FROM machines WHERE id = $1"
+MACHINES = "SELECT id, name, created_at, created_by, not_before FROM machines ORDER BY id"
+MACHINE = "SELECT id, name, created_at, created_by, not_before FROM machines WHERE id = $1"
 MACHINE_ADD = (
-    "INSERT INTO machines (id, name, token_sha256, expires_at, created_at, created_by) "
-    "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING id"
+    "INSERT INTO machines (id, name, created_at, created_by, not_before) VALUES ($1, $2, $3, $4, $5) "
+    "ON CONFLICT DO NOTHING RETURNING id"
 )
-MACHINE_END = "UPDATE machines SET expires_at = $2 WHERE id = $1 RETURNING id"
+MACHINE_REFUSE = "UPDATE machines SET not_before = $2 WHERE id = $1 RETURNING id"
 MACHINE_REMOVE = "DELETE FROM machines WHERE id = $1 RETURNING id"
+
+MACHINE_TOKENS = (
+    "SELECT id, machine_id, sha256, expires_at, label, rule_id, subject, created_at, created_by, used_at "
+    "FROM machine_tokens ORDER BY id"
+)
+MACHINE_TOKEN = (
+    "SELECT id, machine_id, sha256, expires_at, label, rule_id, subject, created_at, created_by, used_at "
+    "FROM machine_tokens WHERE id = $1"
+)
+MACHINE_TOKENS_OF = (
+    "SELECT id, machine_id, sha256, expires_at, label, rule_id, subject, created_at, created_by, used_at "
+    "FROM machine_tokens WHERE machine_id = $1 ORDER BY id"
+)
+MACHINE_TOKENS_OF_RULE = "SELECT id FROM machine_tokens WHERE rule_id = $1 ORDER BY id"
+MACHINE_TOKEN_ADD = (
+    "INSERT INTO machine_tokens (id, machine_id, sha256, expires_at, label, rule_id, subject, created_at, created_by, "
+    "used_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+)
+MACHINE_TOKEN_USE = "UPDATE machine_tokens SET used_at = $2 WHERE id = $1 RETURNING id"
+MACHINE_TOKEN_END = "UPDATE machine_tokens SET expires_at = $2 WHERE id = $1 RETURNING id"
+MACHINE_TOKEN_REMOVE = "DELETE FROM machine_tokens WHERE id = $1 RETURNING id"
+MACHINE_TOKENS_FORGET = "DELETE FROM machine_tokens WHERE expires_at < $1"
+
+TRUST_RULES = (
+    "SELECT id, machine_id, issuer, audience, conditions_json, jwks, single_use, seconds, created_at, created_by "
+    "FROM trust_rules ORDER BY id"
+)
+TRUST_RULE = (
+    "SELECT id, machine_id, issuer, audience, conditions_json, jwks, single_use, seconds, created_at, created_by "
+    "FROM trust_rules WHERE id = $1"
+)
+TRUST_RULES_OF = "SELECT id FROM trust_rules WHERE machine_id = $1 ORDER BY id"
+TRUST_RULES_COUNT = "SELECT count(*) FROM trust_rules"
+TRUST_RULE_ADD = (
+    "INSERT INTO trust_rules (id, machine_id, issuer, audience, conditions_json, jwks, single_use, seconds, "
+    "created_at, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+)
+TRUST_RULE_REMOVE = "DELETE FROM trust_rules WHERE id = $1 RETURNING id"
+EXCHANGED_ADD = (
+    "INSERT INTO exchanged (token_sha256, expires_at) VALUES ($1, $2) "
+    "ON CONFLICT (token_sha256) DO NOTHING RETURNING token_sha256"
+)
+EXCHANGED_FORGET = "DELETE FROM exchanged WHERE expires_at < $1"
 
 ROLES = "SELECT id, name, description, groups_json, rules_json, permissions_json, created_at FROM roles ORDER BY id"
 ROLE = "SELECT id, name, description, groups_json, rules_json, permissions_json, created_at FROM roles WHERE id = $1"

@@ -17,7 +17,7 @@ from typing import TypeVar
 import trio
 
 from appliance.core.snapshot import Entity, Snapshot
-from appliance.store import schema, statements, units
+from appliance.store import forgetting, schema, statements
 from appliance.store.engine import Engine, open_engine
 from appliance.store.faults import StoreRefused, StoreUnavailable
 from appliance.store.feed import UNREAD, Changes, changes_since, watched
@@ -118,7 +118,7 @@ class Store:
                 await self.poll()
                 if trio.current_time() >= forget_at:
                     now = self._clock()
-                    await self.write(units.forget_expired(now, now - HISTORY_SECONDS * 1_000_000))
+                    await self.write(forgetting.forget_expired(now, now - HISTORY_SECONDS * 1_000_000))
                     forget_at = trio.current_time() + FORGET_SECONDS
                 if failing:
                     log.warning("the store can be read again")

@@ -13,18 +13,16 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from appliance.core import access
-from appliance.core.access import AccessRequest, RequestState
+from appliance.core.access import AccessRequest
 from appliance.core.clusters import AgentCertificate, Cluster
-from appliance.core.credentials import KEPT_SECONDS, SECOND, Credential, CredentialKind
-from appliance.core.people import Machine, Person, email_key
+from appliance.core.credentials import Credential, CredentialKind
+from appliance.core.machines import MachineToken
+from appliance.core.people import Machine, Person, email_key, person_name_fault
 from appliance.core.problems import Code, Problem, ProblemError, problem
-from appliance.core.roles import ADMINISTRATOR, Binding, Permission, Role, Subject, SubjectKind
+from appliance.core.roles import Binding, Role, Subject, SubjectKind
 from appliance.core.snapshot import Entity
 from appliance.store import rows, statements
 from appliance.store.unit import Unit, run
-
-SESSIONS_KEPT_SECONDS = 30 * 86400  # longer than any login, and as long as someone may ask where it went
-MAX_FORGOTTEN = 500  # bindings or requests in one sweep; the next one takes the rest
 
 
 def change(entity: Entity, identity: str, now: int) -> Unit[None]:
@@ -79,6 +77,10 @@ def remove_cluster(cluster_id: str, now: int) -> Unit[None]:
 
 
 def add_person(person: Person, now: int) -> Unit[None]:
+    """Whoever names people has looked at the name; that it is no machine's is asked here, where all of them come by."""
+    fault = person_name_fault(person.name)
+    if fault is not None:
+        raise ProblemError(problem(Code.RESERVED_IDENTITY, detail=fault))
     yield from change(Entity.PERSON, person.id, now)
     if not (yield run(statements.PERSON_ADD, *rows.person_values(person))):
         raise ProblemError(problem(Code.DUPLICATE_USER_NAME, name=person.name))
@@ -113,11 +115,37 @@ def add_machine(machine: Machine, now: int) -> Unit[None]:
         raise ProblemError(problem(Code.DUPLICATE_MACHINE_NAME, name=machine.name))
 
 
+def add_machine_token(token: MachineToken, now: int) -> Unit[None]:
+    yield from change(Entity.MACHINE_TOKEN, token.id, now)
+    if not (yield run(statements.MACHINE, token.machine_id)):
+        raise ProblemError(problem(Code.MACHINE_NOT_FOUND))
+    yield run(statements.MACHINE_TOKEN_ADD, *rows.machine_token_values(token))
+
+
+def remove_machine_token(token_id: str, now: int) -> Unit[None]:
+    yield from change(Entity.MACHINE_TOKEN, token_id, now)
+    if not (yield run(statements.MACHINE_TOKEN_REMOVE, token_id)):
+        raise ProblemError(problem(Code.MACHINE_TOKEN_NOT_FOUND))
+
+
+def remove_trust_rule(rule_id: str, now: int) -> Unit[None]:
+    """With the sessions that were got under it."""
+    yield from change(Entity.TRUST_RULE, rule_id, now)
+    if not (yield run(statements.TRUST_RULE_REMOVE, rule_id)):
+        raise ProblemError(problem(Code.TRUST_RULE_NOT_FOUND))
+    for (token_id,) in (yield run(statements.MACHINE_TOKENS_OF_RULE, rule_id)):
+        yield from remove_machine_token(token_id, now)
+
+
 def remove_machine(machine_id: str, now: int) -> Unit[None]:
-    """With its bindings."""
+    """With its bindings, trust rules and tokens. Its credentials are refused for good: an id is given once."""
     yield from change(Entity.MACHINE, machine_id, now)
     if not (yield run(statements.MACHINE_REMOVE, machine_id)):
         raise ProblemError(problem(Code.MACHINE_NOT_FOUND))
+    for (rule_id,) in (yield run(statements.TRUST_RULES_OF, machine_id)):
+        yield from remove_trust_rule(rule_id, now)
+    for row in (yield run(statements.MACHINE_TOKENS_OF, machine_id)):
+        yield from remove_machine_token(rows.machine_token(row).id, now)
     for (binding_id,) in (yield run(statements.BINDINGS_OF_SUBJECT, str(SubjectKind.MACHINE), machine_id)):
         yield from remove_binding(binding_id, now)
 
@@ -138,21 +166,6 @@ def set_role(role_id: str, edit: Callable[[Role], Role], now: int) -> Unit[Role]
         raise ProblemError(problem(Code.DUPLICATE_ROLE_NAME, name=edited.name))
     yield run(statements.ROLE_SET, role_id, *rows.role_values(edited)[1:6])
     return edited
-
-
-def administrator_role(role_id: str, now: int) -> Unit[Role]:
-    """The role with every permission; made, under this id, or completed if an earlier version made it."""
-    yield run(statements.FEED_LOCK)
-    every = tuple(Permission)
-    found = yield run(statements.ROLE_NAMED, ADMINISTRATOR, "")
-    if not found:
-        role = Role(role_id, ADMINISTRATOR, "Everything the admin API offers.", permissions=every, created_at=now)
-        yield from add_role(role, now)
-        return role
-    role = rows.role((yield run(statements.ROLE, found[0][0]))[0])
-    if set(role.permissions) != set(every):
-        return (yield from set_role(role.id, lambda it: replace(it, permissions=every), now))
-    return role
 
 
 def remove_role(role_id: str, now: int) -> Unit[None]:
@@ -200,7 +213,6 @@ def claim_bindings(person: Person, email: str, now: int) -> Unit[list[Binding]]:
     key = email_key(email)
     if key is None:
         return []
-    yield run(statements.FEED_LOCK)
     claimed = []
     for row in (yield run(statements.BINDINGS_NAMING, str(SubjectKind.EMAIL), key, person.issuer)):
         binding = replace(rows.binding(row), subject=Subject(SubjectKind.PERSON, person.id))
@@ -345,39 +357,6 @@ def add_certificate(certificate: AgentCertificate, public_key_sha256: str, pem: 
     if not found or rows.cluster(found[0]).generation != certificate.generation:
         raise ProblemError(problem(Code.CLUSTER_NOT_FOUND, cluster=certificate.cluster_id))
     yield from _keep_certificate(certificate, public_key_sha256, pem, now)
-
-
-def forget_expired(now: int, changes_before: int) -> Unit[None]:
-    """Removes what the clock has already made void, and old history of the feed.
-
-    Revocations and certificates the snapshot forgets by itself. Bindings stay as long as the feed's history, so that
-    `explain` can say "it has ended"; closed requests stay for a season.
-    """
-    yield run(statements.FEED_LOCK)
-    kept = now - KEPT_SECONDS * SECOND
-    yield run(statements.CREDENTIALS_FORGET, kept)
-    yield run(statements.REVOCATIONS_FORGET, kept)
-    yield run(statements.ISSUES_FORGET, kept)
-    yield run(statements.BOOTSTRAP_TOKENS_FORGET, now)
-    yield run(statements.CERTIFICATES_FORGET, now)
-    for text in (
-        statements.SIGN_INS_FORGET,
-        statements.AUTHORIZATIONS_FORGET,
-        statements.DEVICES_FORGET,
-        statements.SETUP_CODES_FORGET,
-        statements.SESSION_TOKENS_FORGET,
-    ):
-        yield run(text, kept)
-    yield run(statements.SESSIONS_FORGET, now - SESSIONS_KEPT_SECONDS * SECOND)
-    yield run(statements.LOGINS_FORGET, now - SESSIONS_KEPT_SECONDS * SECOND)
-    yield run(statements.CHANGES_FORGET, changes_before)
-    for (binding_id,) in (yield run(statements.BINDINGS_ENDED, changes_before, MAX_FORGOTTEN)):
-        yield from remove_binding(binding_id, now)
-    kept_after = now - access.KEPT_SECONDS * access.SECOND
-    open_states = (str(RequestState.PENDING), str(RequestState.APPROVED))
-    for (request_id,) in (yield run(statements.ACCESS_REQUESTS_CLOSED, kept_after, *open_states, MAX_FORGOTTEN)):
-        yield from change(Entity.ACCESS_REQUEST, request_id, now)
-        yield run(statements.ACCESS_REQUEST_REMOVE, request_id)
 
 
 def _keep_certificate(it: AgentCertificate, public_key_sha256: str, pem: str, now: int) -> Unit[None]:

@@ -37,8 +37,9 @@ def serve(config: Path | None) -> None:
 
     Example: fairlead serve --config /etc/fairlead/fairlead.toml
     """
-    from appliance.assemble import StartError, run
+    from appliance.assemble import run
     from appliance.config import load
+    from appliance.listening import StartError
     from daemon.settings import ConfigError
 
     try:

@@ -28,20 +28,8 @@ CORE = ("appliance.core",)
 STORE = tuple(
     f"appliance.store.{module}"
     for module in (
-        "store",
-        "unit",
-        "units",
-        "granting",
-        "requests",
-        "ids",
-        "faults",
-        "sealing",
-        "issuing",
-        "refusing",
-        "sessions",
-        "flows",
-        "providers",
-        "statements",
+        *("store", "unit", "units", "ids", "faults", "sealing", "statements"),
+        *("granting", "requests", "issuing", "refusing", "machines", "sessions", "flows", "providers", "administrator"),
     )
 )
 EDGE_WHY = (

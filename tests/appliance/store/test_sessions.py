@@ -15,7 +15,7 @@ from appliance.core.people import Person
 from appliance.core.problems import Code, Problem, ProblemError
 from appliance.core.roles import EVERYWHERE, Binding, Role, Subject, SubjectKind
 from appliance.core.sessions import SECOND, ClientKind, Login, Session, TokenKind
-from appliance.store import flows, issuing, sessions, units
+from appliance.store import administrator, flows, forgetting, issuing, sessions, units
 from appliance.store.flows import Authorization, Device, DeviceState, SignIn
 from appliance.store.issuing import Wanted
 from appliance.store.sessions import Arrived, Sealed, Token
@@ -222,17 +222,17 @@ def _values(device: Device) -> Any:
 
 async def test_the_administrators_role_is_made_once_and_completed(home: Home) -> None:
     async with home.opened() as store:
-        made = await store.write(units.administrator_role("role_1", NOW))
-        assert await store.write(units.administrator_role("role_2", NOW)) == made
+        made = await store.write(administrator.role("role_1", NOW))
+        assert await store.write(administrator.role("role_2", NOW)) == made
         await store.write(units.set_role("role_1", lambda it: Role(it.id, it.name), NOW))
-        assert (await store.write(units.administrator_role("role_3", NOW))).permissions == made.permissions
+        assert (await store.write(administrator.role("role_3", NOW))).permissions == made.permissions
 
 
 async def test_what_has_expired_is_forgotten(home: Home) -> None:
     async with home.opened() as store:
         await begun(store)
         await store.write(flows.add_sign_in("state", SignIn("browser", "provider_1", "/", NOW)))
-        await store.write(units.forget_expired(NOW + 1000 * 24 * HOUR, NOW))
+        await store.write(forgetting.forget_expired(NOW + 1000 * 24 * HOUR, NOW))
         assert await store.write(flows.spend_sign_in("state")) is None
         assert await store.read(sessions.seen("access_1")) is None
         assert await store.read(sessions.login_of("login_1")) is None
