@@ -14,11 +14,12 @@ import resource
 import signal
 import sqlite3
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -46,7 +47,6 @@ from appliance.certificates import (
 from appliance.config import Config
 from appliance.core.buckets import Admission, FailedLogins
 from appliance.core.credentials import Credential, TokenVerifier, mint
-from appliance.core.destinations import destination
 from appliance.core.problems import Code
 from appliance.front import listener as front
 from appliance.front.parts import FrontParts
@@ -55,8 +55,8 @@ from appliance.keys import Keys, open_keys
 from appliance.layout import InUseError, Layout, replace_file
 from appliance.login import exchange_route
 from appliance.login.dialling import Dialler
-from appliance.login.exchanging import Exchanging
-from appliance.login.issuers import Issuers
+from appliance.login.parts import LoginParts
+from appliance.login.site import mount
 from appliance.machine_token import record_new
 from appliance.store.faults import StoreRefused, StoreUnavailable
 from appliance.store.sealing import SealError
@@ -76,6 +76,16 @@ GC_THRESHOLDS: Final = (50_000, 20, 50)
 """Young collections per allocations, and older ones per younger: the hot path makes few cycles, and a full collection
 of a warm heap costs tens of milliseconds that every request would feel."""
 LINGER_SECONDS: Final = 5.0  # beyond the drain: the last answers leave, then whatever hangs is cut
+
+
+FAULTS: Final[Mapping[type[Exception], Code]] = MappingProxyType(
+    {
+        AuditUnavailable: Code.AUDIT_UNAVAILABLE,
+        AuditBroken: Code.AUDIT_UNAVAILABLE,
+        StoreUnavailable: Code.STORE_STALE,
+    }
+)
+"""What store and ledger suffer, and what a caller is told then."""
 
 
 class StartError(Exception):
@@ -155,7 +165,13 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
             agents_source,
             partial(server_context, alpn=["h2"], client_ca_pem=keys.authority.certificate_pem, tls13_only=True),
         )
-        users = front.Front(_front_parts(config, store, keys, ledger, registry, bound))
+        verifier = TokenVerifier(keys.believed)
+        failures = FailedLogins()  # one count for every door: who fails at one is slowed at all
+        app = make_app(_api_parts(config, store, keys, verifier, ledger, registry, bound, failures), ROUTES)
+        login = _login_parts(config, store, ledger, bound, failures)
+        rereading = mount(app, login)
+        exchange_route.mount(app, login)
+        users = front.Front(_front_parts(config, store, verifier, ledger, registry, bound, app, failures))
         agents = _agents_parts(config, store, keys, ledger, registry, agents_context)
         state = Health({"store": store.fresh, "audit": lambda: ledger.available, "listeners": layout.ports.exists})
         stop = trio.Event()
@@ -166,6 +182,7 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
             if config.audit.retention_days:
                 background.start_soon(_retention(config, keys, ledger).run)
             background.start_soon(expiries.run, store, ledger, utc_micros)
+            background.start_soon(rereading.run)
             background.start_soon(keep_current, users_source, users_context)
             background.start_soon(keep_current, agents_source, agents_context)
             background.start_soon(probes.serve, state, bound.health)
@@ -198,10 +215,15 @@ async def _await_signals(stop: trio.Event, everything: trio.CancelScope) -> None
 
 
 def _front_parts(
-    config: Config, store: Store, keys: Keys, ledger: Ledger, registry: Registry[Session], bound: Bound
+    config: Config,
+    store: Store,
+    verifier: TokenVerifier,
+    ledger: Ledger,
+    registry: Registry[Session],
+    bound: Bound,
+    app: QuartTrio,
+    failures: FailedLogins,
 ) -> FrontParts:
-    verifier = TokenVerifier(keys.believed)
-    failures = FailedLogins()  # one count for every door: who fails at one is slowed at all
     return FrontParts(
         public_url=bound.public_url,
         verifier=verifier,
@@ -215,39 +237,11 @@ def _front_parts(
         ledger=ledger,
         registry=registry,
         clock=utc_micros,
-        app=_app(config, store, keys, verifier, ledger, registry, bound, failures),
+        app=app,
         lane="hypercorn" if config.users.lane == "hypercorn" else "express",
         max_connections=config.limits.connections,
         proxy_protocol_from=config.users.proxy_protocol_from,
         trusted_proxies=config.users.trusted_proxies,
-    )
-
-
-def _app(
-    config: Config,
-    store: Store,
-    keys: Keys,
-    verifier: TokenVerifier,
-    ledger: Ledger,
-    registry: Registry[Session],
-    bound: Bound,
-    failures: FailedLogins,
-) -> QuartTrio:
-    """Everything behind the users' listener that is not a cluster: the admin API, and the ways to prove who one is."""
-    app = make_app(_api_parts(config, store, keys, verifier, ledger, registry, bound, failures), ROUTES)
-    issuers = Issuers(_dialler(config, bound).get)
-    exchange_route.mount(
-        app, Exchanging(lambda: store.snapshot, store.write, ledger.record, issuers, failures), utc_micros
-    )
-    return app
-
-
-def _dialler(config: Config, bound: Bound) -> Dialler:
-    return Dialler(
-        allowed=config.dialling.allow,
-        more_ca=config.dialling.ca,
-        own_ports=frozenset(bound.ports().values()),
-        own_names=frozenset(destination(url).named for url in (bound.public_url, bound.agents_url)),
     )
 
 
@@ -262,7 +256,6 @@ def _api_parts(
     failures: FailedLogins,
 ) -> Parts:
     trail = bridges.AuditTrail(audit_place(config))
-
     return Parts(
         snapshot=lambda: store.snapshot,
         write=store.write,
@@ -273,18 +266,38 @@ def _api_parts(
         audit_record=trail.record,
         make_bundle=bridges.bundle_maker(bound.agents_url, keys.authority.certificate_pem),
         sign=partial(_sign, keys),
+        seal=store.seal,
         prove=verifier.verify,
         clock=utc_micros,
         public_url=bound.public_url,
         help_url=bound.public_url + HELP_PREFIX.decode(),
         ca_pem=keys.authority.certificate_pem if config.users.certificate is None else None,
-        faults={
-            AuditUnavailable: Code.AUDIT_UNAVAILABLE,
-            AuditBroken: Code.AUDIT_UNAVAILABLE,
-            StoreUnavailable: Code.STORE_STALE,
-        },
+        faults=FAULTS,
         key_set_fault=bridges.key_set_fault,
         failures=failures,
+    )
+
+
+def _login_parts(config: Config, store: Store, ledger: Ledger, bound: Bound, failures: FailedLogins) -> LoginParts:
+    return LoginParts(
+        snapshot=lambda: store.snapshot,
+        write=store.write,
+        read=store.read,
+        record=ledger.record,
+        seal=store.seal,
+        unseal=store.unseal,
+        dialler=Dialler(
+            allowed=config.dialling.allow,
+            own_ports=frozenset(bound.ports().values()),
+            own_names=frozenset(_named(url) for url in (bound.public_url, bound.agents_url)),
+            more_ca=config.dialling.ca,
+        ),
+        failures=failures,
+        clock=utc_micros,
+        public_url=bound.public_url,
+        help_url=bound.public_url + HELP_PREFIX.decode(),
+        faults=FAULTS,
+        reread_seconds=config.login.reread_seconds,
     )
 
 
@@ -359,6 +372,10 @@ def _with_port(url: str, port: int) -> str:
 
 def _host(url: str) -> str:
     return urlsplit(url).hostname or ""
+
+
+def _named(url: str) -> tuple[str, int]:
+    return _host(url), urlsplit(url).port or 443
 
 
 # The process

@@ -91,6 +91,11 @@ class Audit:
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    reread_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Every setting, checked."""
 
@@ -100,6 +105,7 @@ class Config:
     agents: Agents
     health: Health
     dialling: Dialling
+    login: Login
     store: Store
     limits: Limits
     audit: Audit
@@ -183,6 +189,13 @@ _TABLE: tuple[Setting, ...] = (
         values.loopback,
         Address("127.0.0.1", 9090),
         "Plain HTTP on loopback: /livez and /readyz.",
+    ),
+    Setting(
+        "login.reread_seconds",
+        values.whole(1, 1800),
+        1800,
+        "How often an identity provider is asked again who someone is, in the seconds that pass without their using "
+        "their session. Whoever could not be asked about for an hour is signed out.",
     ),
     Setting(
         "dialling.allow",
@@ -309,6 +322,7 @@ def _build(found: dict[str, Any]) -> Config:
         agents=Agents(**section("agents")),
         health=Health(**section("health")),
         dialling=Dialling(**section("dialling")),
+        login=Login(**section("login")),
         store=Store(**section("store")),
         limits=Limits(**section("limits")),
         audit=Audit(**section("audit")),

@@ -23,7 +23,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 
 from appliance.api import bodies
 from appliance.api.bodies import BodyError
-from appliance.api.callers import NOBODY, Caller, authenticate
+from appliance.api.callers import NOBODY, Caller, caller_of
 from appliance.api.parts import Parts
 from appliance.api.routes import PREFIX, Answer, Call, Proof, Route, checked
 from appliance.api.token_uses import TokenUses
@@ -70,7 +70,7 @@ def _view(parts: Parts, route: Route, uses: TokenUses) -> Callable[..., Awaitabl
         address = request.remote_addr or ""
         if route.proof is Proof.SHOWN_IN_BODY:
             return await _proved(parts, route, failures, address, path, now)
-        caller = authenticate(request.headers.get("Authorization"), address, parts.snapshot(), failures, now)
+        caller = await caller_of(request.headers.get("Authorization"), address, parts, failures, now)
         if isinstance(caller, Problem):
             if caller.code is Code.INVALID_TOKEN:  # bounded: failed tries are limited before they get here
                 await _record_refusal(parts, None, address, now, caller.code, caller.message)
@@ -82,7 +82,9 @@ def _view(parts: Parts, route: Route, uses: TokenUses) -> Callable[..., Awaitabl
             await _record_refusal(parts, caller.principal, address, now, Code.FORBIDDEN, rule)
             where = "" if route.scoped else " everywhere"
             action = f"call {route.method} {PREFIX}/{route.path}, which needs {', '.join(missing)}{where},"
-            return _reply(Problem(Code.FORBIDDEN, f"You may not {action} with this machine token."))
+            return _reply(Problem(Code.FORBIDDEN, f"You may not {action} with this token."))
+        if route.proof is Proof.SIGNED_IN and caller.held is None:
+            return _reply(Problem(Code.FORBIDDEN, "This is about whoever signed in, and a machine has not."))
         if route.proof is Proof.MACHINE and caller.token is None:
             return _reply(Problem(Code.FORBIDDEN, "This is about the machine that asks, and you are not one."))
         await uses.note(parts, caller.token, now)
@@ -126,6 +128,7 @@ async def _call(parts: Parts, route: Route, caller: Caller, address: str, path: 
         client_address=address,
         now=now,
         token=caller.token,
+        held=caller.held,
     )
 
 

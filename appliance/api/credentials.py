@@ -53,7 +53,7 @@ async def issue(call: Call) -> Answer:
         raise
 
 
-async def give(call: Call, cluster: Cluster, person: Person, no_later: int = 1 << 62) -> Answer:
+async def give(call: Call, cluster: Cluster, person: Person, session_id: str = "", no_later: int = 1 << 62) -> Answer:
     """The token is shown this once, and kept nowhere. `no_later`: it expires by then, whatever was asked for."""
     wanted_kind: CredentialKind = call.body["kind"]
     seconds: int | None = call.body["ttl_seconds"]
@@ -61,7 +61,7 @@ async def give(call: Call, cluster: Cluster, person: Person, no_later: int = 1 <
     if seconds is not None and seconds > most:
         raise BodyError("ttl_seconds", f"ttl_seconds must be at most {most} for a credential of kind {wanted_kind}.")
     lasts = min(seconds or most, max(1, (no_later - call.now) // SECOND))
-    wanted = Wanted(ids.new_id("credential"), person.id, cluster.id, wanted_kind, lasts, call.caller.id)
+    wanted = Wanted(ids.new_id("credential"), person.id, cluster.id, wanted_kind, lasts, call.caller.id, session_id)
     made = await call.parts.write(issuing.issue(wanted, call.now))
     expires_at = render.moment(made.expires_at)
     await note(

@@ -55,10 +55,10 @@ class Bundle:
 class Parts:
     """Everything the API needs. `clock` gives microseconds UTC; `ca_pem` only when our own CA signs for users.
 
-    `record` raises when a record cannot be kept now; `prove` says what a kubeconfig token says, if we issued it;
-    `help_url` is what a problem's code is appended to; `faults` are the exceptions of store and ledger, with what a
-    caller is told; `key_set_fault` says why a text is no set of public keys; `failures` counts those who fail to prove
-    who they are.
+    `seal` gives key id and box of a secret, for one row; `record` raises when a record cannot be kept now; `prove` says
+    what a kubeconfig token says, if we issued it; `help_url` is what a problem's code is appended to; `faults` are the
+    exceptions of store and ledger, with what a caller is told; `key_set_fault` says why a text is no set of public
+    keys; `failures` counts those who fail to prove who they are.
     """
 
     snapshot: Callable[[], Snapshot]
@@ -70,6 +70,7 @@ class Parts:
     audit_record: Callable[[int, int], Awaitable[Mapping[str, Any] | None]]
     make_bundle: Callable[[str, int], Bundle]
     sign: Callable[[Credential], str]
+    seal: Callable[[str, bytes], tuple[str, str]]
     prove: Callable[[bytes, int], Credential | Problem]
     clock: Callable[[], int]
     public_url: str

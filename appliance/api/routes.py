@@ -20,6 +20,7 @@ from appliance.core.clusters import Cluster
 from appliance.core.machines import MachineToken
 from appliance.core.rights import Principal, Rights
 from appliance.core.roles import Permission, Scope, ScopeKind
+from appliance.core.sessions import Login, Session
 
 if TYPE_CHECKING:
     from appliance.api.parts import Parts
@@ -31,6 +32,7 @@ class Proof(Enum):
     """What stands for a permission. What a body shows, the answering function checks."""
 
     MACHINE = "a machine's own token: the function answers about that machine and nobody else"
+    SIGNED_IN = "a person's own session: the function answers about that person and nobody else"
     SHOWN_IN_BODY = "the body holds the very token that the call is about, and nothing else can be done with it"
 
 
@@ -53,6 +55,7 @@ class Call:
     client_address: str
     now: int
     token: MachineToken | None = None  # that a machine showed
+    held: tuple[Session, Login] | None = None  # of a person who signed in
 
     def within(self, scope: Scope) -> bool:
         """Whether the caller holds what the route needs in a scope that contains this one."""

@@ -8,12 +8,15 @@ from appliance.api import (
     clusters,
     credentials,
     machines,
+    me,
     people,
     policies,
+    providers,
     questions,
     requests,
     revocations,
     roles,
+    sessions,
     trust,
 )
 from appliance.api.routes import Route
@@ -31,4 +34,7 @@ ROUTES: tuple[Route, ...] = (
     *credentials.ROUTES,
     *revocations.ROUTES,
     *audit.ROUTES,
+    *providers.ROUTES,
+    *sessions.ROUTES,
+    *me.ROUTES,
 )

@@ -44,9 +44,19 @@ class EventType(StrEnum):
     MACHINE_DELETED = "CUA008I"
     API_DENIED = "CUA009W"
     API_CALLED = "CUA010I"
+    SIGNED_IN = "CUA011I"
+    SIGN_IN_FAILED = "CUA012W"
+    SESSION_STARTED = "CUA013I"
+    SESSION_ENDED = "CUA014I"
+    SESSION_REFUSED = "CUA015W"  # a code or token that buys no session, or no more
+    SETUP_CODE_MADE = "CUA016I"
+    SETUP_CODE_USED = "CUA017W"
     PERSON_UPDATED = "CUA020I"
     BINDING_CLAIMED = "CUA021I"
     PERSON_DELETED = "CUA022I"
+    PROVIDER_CREATED = "CUA030I"
+    PROVIDER_UPDATED = "CUA031I"
+    PROVIDER_DELETED = "CUA032I"
     MACHINE_TOKEN_CREATED = "CUA040I"  # noqa: S105 -- the name of an event
     MACHINE_TOKEN_DELETED = "CUA041I"  # noqa: S105 -- the name of an event
     TRUST_RULE_CREATED = "CUA042I"
@@ -119,6 +129,13 @@ NAMES: dict[EventType, str] = {
     EventType.MACHINE_DELETED: "machine.deleted",
     EventType.API_DENIED: "api.access_denied",
     EventType.API_CALLED: "api.called",
+    EventType.SIGNED_IN: "user.signed_in",
+    EventType.SIGN_IN_FAILED: "user.sign_in_failed",
+    EventType.SESSION_STARTED: "session.started",
+    EventType.SESSION_ENDED: "session.ended",
+    EventType.SESSION_REFUSED: "session.refused",
+    EventType.SETUP_CODE_MADE: "setup_code.made",
+    EventType.SETUP_CODE_USED: "setup_code.used",
     EventType.PERSON_UPDATED: "user.updated",
     EventType.BINDING_CLAIMED: "user.binding_claimed",
     EventType.PERSON_DELETED: "user.deleted",
@@ -129,6 +146,9 @@ NAMES: dict[EventType, str] = {
     EventType.TOKEN_EXCHANGED: "token.exchanged",
     EventType.EXCHANGE_REFUSED: "token.exchange_refused",
     EventType.SIGN_IN_LIMITED: "sign_in.limited",
+    EventType.PROVIDER_CREATED: "provider.created",
+    EventType.PROVIDER_UPDATED: "provider.updated",
+    EventType.PROVIDER_DELETED: "provider.deleted",
     EventType.AGENT_AUTH_FAILED: "agent.auth_failed",
     EventType.AGENT_ENROLLED: "agent.enrolled",
     EventType.AGENT_RENEWED: "agent.renewed",

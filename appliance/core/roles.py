@@ -66,6 +66,11 @@ class Permission(StrEnum):
     ACCESS_REQUEST_FOR = "access:request-for"  # on behalf of a person, until people can sign in
     ACCESS_APPROVE = "access:approve"  # and deny, and revoke
     AUDIT_READ = "audit:read"
+    PROVIDERS_READ = "providers:read"
+    PROVIDERS_WRITE = "providers:write"
+
+
+ADMINISTRATOR = "fairlead-administrator"  # the role that is made on the appliance's own host: every permission
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from appliance.core.clusters import AgentCertificate, Cluster
 from appliance.core.credentials import KEPT_SECONDS, SECOND
 from appliance.core.machines import MachineToken, TrustRule
 from appliance.core.people import Machine, Person
+from appliance.core.providers import Provider
 from appliance.core.roles import Binding, Role, Subject, SubjectKind
 
 
@@ -33,6 +34,7 @@ class Entity(StrEnum):
     ACCESS_REQUEST = "access_request"
     MACHINE_TOKEN = "machine_token"  # noqa: S105 -- the name of an entity
     TRUST_RULE = "trust_rule"
+    PROVIDER = "provider"
 
 
 #: What the standings in `memory` rest on. Revocations and agents' certificates change by the minute and are not in it.
@@ -71,6 +73,8 @@ class Snapshot:
         self.serials: dict[str, AgentCertificate] = {}
         self.policies: dict[str, RequestPolicy] = {}
         self.access_requests: dict[str, AccessRequest] = {}
+        self.providers: dict[str, Provider] = {}
+        self.provider_by_slug: dict[str, Provider] = {}
         self.memory: dict[Any, Any] = {}  # what `standing` worked out from these people, clusters, roles and bindings
         self._bindings_by_subject: dict[Subject, dict[str, Binding]] = {}
 
@@ -110,6 +114,8 @@ class Snapshot:
                 _replace(self.policies, identity, value)
             case Entity.ACCESS_REQUEST:
                 _replace(self.access_requests, identity, value)
+            case Entity.PROVIDER:
+                _replace(self.providers, identity, value, (self.provider_by_slug, lambda it: it.slug))
 
     def clear(self) -> None:
         """Forgets everything; what follows is the whole state, put one by one without a wait between."""

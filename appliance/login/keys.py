@@ -2,14 +2,13 @@
 
 What always holds: a key is used with the algorithms of its own kind only, and the list of those is here; symmetric,
 private, weak and encryption keys are passed over. An issuer is asked again when its keys are old or a token names a key
-we do not know, but never more often than RETRY_SECONDS, so that strangers cannot make us ask. While it cannot be
-reached, what it last said is believed for STALE_SECONDS. Keys of an issuer that we cannot reach at all are given once.
+we do not know; how often at most, and what is believed while it cannot be reached, is `remembered`'s. Keys of an issuer
+that we cannot reach at all are given once.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
@@ -20,15 +19,13 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-SECOND = 1_000_000
+from appliance.login.remembered import Remembered, Unreachable
+
 REFRESH_SECONDS: Final = 600  # a key that an issuer withdrew is believed no longer than this while it answers
-RETRY_SECONDS: Final = 15  # between two tries, whatever caused them
-STALE_SECONDS: Final = 24 * 3600  # an issuer's bad day is survived; withdrawn keys do not live on for ever
 MAX_KEYS: Final = 100  # the largest published set known is about a dozen
 MAX_TRIED: Final = 4  # keys tried for one signature, when the token names none
 MIN_RSA_BITS: Final = 2048  # RFC 7518 §3.3
 MAX_RSA_BITS: Final = 8192  # beyond, one verification costs milliseconds that a stranger chooses
-FETCH_SECONDS: Final = 10.0  # an issuer that answers slower is down
 
 PublicKey: TypeAlias = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 Fetch: TypeAlias = Callable[[], Awaitable[bytes]]
@@ -38,8 +35,6 @@ RSA_ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _CURVE_ALGORITHMS: Final = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 ALGORITHMS: Final = frozenset({*RSA_ALGORITHMS, *_CURVE_ALGORITHMS.values(), "EdDSA"})
 """What an issuer may sign with. Not `none`, and nothing symmetric: a public key is no secret (RFC 8725 §2.1)."""
-
-log = logging.getLogger("fairlead.login")
 
 
 class KeysUnavailable(Exception):
@@ -99,43 +94,23 @@ class StaticKeys:
 
 
 class PublishedKeys:
-    """Keys an issuer publishes. One per issuer and process; many tasks may ask at once, and one of them fetches."""
+    """Keys an issuer publishes, fetched through the guard of `dialling`."""
 
     def __init__(self, name: str, fetch: Fetch) -> None:
-        self._name = name
-        self._fetch = fetch
-        self._keys: tuple[Key, ...] = ()
-        self._fetched_at: int | None = None
-        self._tried_at: int | None = None
-        self._fetching = trio.Lock()
+        async def fetched() -> tuple[Key, ...]:
+            try:
+                return parse(await fetch())
+            except (BadKeys, KeysUnavailable) as error:
+                raise Unreachable(str(error)) from None
+
+        self._keys = Remembered(f"the keys of {name}", fetched, refresh_seconds=REFRESH_SECONDS)
 
     async def find(self, kid: str | None, algorithm: str, now: int) -> tuple[Key, ...]:
-        if self._age(now) >= REFRESH_SECONDS * SECOND:
-            await self._refresh(now)
-        found = fitting(self._keys, kid, algorithm)
-        if not found:
-            await self._refresh(now)  # rotated, perhaps, since we looked
-            found = fitting(self._keys, kid, algorithm)
-        if self._age(now) > STALE_SECONDS * SECOND:
-            raise KeysUnavailable(f"The keys of {self._name} cannot be fetched.")
-        return found
-
-    def _age(self, now: int) -> int:
-        """How old our knowledge is; a clock that was set back does not make it younger than it can be."""
-        return STALE_SECONDS * SECOND + 1 if self._fetched_at is None else abs(now - self._fetched_at)
-
-    async def _refresh(self, now: int) -> None:
-        async with self._fetching:
-            if self._tried_at is not None and abs(now - self._tried_at) < RETRY_SECONDS * SECOND:
-                return
-            self._tried_at = now
-            try:
-                with trio.fail_after(FETCH_SECONDS):
-                    self._keys = parse(await self._fetch())
-            except (KeysUnavailable, BadKeys, trio.TooSlowError) as error:
-                log.warning("the keys of %s cannot be fetched: %s", self._name, error or "it takes too long")
-            else:
-                self._fetched_at = now
+        try:
+            found = fitting(await self._keys.get(now), kid, algorithm)
+            return found or fitting(await self._keys.again(now), kid, algorithm)  # rotated, perhaps, since we looked
+        except Unreachable as error:
+            raise KeysUnavailable(str(error)) from None
 
 
 def _key(one: Any) -> Key | None:

@@ -18,7 +18,8 @@ from typing import Any, Final
 
 import jwt
 
-from appliance.login.keys import ALGORITHMS, SECOND, Keys
+from appliance.core.sessions import SECOND
+from appliance.login.keys import ALGORITHMS, Keys
 
 MAX_TOKEN_BYTES: Final = 16 * 1024  # a token with two hundred groups has about 12 KB
 LEEWAY_SECONDS: Final = 60  # between our clock and the issuer's
@@ -39,6 +40,8 @@ class TokenFault(StrEnum):
     EXPIRED = "expired"
     NOT_YET = "not yet"
     CLAIMS = "claims"
+    NONCE = "nonce"
+    SUBJECT = "subject"
 
 
 _WORDS: Final = {
@@ -52,6 +55,8 @@ _WORDS: Final = {
     TokenFault.EXPIRED: "it has expired; check the clocks if it should not have",
     TokenFault.NOT_YET: "it was issued in the future; check the clocks",
     TokenFault.CLAIMS: "a claim that it must have is missing or of another form",
+    TokenFault.NONCE: "it answers to another sign-in",
+    TokenFault.SUBJECT: "it is of another person",
 }
 
 

@@ -12,7 +12,9 @@ from appliance.core.clusters import AgentCertificate, Cluster
 from appliance.core.credentials import Credential
 from appliance.core.machines import Condition, MachineToken, TrustRule
 from appliance.core.people import Machine, Person
+from appliance.core.providers import Provider, Reading
 from appliance.core.roles import Binding, Permission, Role, Rule, Scope, ScopeKind, Subject, SubjectKind
+from appliance.core.sessions import ClientKind, Login, Session
 from appliance.core.snapshot import Entity, Revocation
 from appliance.store import statements
 from appliance.store.unit import Row, Value
@@ -205,6 +207,65 @@ def access_request(row: Row) -> AccessRequest:
     )
 
 
+def provider_values(it: Provider) -> tuple[Value, ...]:
+    reading = {
+        "name": it.reading.name,
+        "name_prefix": it.reading.name_prefix,
+        "email": it.reading.email,
+        "email_verified": it.reading.email_verified,
+        "groups": it.reading.groups,
+        "groups_prefix": it.reading.groups_prefix,
+        "required": it.reading.required,
+        "userinfo": it.reading.userinfo,
+    }
+    settings = to_json(
+        {
+            "confidential": it.confidential,
+            "scopes": it.scopes,
+            "parameters": dict(it.parameters),
+            "reading": reading,
+        }
+    )
+    return (it.id, it.slug, it.title, it.issuer, it.client_id, settings, int(it.enabled), it.created_at)
+
+
+def provider(row: Row) -> Provider:
+    identity, slug, title, issuer, client_id, settings, enabled, created_at = row
+    kept = json.loads(settings)
+    reading = kept["reading"]
+    return Provider(
+        identity,
+        slug,
+        title,
+        issuer,
+        client_id,
+        kept["confidential"],
+        tuple(kept["scopes"]),
+        tuple(sorted(kept["parameters"].items())),
+        Reading(
+            name=tuple(reading["name"]),
+            name_prefix=reading["name_prefix"],
+            email=tuple(reading["email"]),
+            email_verified=tuple(reading["email_verified"]),
+            groups=tuple(reading["groups"]),
+            groups_prefix=reading["groups_prefix"],
+            required=tuple((tuple(path), tuple(values)) for path, values in reading["required"]),
+            userinfo=reading["userinfo"],
+        ),
+        enabled == 1,
+        created_at,
+    )
+
+
+def login(row: Row) -> Login:
+    return Login(*row)
+
+
+def session(row: Row) -> Session:
+    identity, login_id, person_id, client, *rest = row
+    return Session(identity, login_id, person_id, ClientKind(client), *rest)
+
+
 def credential(row: Row) -> Credential:
     return Credential(*row)
 
@@ -255,6 +316,7 @@ READERS: Mapping[Entity, tuple[str, str, Callable[[Row], Any]]] = MappingProxyTy
         Entity.REQUEST_POLICY: (statements.POLICY, statements.POLICIES, policy),
         Entity.MACHINE_TOKEN: (statements.MACHINE_TOKEN, statements.MACHINE_TOKENS, machine_token),
         Entity.TRUST_RULE: (statements.TRUST_RULE, statements.TRUST_RULES, trust_rule),
+        Entity.PROVIDER: (statements.PROVIDER, statements.PROVIDERS, provider),
         Entity.ACCESS_REQUEST: (statements.ACCESS_REQUEST, statements.ACCESS_REQUESTS, access_request),
     }
 )

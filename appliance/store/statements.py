@@ -41,6 +41,10 @@ PEOPLE = "SELECT id, issuer, subject, name, email, groups_json, enabled, not_bef
 PERSON = (
     "SELECT id, issuer, subject, name, email, groups_json, enabled, not_before, created_at FROM people WHERE id = $1"
 )
+PERSON_OF_SUBJECT = (
+    "SELECT id, issuer, subject, name, email, groups_json, enabled, not_before, created_at FROM people "
+    "WHERE issuer = $1 AND subject = $2"
+)
 PERSON_ADD = (
     "INSERT INTO people (id, issuer, subject, name, email, groups_json, enabled, not_before, created_at) "
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING id"
@@ -203,9 +207,10 @@ ACCESS_REQUESTS_CLOSED = (
 ACCESS_REQUEST_REMOVE = "DELETE FROM access_requests WHERE id = $1"
 
 CREDENTIAL_ADD = (
-    "INSERT INTO credentials (id, person_id, cluster_id, issued_at, expires_at, issued_by, kind) "
-    "VALUES ($1, $2, $3, $4, $5, $6, $7)"
+    "INSERT INTO credentials (id, person_id, cluster_id, issued_at, expires_at, issued_by, kind, session_id) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
 )
+CREDENTIALS_OF_SESSION = "SELECT id, expires_at FROM credentials WHERE session_id = $1 AND expires_at > $2 ORDER BY id"
 CREDENTIAL = "SELECT id, person_id, cluster_id, issued_at, expires_at FROM credentials WHERE id = $1"
 # One page, the latest first, beyond ($3, $4). $2: the clusters wanted, with commas between, or '' for all. $5 is now;
 # $6 the state wanted, or ''.
@@ -261,6 +266,124 @@ CERTIFICATE_FOR_KEY = (
 CERTIFICATE_REMOVE = "DELETE FROM agent_certificates WHERE serial = $1"
 CERTIFICATES_FORGET = "DELETE FROM agent_certificates WHERE not_after < $1"
 
+PROVIDERS = "SELECT id, slug, title, issuer, client_id, settings_json, enabled, created_at FROM providers ORDER BY id"
+PROVIDER = "SELECT id, slug, title, issuer, client_id, settings_json, enabled, created_at FROM providers WHERE id = $1"
+PROVIDER_ADD = (
+    "INSERT INTO providers (id, slug, title, issuer, client_id, settings_json, enabled, created_at) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING id"
+)
+PROVIDER_SET = (
+    "UPDATE providers SET title = $2, client_id = $3, settings_json = $4, enabled = $5 WHERE id = $1 RETURNING id"
+)
+PROVIDER_REMOVE = "DELETE FROM providers WHERE id = $1 RETURNING id"
+PROVIDER_PEOPLE = "SELECT count(*) FROM people WHERE issuer = $1"
+
+SIGN_IN_ADD = (
+    "INSERT INTO sign_ins (state_sha256, browser_sha256, provider_id, next_path, expires_at) "
+    "VALUES ($1, $2, $3, $4, $5)"
+)
+SIGN_IN_SPEND = (
+    "DELETE FROM sign_ins WHERE state_sha256 = $1 RETURNING browser_sha256, provider_id, next_path, expires_at"
+)
+SIGN_INS_FORGET = "DELETE FROM sign_ins WHERE expires_at < $1"
+
+LOGIN = "SELECT id, person_id, provider_id, read_at, created_at, ends_at, ended_at, ended_why FROM logins WHERE id = $1"
+LOGIN_ADD = (
+    "INSERT INTO logins (id, person_id, provider_id, read_at, created_at, ends_at, ended_at, ended_why, key_id, box, "
+    "busy_until) VALUES ($1, $2, $3, $4, $5, $6, NULL, '', $7, $8, 0)"
+)
+LOGIN_BOX = "SELECT key_id, box FROM logins WHERE id = $1"
+LOGIN_TAKE = (
+    "UPDATE logins SET busy_until = $3 WHERE id = $1 AND ended_at IS NULL AND busy_until <= $2 RETURNING key_id, box"
+)
+LOGIN_LEAVE = "UPDATE logins SET busy_until = $2 WHERE id = $1"
+LOGIN_READ = "UPDATE logins SET read_at = $2, key_id = $3, box = $4, busy_until = 0 WHERE id = $1"
+LOGIN_END = (
+    "UPDATE logins SET ended_at = $2, ended_why = $3, box = '' WHERE id = $1 AND ended_at IS NULL RETURNING person_id"
+)
+LOGINS_TO_READ = (
+    "SELECT id, person_id, provider_id, read_at, created_at, ends_at, ended_at, ended_why FROM logins "
+    "WHERE read_at < $1 AND busy_until <= $2 AND ended_at IS NULL AND provider_id <> '' ORDER BY read_at, id LIMIT $3"
+)
+LOGINS_OVER = (
+    "SELECT id, person_id, provider_id, read_at, created_at, ends_at, ended_at, ended_why FROM logins "
+    "WHERE ended_at IS NULL AND (ends_at <= $1 OR (provider_id <> '' AND read_at <= $2)) ORDER BY id LIMIT $3"
+)
+LOGINS_FORGET = "DELETE FROM logins WHERE ends_at < $1"
+
+SESSION = (
+    "SELECT id, login_id, person_id, client, label, address, created_at, used_at, ended_at, ended_why FROM sessions "
+    "WHERE id = $1"
+)
+SESSION_ADD = (
+    "INSERT INTO sessions (id, login_id, person_id, client, label, address, created_at, used_at, ended_at, ended_why) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL, '')"
+)
+SESSION_USE = "UPDATE sessions SET used_at = $2 WHERE id = $1 AND used_at < $2"
+SESSION_END = "UPDATE sessions SET ended_at = $2, ended_why = $3 WHERE id = $1 AND ended_at IS NULL RETURNING person_id"
+SESSIONS_OF_LOGIN = "SELECT id FROM sessions WHERE login_id = $1 AND ended_at IS NULL ORDER BY id"
+# Those that have not ended, the latest first; $1: of one person, or '' for all.
+SESSIONS_LISTED = (
+    "SELECT s.id, s.login_id, s.person_id, s.client, s.label, s.address, s.created_at, s.used_at, s.ended_at, "
+    "s.ended_why, l.id, l.person_id, l.provider_id, l.read_at, l.created_at, l.ends_at, l.ended_at, l.ended_why "
+    "FROM sessions s JOIN logins l ON l.id = s.login_id WHERE ($1 = '' OR s.person_id = $1) AND s.ended_at IS NULL "
+    "AND l.ended_at IS NULL ORDER BY s.created_at DESC, s.id DESC LIMIT $2"
+)
+SESSIONS_FORGET = "DELETE FROM sessions WHERE created_at < $1"
+
+SESSION_TOKEN = (
+    "SELECT t.kind, t.expires_at, t.spent_at, s.id, s.login_id, s.person_id, s.client, s.label, s.address, "
+    "s.created_at, s.used_at, s.ended_at, s.ended_why, l.id, l.person_id, l.provider_id, l.read_at, l.created_at, "
+    "l.ends_at, l.ended_at, l.ended_why FROM session_tokens t JOIN sessions s ON s.id = t.session_id "
+    "JOIN logins l ON l.id = s.login_id WHERE t.token_sha256 = $1"
+)
+SESSION_TOKEN_ADD = (
+    "INSERT INTO session_tokens (token_sha256, session_id, kind, expires_at, spent_at) VALUES ($1, $2, $3, $4, NULL)"
+)
+SESSION_TOKEN_SPEND = (
+    "UPDATE session_tokens SET spent_at = $2 WHERE token_sha256 = $1 AND spent_at IS NULL RETURNING session_id"
+)
+SESSION_TOKENS_FORGET = "DELETE FROM session_tokens WHERE expires_at < $1"
+
+AUTHORIZATION_CODE = (
+    "SELECT login_id, redirect_uri, challenge, label, session_id, expires_at FROM authorizations WHERE code_sha256 = $1"
+)
+AUTHORIZATION_ADD = (
+    "INSERT INTO authorizations (code_sha256, login_id, redirect_uri, challenge, label, session_id, expires_at) "
+    "VALUES ($1, $2, $3, $4, $5, '', $6)"
+)
+AUTHORIZATION_SPEND = (
+    "UPDATE authorizations SET session_id = $2 WHERE code_sha256 = $1 AND session_id = '' RETURNING login_id"
+)
+AUTHORIZATIONS_FORGET = "DELETE FROM authorizations WHERE expires_at < $1"
+
+DEVICE = (
+    "SELECT device_sha256, user_code, label, address, state, login_id, poll_seconds, polled_at, created_at, expires_at "
+    "FROM device_codes WHERE device_sha256 = $1"
+)
+DEVICE_NAMED = (
+    "SELECT device_sha256, user_code, label, address, state, login_id, poll_seconds, polled_at, created_at, expires_at "
+    "FROM device_codes WHERE user_code = $1"
+)
+DEVICE_ADD = (
+    "INSERT INTO device_codes (device_sha256, user_code, label, address, state, login_id, poll_seconds, polled_at, "
+    "created_at, expires_at) VALUES ($1, $2, $3, $4, $5, '', $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING user_code"
+)
+DEVICE_POLLED = "UPDATE device_codes SET polled_at = $2, poll_seconds = $3 WHERE device_sha256 = $1"
+DEVICE_MOVE = (
+    "UPDATE device_codes SET state = $3, login_id = $4 WHERE device_sha256 = $1 AND state = $2 RETURNING device_sha256"
+)
+DEVICES_FORGET = "DELETE FROM device_codes WHERE expires_at < $1"
+
+SETUP_CODE_ADD = "INSERT INTO setup_codes (code_sha256, created_at, expires_at) VALUES ($1, $2, $3)"
+SETUP_CODE_SPEND = "DELETE FROM setup_codes WHERE code_sha256 = $1 AND expires_at > $2 RETURNING created_at"
+SETUP_CODES_FORGET = "DELETE FROM setup_codes WHERE expires_at < $1"
+
+SEALED_SET = (
+    "INSERT INTO sealed (name, key_id, box, created_at) VALUES ($1, $2, $3, $4) "
+    "ON CONFLICT (name) DO UPDATE SET key_id = excluded.key_id, box = excluded.box, created_at = excluded.created_at"
+)
+SEALED_REMOVE = "DELETE FROM sealed WHERE name = $1"
 SEALED = "SELECT key_id, box FROM sealed WHERE name = $1"
 SEALED_ADD = "INSERT INTO sealed (name, key_id, box, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO NOTHING"
 SEALED_NAMES = "SELECT name FROM sealed ORDER BY name"

@@ -183,6 +183,14 @@ class Store:
         key_id, box = await self.write(keep())
         return self._sealer.open(name, key_id, box)
 
+    def seal(self, name: str, secret: bytes) -> tuple[str, str]:
+        """Key id and box of a secret, for a row that a unit keeps."""
+        return self._sealer.key_id, self._sealer.seal(name, secret)
+
+    def unseal(self, name: str, key_id: str, box: str) -> bytes:
+        """The secret in a box. Raises SealError when the box or the row it lay in is not the one it was."""
+        return self._sealer.open(name, key_id, box)
+
     def fresh(self) -> bool:
         """Whether the snapshot may decide new requests."""
         return trio.current_time() - self._polled_at <= STALE_SECONDS

@@ -19,11 +19,12 @@ from appliance.core.credentials import KEPT_SECONDS, SECOND, Credential, Credent
 from appliance.core.machines import MachineToken
 from appliance.core.people import Machine, Person, email_key, person_name_fault
 from appliance.core.problems import Code, Problem, ProblemError, problem
-from appliance.core.roles import Binding, Role, Subject, SubjectKind
+from appliance.core.roles import ADMINISTRATOR, Binding, Permission, Role, Subject, SubjectKind
 from appliance.core.snapshot import Entity
 from appliance.store import rows, statements
 from appliance.store.unit import Unit, run
 
+SESSIONS_KEPT_SECONDS = 30 * 86400  # longer than any login, and as long as someone may ask where it went
 MAX_FORGOTTEN = 500  # bindings or requests in one sweep; the next one takes the rest
 
 
@@ -124,34 +125,6 @@ def add_machine_token(token: MachineToken, now: int) -> Unit[None]:
     yield run(statements.MACHINE_TOKEN_ADD, *rows.machine_token_values(token))
 
 
-def remove_machine_token(token_id: str, now: int) -> Unit[None]:
-    yield from change(Entity.MACHINE_TOKEN, token_id, now)
-    if not (yield run(statements.MACHINE_TOKEN_REMOVE, token_id)):
-        raise ProblemError(problem(Code.MACHINE_TOKEN_NOT_FOUND))
-
-
-def remove_trust_rule(rule_id: str, now: int) -> Unit[None]:
-    """With the sessions that were got under it."""
-    yield from change(Entity.TRUST_RULE, rule_id, now)
-    if not (yield run(statements.TRUST_RULE_REMOVE, rule_id)):
-        raise ProblemError(problem(Code.TRUST_RULE_NOT_FOUND))
-    for (token_id,) in (yield run(statements.MACHINE_TOKENS_OF_RULE, rule_id)):
-        yield from remove_machine_token(token_id, now)
-
-
-def remove_machine(machine_id: str, now: int) -> Unit[None]:
-    """With its bindings, trust rules and tokens. Its credentials are refused for good: an id is given once."""
-    yield from change(Entity.MACHINE, machine_id, now)
-    if not (yield run(statements.MACHINE_REMOVE, machine_id)):
-        raise ProblemError(problem(Code.MACHINE_NOT_FOUND))
-    for (rule_id,) in (yield run(statements.TRUST_RULES_OF, machine_id)):
-        yield from remove_trust_rule(rule_id, now)
-    for row in (yield run(statements.MACHINE_TOKENS_OF, machine_id)):
-        yield from remove_machine_token(rows.machine_token(row).id, now)
-    for (binding_id,) in (yield run(statements.BINDINGS_OF_SUBJECT, str(SubjectKind.MACHINE), machine_id)):
-        yield from remove_binding(binding_id, now)
-
-
 def add_role(role: Role, now: int) -> Unit[None]:
     yield from change(Entity.ROLE, role.id, now)
     if not (yield run(statements.ROLE_ADD, *rows.role_values(role))):
@@ -168,6 +141,21 @@ def set_role(role_id: str, edit: Callable[[Role], Role], now: int) -> Unit[Role]
         raise ProblemError(problem(Code.DUPLICATE_ROLE_NAME, name=edited.name))
     yield run(statements.ROLE_SET, role_id, *rows.role_values(edited)[1:6])
     return edited
+
+
+def administrator_role(role_id: str, now: int) -> Unit[Role]:
+    """The role with every permission; made, under this id, or completed if an earlier version made it."""
+    yield run(statements.FEED_LOCK)
+    every = tuple(Permission)
+    found = yield run(statements.ROLE_NAMED, ADMINISTRATOR, "")
+    if not found:
+        role = Role(role_id, ADMINISTRATOR, "Everything the admin API offers.", permissions=every, created_at=now)
+        yield from add_role(role, now)
+        return role
+    role = rows.role((yield run(statements.ROLE, found[0][0]))[0])
+    if set(role.permissions) != set(every):
+        return (yield from set_role(role.id, lambda it: replace(it, permissions=every), now))
+    return role
 
 
 def remove_role(role_id: str, now: int) -> Unit[None]:
@@ -243,7 +231,9 @@ def set_request(request: AccessRequest, now: int) -> Unit[None]:
     yield run(statements.ACCESS_REQUEST_SET, request.id, *rows.access_request_fate(request))
 
 
-def add_credential(credential: Credential, issued_by: str, kind: CredentialKind = CredentialKind.STATIC) -> Unit[None]:
+def add_credential(
+    credential: Credential, issued_by: str, kind: CredentialKind = CredentialKind.STATIC, session_id: str = ""
+) -> Unit[None]:
     """Keeps that a kubeconfig credential was issued; not a change of the configuration."""
     it = credential
     yield run(
@@ -255,6 +245,7 @@ def add_credential(credential: Credential, issued_by: str, kind: CredentialKind 
         it.expires_at,
         issued_by,
         str(kind),
+        session_id,
     )
 
 
@@ -374,6 +365,16 @@ def forget_expired(now: int, changes_before: int) -> Unit[None]:
     yield run(statements.MACHINE_TOKENS_FORGET, kept)
     yield run(statements.EXCHANGED_FORGET, now)
     yield run(statements.CERTIFICATES_FORGET, now)
+    for text in (
+        statements.SIGN_INS_FORGET,
+        statements.AUTHORIZATIONS_FORGET,
+        statements.DEVICES_FORGET,
+        statements.SETUP_CODES_FORGET,
+        statements.SESSION_TOKENS_FORGET,
+    ):
+        yield run(text, kept)
+    yield run(statements.SESSIONS_FORGET, now - SESSIONS_KEPT_SECONDS * SECOND)
+    yield run(statements.LOGINS_FORGET, now - SESSIONS_KEPT_SECONDS * SECOND)
     yield run(statements.CHANGES_FORGET, changes_before)
     for (binding_id,) in (yield run(statements.BINDINGS_ENDED, changes_before, MAX_FORGOTTEN)):
         yield from remove_binding(binding_id, now)

@@ -27,8 +27,9 @@ from appliance.store.store import Store, utc_micros
 from ops.demo import ports
 from ops.demo.admin import ApiError, Appliance
 from ops.demo.settings import Home
+from tests.journeys.gatehouse import Gatehouse, running_gatehouse
 from tests.journeys.processes import eventually
-from tests.journeys.stack import REPOSITORY, Stack, running_stack
+from tests.journeys.stack import REPOSITORY, Stack
 from tests.rules.sources import sources
 
 DAY_MICROS = 86_400_000_000
@@ -39,9 +40,13 @@ SEEN_SECONDS = 30.0
 class Scene:
     """The running programs, and the admin API as an administrator uses it."""
 
-    stack: Stack
+    house: Gatehouse
     directory: Path
     unique: Callable[[], str]
+
+    @property
+    def stack(self) -> Stack:
+        return self.house.stack
 
     @property
     def api(self) -> Appliance:
@@ -112,15 +117,15 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack whose ledger has records that are older than they must be kept."""
+def ledgered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gatehouse]:
+    """One whose ledger has records that are older than they must be kept."""
     directory = tmp_path_factory.mktemp("stack")
     home = Home(directory / "home")
     home.make()
     trio.run(write_old_records, Layout(home.appliance))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FAIRLEAD_AUDIT_RETENTION_DAYS", "1")
-        with running_stack(directory) as started:
+        with running_gatehouse(directory) as started:
             yield started
 
 
@@ -136,10 +141,12 @@ async def write_old_records(layout: Layout) -> None:
 
 
 @pytest.fixture
-def scene(stack: Stack, tmp_path: Path) -> Scene:
-    stack.mend()
+def scene(ledgered: Gatehouse, tmp_path: Path) -> Scene:
+    ledgered.stack.mend()
     numbers = iter(range(1_000_000))
-    return Scene(stack, tmp_path, lambda: f"{tmp_path.name.replace('_', '-').lower()[-40:].strip('-')}-{next(numbers)}")
+    return Scene(
+        ledgered, tmp_path, lambda: f"{tmp_path.name.replace('_', '-').lower()[-40:].strip('-')}-{next(numbers)}"
+    )
 
 
 # What makes each code happen
@@ -268,6 +275,29 @@ def restore_a_backup(scene: Scene) -> None:
     scene.stack.until_it_works()
 
 
+def make_a_setup_code(scene: Scene) -> None:
+    """While the appliance is stopped: else the ledger is its own, and the use of the code is what is recorded."""
+    assert scene.stack.appliance.stop() == 0
+    scene.house.setup_code()
+    scene.stack.start_appliance()
+    scene.stack.until_it_works()
+
+
+def provider(scene: Scene) -> str:
+    name = scene.unique()
+    body = {"slug": name, "issuer": f"https://{name}.example.com", "client_id": "fairlead"}
+    return f"providers/{scene.call('POST', 'providers', body)['id']}"
+
+
+def sign_out(scene: Scene) -> None:
+    tokens = scene.house.command(scene.house.person())
+    assert scene.house.oauth("revoke", {"token": tokens["refresh_token"]})[0] == 200
+
+
+def guess_a_refresh_token(scene: Scene) -> None:
+    assert scene.house.token({"grant_type": "refresh_token", "refresh_token": "flr_guessed"})[0] == 400
+
+
 NO_RULES = [{"verbs": ["none"], "apiGroups": [""], "resources": ["none"]}]
 
 MAKERS: dict[str, Callable[[Scene], object]] = {  # by the name of the code
@@ -296,6 +326,16 @@ MAKERS: dict[str, Callable[[Scene], object]] = {  # by the name of the code
     "PERSON_UPDATED": lambda scene: scene.call(
         "PATCH", f"people/{scene.person()['id']}", {"email": "other@example.com"}
     ),
+    "SIGNED_IN": lambda scene: scene.house.command(scene.house.person()),
+    "SIGN_IN_FAILED": lambda scene: scene.house.surfer().go(f"{scene.house.callback}?state=guessed"),
+    "SESSION_STARTED": lambda scene: scene.house.command(scene.house.person()),
+    "SESSION_ENDED": sign_out,
+    "SESSION_REFUSED": guess_a_refresh_token,
+    "SETUP_CODE_MADE": make_a_setup_code,
+    "SETUP_CODE_USED": lambda scene: scene.house.set_up(scene.house.surfer(), scene.house.setup_code()),
+    "PROVIDER_CREATED": provider,
+    "PROVIDER_UPDATED": lambda scene: scene.call("PATCH", provider(scene), {"title": "Another"}),
+    "PROVIDER_DELETED": lambda scene: scene.call("DELETE", provider(scene)),
     "BINDING_CLAIMED": bind_someone_not_yet_seen,
     "MACHINE_DELETED": lambda scene: scene.call(
         "DELETE", f"machines/{scene.call('POST', 'machines', {'name': scene.unique()})['id']}"

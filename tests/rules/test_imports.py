@@ -28,8 +28,8 @@ CORE = ("appliance.core",)
 STORE = tuple(
     f"appliance.store.{module}"
     for module in (
-        *("store", "unit", "units", "ids", "faults", "sealing"),
-        *("granting", "requests", "issuing", "refusing", "machines"),
+        *("store", "unit", "units", "ids", "faults", "sealing", "statements"),
+        *("granting", "requests", "issuing", "refusing", "machines", "sessions", "flows", "providers"),
     )
 )
 EDGE_WHY = (

@@ -130,6 +130,7 @@ async def rig(directory: Path) -> AsyncIterator[Rig]:
         search_audit=search,
         audit_record=one,
         make_bundle=lambda cluster, now: Bundle({"cluster": cluster, "token": "flb_x"}, ids.new_id("t"), now + HOUR),
+        seal=store.seal,
         sign=lambda credential: mint(credential, key),
         prove=verifier.verify,
         clock=lambda: made.now,

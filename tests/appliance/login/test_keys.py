@@ -13,14 +13,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from appliance.login.keys import (
     MAX_KEYS,
     REFRESH_SECONDS,
-    RETRY_SECONDS,
-    STALE_SECONDS,
     BadKeys,
     KeysUnavailable,
     PublishedKeys,
     StaticKeys,
     parse,
 )
+from appliance.login.remembered import RETRY_SECONDS, STALE_SECONDS
 from tests.appliance.login.issuer import EC_KEY, ED_KEY, NOW, RSA_KEY, Publishing, jwk, jwks
 
 SECOND = 1_000_000
