@@ -54,8 +54,6 @@ from appliance.layout import InUseError, Layout, replace_file
 from appliance.listening import Bound, StartError, bind, host_of
 from appliance.login import exchange_route
 from appliance.login.dialling import Dialler
-from appliance.login.exchanging import Exchanging
-from appliance.login.issuers import Issuers
 from appliance.login.parts import BEGUN_AT_ONCE, BEGUN_PER_SECOND, LoginParts
 from appliance.login.rereading import Rereading
 from appliance.login.site import mount
@@ -233,11 +231,9 @@ def _app(
 ) -> tuple[QuartTrio, Rereading]:
     """Everything behind the users' listener that is not a cluster: the admin API, and the ways to prove who one is."""
     app = make_app(_api_parts(config, store, keys, verifier, ledger, registry, bound, failures), ROUTES)
-    dialler = _dialler(config, bound)
-    exchange_route.mount(
-        app, Exchanging(lambda: store.snapshot, store.write, ledger.record, Issuers(dialler.get), failures), utc_micros
-    )
-    return app, mount(app, _login_parts(config, store, ledger, bound, dialler, failures))
+    parts = _login_parts(config, store, ledger, bound, failures)
+    exchange_route.mount(app, parts)
+    return app, mount(app, parts)
 
 
 def _dialler(config: Config, bound: Bound) -> Dialler:
@@ -283,9 +279,7 @@ def _api_parts(
     )
 
 
-def _login_parts(
-    config: Config, store: Store, ledger: Ledger, bound: Bound, dialler: Dialler, failures: FailedLogins
-) -> LoginParts:
+def _login_parts(config: Config, store: Store, ledger: Ledger, bound: Bound, failures: FailedLogins) -> LoginParts:
     return LoginParts(
         snapshot=lambda: store.snapshot,
         write=store.write,
@@ -293,7 +287,7 @@ def _login_parts(
         record=ledger.record,
         seal=store.seal,
         unseal=store.unseal,
-        dialler=dialler,
+        dialler=_dialler(config, bound),
         failures=failures,
         beginnings=Admission(per_second=BEGUN_PER_SECOND, burst=BEGUN_AT_ONCE),
         clock=utc_micros,

@@ -11,6 +11,8 @@ from quart_trio import QuartTrio
 
 from appliance.core.problems import Code, Problem, ProblemError, problem
 from appliance.login.exchanging import Asked, Exchanging
+from appliance.login.issuers import Issuers
+from appliance.login.parts import LoginParts
 
 PATH: Final = "/fairlead/v1/token"
 FORM: Final = "application/x-www-form-urlencoded"
@@ -19,12 +21,14 @@ MAX_FIELDS: Final = 8
 _ERRORS: Final = {Code.EXCHANGE_REFUSED: "invalid_grant", Code.TOKEN_REPLAYED: "invalid_grant"}
 
 
-def mount(app: QuartTrio, exchanging: Exchanging, clock: Callable[[], int]) -> None:
+def mount(app: QuartTrio, parts: LoginParts) -> None:
     """Adds the route to an application, whose own errors and limits hold for it, too."""
+    issuers = Issuers(parts.dialler.get)
+    exchanging = Exchanging(parts.snapshot, parts.write, parts.record, issuers, parts.failures)
 
     async def exchanged() -> Response:
         try:
-            asked = Asked(await _form(), request.remote_addr or "", g.correlation_id, clock())
+            asked = Asked(await _form(), request.remote_addr or "", g.correlation_id, parts.clock())
             answer = await exchanging.exchange(asked)
         except ProblemError as error:
             return _refusal(error.problem)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
 from appliance.core.buckets import FailedLogins
 from appliance.core.events import AuditEvent, EventType
@@ -20,23 +20,15 @@ from appliance.core.problems import Code, Problem, ProblemError, problem
 from appliance.core.snapshot import Snapshot
 from appliance.login.issuers import Issuers
 from appliance.login.keys import KeysUnavailable
+from appliance.login.parts import Work
 from appliance.login.tokens import LEEWAY_SECONDS, Expected, TokenFault, TokenRefused, date, issuer_of, verified
 from appliance.store import ids, machines
-from appliance.store.unit import Unit
-
-T = TypeVar("T")
 
 GRANT: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 ISSUED: Final = "urn:ietf:params:oauth:token-type:access_token"
 TYPES: Final = frozenset({"urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:id_token"})
 MAX_SHOWN_CHARS: Final = 256  # of what a token says, in a record
 MAX_JTI_CHARS: Final = 512
-
-
-class Write(Protocol):
-    """Do a unit of work in one transaction; returns once the local snapshot shows it."""
-
-    async def __call__(self, unit: Unit[T], /) -> T: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +46,7 @@ class Exchanging:
     """What exchanging needs; `exchange` is all there is to it."""
 
     snapshot: Callable[[], Snapshot]
-    write: Write
+    write: Work
     record: Callable[[AuditEvent], Awaitable[None]]
     issuers: Issuers
     failures: FailedLogins

@@ -17,7 +17,7 @@ from appliance.core.people import Machine, Person
 from appliance.core.problems import Code, Problem, ProblemError, problem
 from appliance.core.rights import Rights, collected, escalation, refusal
 from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Scope, ScopeKind, Subject, SubjectKind
-from appliance.store import rows, statements, units
+from appliance.store import removing, rows, statements, units
 from appliance.store.unit import Unit, run
 
 T = TypeVar("T")
@@ -149,7 +149,7 @@ def may_become(caller: Rights, machine_id: str, now: int) -> Unit[None]:
 def remove_machine(by: Subject, machine_id: str, now: int) -> Unit[None]:
     caller = yield from caller_rights(by, now)
     need(caller, Permission.MACHINES_WRITE)
-    yield from keeping_an_administrator(units.remove_machine(machine_id, now), now)
+    yield from keeping_an_administrator(removing.remove_machine(machine_id, now), now)
 
 
 # What the units of access requests and of refusals share with these.

@@ -15,7 +15,7 @@ from appliance.core.people import Machine
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission, Subject
 from appliance.core.snapshot import Entity
-from appliance.store import issuing, rows, statements, units
+from appliance.store import issuing, removing, rows, statements, units
 from appliance.store.granting import caller_rights, keeping_an_administrator, may_become, need
 from appliance.store.unit import Unit, run
 
@@ -40,7 +40,7 @@ def remove_token(by: Subject, machine_id: str, token_id: str, now: int) -> Unit[
     found = [rows.machine_token(row) for row in (yield run(statements.MACHINE_TOKEN, token_id))]
     if not found or found[0].machine_id != machine_id:
         raise ProblemError(problem(Code.MACHINE_TOKEN_NOT_FOUND))
-    yield from keeping_an_administrator(units.remove_machine_token(token_id, now), now)
+    yield from keeping_an_administrator(removing.remove_machine_token(token_id, now), now)
     yield from issuing.refuse_machine(machine_id, now)
     return found[0]
 
@@ -72,7 +72,7 @@ def remove_rule(by: Subject, rule_id: str, now: int) -> Unit[TrustRule]:
     rule = yield from _rule(rule_id)
     if rule is None:
         raise ProblemError(problem(Code.TRUST_RULE_NOT_FOUND))
-    yield from units.remove_trust_rule(rule_id, now)
+    yield from removing.remove_trust_rule(rule_id, now)
     yield from issuing.refuse_machine(rule.machine_id, now)
     return rule
 

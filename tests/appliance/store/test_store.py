@@ -16,7 +16,7 @@ from appliance.core.people import Machine, Person
 from appliance.core.problems import Code, ProblemError
 from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Rule, Scope, ScopeKind, Subject, SubjectKind
 from appliance.core.snapshot import Entity
-from appliance.store import forgetting, rows, statements, units
+from appliance.store import forgetting, removing, rows, statements, units
 from appliance.store.faults import StoreUnavailable
 from appliance.store.store import Applied, Store
 from appliance.store.unit import Unit, run
@@ -124,7 +124,7 @@ async def test_what_is_refused_leaves_nothing_and_the_feed_has_no_gap(home: Home
             (units.remove_cluster("nowhere", NOW), Code.CLUSTER_NOT_FOUND),
             (units.remove_role("nowhere", NOW), Code.ROLE_NOT_FOUND),
             (units.remove_binding("nowhere", NOW), Code.ASSIGNMENT_NOT_FOUND),
-            (units.remove_machine("nowhere", NOW), Code.MACHINE_NOT_FOUND),
+            (removing.remove_machine("nowhere", NOW), Code.MACHINE_NOT_FOUND),
             (units.add_binding(Binding("b", ME, "nowhere", EVERYWHERE), NOW), Code.ROLE_NOT_FOUND),
         ):
             with pytest.raises(ProblemError) as caught:
@@ -182,7 +182,7 @@ async def test_removing_takes_along_what_hangs_on_it_but_never_a_revocation(home
         assert store.snapshot.revocations["cred_1"].reason == "lost"
         assert store.snapshot.serials == {"0a": certificate}
         await store.write(units.remove_cluster("cluster_1", NOW))
-        await store.write(units.remove_machine("machine_1", NOW))
+        await store.write(removing.remove_machine("machine_1", NOW))
         await store.write(units.remove_role("role_1", NOW))
         assert (store.snapshot.bindings, store.snapshot.serials, store.snapshot.roles) == ({}, {}, {})
         assert store.snapshot.revoked("cred_1")
