@@ -386,8 +386,8 @@ def test_every_kind_of_token_is_refused_at_every_door_of_another(world: World) -
         if name != "foreign":
             form = urlencode({"grant_type": GRANT, "subject_token_type": JWT, "subject_token": token})
             assert status("POST", "/fairlead/v1/token", None, form, "application/x-www-form-urlencoded") == 400, name
-        for named, grant in (("code", "authorization_code"), ("refresh_token", "refresh_token")):
-            form = urlencode({"grant_type": grant, named: token, "client_id": "fairlead"})
+        for shown, grant in (("code", "authorization_code"), ("refresh_token", "refresh_token")):
+            form = urlencode({"grant_type": grant, shown: token, "client_id": "fairlead"})
             got = status("POST", "/fairlead/v1/oauth/token", None, form, "application/x-www-form-urlencoded")
             assert got == 400, (name, grant, got)
     assert status("GET", "/api/proxy/toy/api/v1/pods", kube) == 200
