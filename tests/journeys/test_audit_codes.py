@@ -9,17 +9,20 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 import trio
 
 from agent.enrolment import EnrolmentRefusedError, enrol, read_bundle, renew
 from agent.identity import DataDirectory
 from appliance.audit.book import Book
+from appliance.core.buckets import FAILURES_BURST
 from appliance.core.events import AuditEvent, EventType
 from appliance.keys import open_keys
 from appliance.layout import Layout
@@ -31,6 +34,7 @@ from tests.journeys.gatehouse import Gatehouse, running_gatehouse
 from tests.journeys.processes import eventually
 from tests.journeys.stack import REPOSITORY, Stack
 from tests.rules.sources import sources
+from tests.support.surfer import Seen
 
 DAY_MICROS = 86_400_000_000
 SEEN_SECONDS = 30.0
@@ -298,6 +302,46 @@ def guess_a_refresh_token(scene: Scene) -> None:
     assert scene.house.token({"grant_type": "refresh_token", "refresh_token": "flr_guessed"})[0] == 400
 
 
+def trust_rule(scene: Scene) -> tuple[str, str]:
+    """The path of a rule, and a token that fits it."""
+    name, provider = scene.unique(), scene.house.provider
+    scene.call("POST", "machines", {"name": name})
+    public = jwt.algorithms.RSAAlgorithm.to_jwk(provider.signing.public_key(), as_dict=True)
+    body = {
+        "machine": name,
+        "issuer": f"https://{name}.example.com",
+        "conditions": [{"claim": "sub", "values": [name]}],
+        "jwks": {"keys": [{**public, "kid": provider.kid}]},
+    }
+    rule = scene.call("POST", "trust-rules", body)
+    now = int(time.time())
+    claims = {"iss": body["issuer"], "sub": name, "aud": scene.house.url, "iat": now, "exp": now + 300, "jti": name}
+    return f"trust-rules/{rule['id']}", provider.signs(claims)
+
+
+def exchange(scene: Scene, token: str) -> Seen:
+    grant = "urn:ietf:params:oauth:grant-type:token-exchange"
+    kind = "urn:ietf:params:oauth:token-type:jwt"
+    form = {"grant_type": grant, "subject_token_type": kind, "subject_token": token}
+    return scene.house.surfer().go(f"{scene.house.url}/fairlead/v1/token", form)
+
+
+def exchange_a_token(scene: Scene) -> None:
+    assert exchange(scene, trust_rule(scene)[1]).status == 200
+
+
+def fail_until_limited(scene: Scene) -> None:
+    surfer = scene.house.surfer()
+    for _ in range(FAILURES_BURST):
+        surfer.go(f"{scene.house.callback}?state=guessed")
+
+
+def machine_token(scene: Scene) -> str:
+    name = scene.unique()
+    scene.call("POST", "machines", {"name": name})
+    return f"machines/{name}/tokens/{scene.call('POST', f'machines/{name}/tokens', {})['id']}"
+
+
 NO_RULES = [{"verbs": ["none"], "apiGroups": [""], "resources": ["none"]}]
 
 MAKERS: dict[str, Callable[[Scene], object]] = {  # by the name of the code
@@ -326,6 +370,13 @@ MAKERS: dict[str, Callable[[Scene], object]] = {  # by the name of the code
     "PERSON_UPDATED": lambda scene: scene.call(
         "PATCH", f"people/{scene.person()['id']}", {"email": "other@example.com"}
     ),
+    "MACHINE_TOKEN_CREATED": machine_token,
+    "MACHINE_TOKEN_DELETED": lambda scene: scene.call("DELETE", machine_token(scene)),
+    "TRUST_RULE_CREATED": trust_rule,
+    "TRUST_RULE_DELETED": lambda scene: scene.call("DELETE", trust_rule(scene)[0]),
+    "TOKEN_EXCHANGED": exchange_a_token,
+    "EXCHANGE_REFUSED": lambda scene: exchange(scene, "guessed"),
+    "SIGN_IN_LIMITED": fail_until_limited,
     "SIGNED_IN": lambda scene: scene.house.command(scene.house.person()),
     "SIGN_IN_FAILED": lambda scene: scene.house.surfer().go(f"{scene.house.callback}?state=guessed"),
     "SESSION_STARTED": lambda scene: scene.house.command(scene.house.person()),
