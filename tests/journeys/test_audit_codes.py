@@ -5,14 +5,17 @@ A code without an entry here fails, and so does one that nothing in the program 
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import trio
@@ -30,6 +33,7 @@ from ops.demo.settings import Home
 from tests.journeys.gatehouse import Gatehouse, running_gatehouse
 from tests.journeys.processes import eventually
 from tests.journeys.stack import REPOSITORY, Stack
+from tests.journeys.test_machines import GRANT, JWT, Issuer
 from tests.rules.sources import sources
 
 DAY_MICROS = 86_400_000_000
@@ -298,6 +302,36 @@ def guess_a_refresh_token(scene: Scene) -> None:
     assert scene.house.token({"grant_type": "refresh_token", "refresh_token": "flr_guessed"})[0] == 400
 
 
+def machine(scene: Scene) -> str:
+    return str(scene.call("POST", "machines", {"name": scene.unique()})["id"])
+
+
+def machine_token(scene: Scene) -> str:
+    where = f"machines/{machine(scene)}/tokens"
+    return f"{where}/{scene.call('POST', where, {})['id']}"
+
+
+def trust(scene: Scene, issuer: Issuer, subject: str) -> str:
+    conditions = [{"claim": "sub", "values": [subject]}]
+    body = {"machine": machine(scene), "issuer": issuer.url, "conditions": conditions, "jwks": issuer.jwks()}
+    return f"trust-rules/{scene.call('POST', 'trust-rules', body)['id']}"
+
+
+def exchange(scene: Scene, subject: str, *, times: int = 1, source: str = "127.0.0.1") -> None:
+    """A token for `ci`, shown by whoever it names; several times it is shown from an address that nobody else has."""
+    issuer = Issuer(f"https://{scene.unique()}.example.com")
+    trust(scene, issuer, "ci")
+    context = ssl.create_default_context(cafile=scene.stack.home.appliance / "ca.pem")
+    port = scene.stack.bound.users
+    for _ in range(times):
+        token = issuer.sign(sub=subject, aud=f"https://127.0.0.1:{port}")
+        form = urlencode({"grant_type": GRANT, "subject_token_type": JWT, "subject_token": token})
+        door = http.client.HTTPSConnection("127.0.0.1", port, timeout=30, context=context, source_address=(source, 0))
+        door.request("POST", "/fairlead/v1/token", form, {"Content-Type": "application/x-www-form-urlencoded"})
+        door.getresponse().read()
+        door.close()
+
+
 NO_RULES = [{"verbs": ["none"], "apiGroups": [""], "resources": ["none"]}]
 
 MAKERS: dict[str, Callable[[Scene], object]] = {  # by the name of the code
@@ -351,6 +385,13 @@ MAKERS: dict[str, Callable[[Scene], object]] = {  # by the name of the code
     "MACHINE_CREATED": make_machine,
     "API_DENIED": guess_a_token,
     "API_CALLED": lambda scene: scene.role(),
+    "MACHINE_TOKEN_CREATED": machine_token,
+    "MACHINE_TOKEN_DELETED": lambda scene: scene.call("DELETE", machine_token(scene)),
+    "TRUST_RULE_CREATED": lambda scene: trust(scene, Issuer("https://ci.example.com"), "ci"),
+    "TRUST_RULE_DELETED": lambda scene: scene.call("DELETE", trust(scene, Issuer("https://ci.example.com"), "ci")),
+    "TOKEN_EXCHANGED": lambda scene: exchange(scene, "ci"),
+    "EXCHANGE_REFUSED": lambda scene: exchange(scene, "somebody else", source="127.0.9.1"),
+    "SIGN_IN_LIMITED": lambda scene: exchange(scene, "somebody else", times=21, source="127.0.9.2"),
     "AGENT_AUTH_FAILED": enrol_with_a_wrong_token,
     "AGENT_ENROLLED": lambda scene: None,  # the stack's own agent
     "AGENT_RENEWED": renew_the_certificate,
