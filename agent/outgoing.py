@@ -9,18 +9,15 @@ blocks are remembered, bounded, by their exact bytes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from agent.guard import Guard, RefusedError
+from wire.blocks import remember
 from wire.fields import TOKEN
 from wire.frames import ResetCode
 from wire.headers import ReservedHeader, find_all, request_end_to_end
 from wire.heads import Headers, Identity, RequestHead
 from wire.http1 import MAX_HEADERS, MAX_LENGTH_DIGITS, UPGRADES, render_fields
-
-MAX_REMEMBERED: Final = 1024
-MAX_REMEMBERED_BYTES: Final = 4 * 1024
-"""Per entry: together at most a few MiB, whatever a client sends. Longer ones are worked out each time."""
 
 _ALWAYS_FRAMED: Final = frozenset({b"POST", b"PUT", b"PATCH"})
 """Without a body these say `Content-Length: 0` (RFC 9110 §8.6)."""
@@ -29,9 +26,6 @@ _PLAIN_KEY: Final = frozenset(TOKEN) - frozenset(b"%") - frozenset(range(ord("A"
 """What of an extra's key may stand in a header's name as it is: the API server lower-cases, then decodes percents."""
 
 _REPEATABLE: Final = frozenset({b"GET", b"HEAD"})
-
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
 
 
 class Outgoing(NamedTuple):
@@ -76,16 +70,16 @@ class Outbox:
         target = (request.method, request.target, upgrade)
         if target not in self._targets:
             self._guard.check_target(request, upgrade=upgrade)
-            _remember(self._targets, target, None, len(request.target))
+            remember(self._targets, target, None, len(request.target))
         who = self._identities.get(identity)
         if who is None:
             self._guard.check_identity(identity)
             who = impersonation(identity)
-            _remember(self._identities, identity, who, len(who))
+            remember(self._identities, identity, who, len(who))
         passed = self._headers.get(request.headers)
         if passed is None:
             passed = _pass(request.headers)
-            _remember(self._headers, request.headers, passed, sum(len(n) + len(v) for n, v in request.headers))
+            remember(self._headers, request.headers, passed, sum(len(n) + len(v) for n, v in request.headers))
         framing, chunked = _framing(request.method, passed, has_body=has_body, upgrade=upgrade)
         head = b"".join(
             (
@@ -167,11 +161,3 @@ def _length(lengths: list[bytes]) -> int | None:
 
 def _upgrade(upgrades: list[bytes]) -> bytes | None:
     return upgrades[0] if len(upgrades) == 1 and upgrades[0].lower() in UPGRADES else None
-
-
-def _remember(memory: dict[_Key, _Value], key: _Key, value: _Value, size: int) -> None:
-    """Keep an entry, forgetting the oldest when there are too many."""
-    if size <= MAX_REMEMBERED_BYTES:
-        if len(memory) >= MAX_REMEMBERED:
-            del memory[next(iter(memory))]
-        memory[key] = value

@@ -49,7 +49,7 @@ from appliance.core.problems import Code
 from appliance.front import listener as front
 from appliance.front.parts import FrontParts
 from appliance.front.replies import HELP_PREFIX
-from appliance.keys import Keys, open_keys
+from appliance.keys import Keys, KeyWatch, open_keys
 from appliance.layout import InUseError, Layout, replace_file
 from appliance.listening import Bound, StartError, bind, host_of
 from appliance.login import exchange_route
@@ -116,7 +116,7 @@ async def _main(config: Config) -> None:
 @asynccontextmanager
 async def _open_ledger(keys: Keys, config: Config) -> AsyncIterator[Ledger]:
     place = audit_place(config)
-    ledger = Ledger(place, keys.audit, utc_micros)  # type: ignore[arg-type]  # it hands it on to Book, which takes it
+    ledger = Ledger(place, keys.audit, utc_micros)
     try:
         await ledger.start()
     except (sqlite3.Error, OSError, AuditBroken) as error:
@@ -131,7 +131,8 @@ async def _open_ledger(keys: Keys, config: Config) -> AsyncIterator[Ledger]:
 async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledger: Ledger) -> None:
     """Everything that runs, in one nursery; the listeners in one inside it, so that they end first."""
     log = structlog.get_logger()
-    store.on_change.append(record_new(store, ledger, utc_micros))
+    if not audit_place(config).shared:
+        store.on_change.append(record_new(store, ledger, utc_micros))
     async with AsyncExitStack() as opened:
         bound = await bind(config, opened)
         registry: Registry[Session] = Registry()
@@ -149,8 +150,10 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
         agents = _agents_parts(config, store, keys, ledger, registry, agents_context)
         state = Health({"store": store.fresh, "audit": lambda: ledger.available, "listeners": layout.ports.exists})
         stop = trio.Event()
+        watch = KeyWatch(store, keys)
         async with trio.open_nursery() as background:
             background.start_soon(_await_signals, stop, background.cancel_scope)
+            background.start_soon(_await_new_keys, watch, stop)
             background.start_soon(store.run)
             background.start_soon(ledger.run)
             if config.audit.retention_days:
@@ -175,6 +178,14 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
                 serving.cancel_scope.deadline = trio.current_time() + config.limits.drain_seconds + LINGER_SECONDS
             background.cancel_scope.cancel()
     log.info("stopped")
+    if watch.replaced:
+        raise StartError("The keys for credentials were replaced meanwhile. Start the appliance again.")
+
+
+async def _await_new_keys(watch: KeyWatch, stop: trio.Event) -> None:
+    await watch.until_replaced()
+    structlog.get_logger().error("the keys for credentials were replaced while the database was out of our reach")
+    stop.set()
 
 
 async def _await_signals(stop: trio.Event, everything: trio.CancelScope) -> None:

@@ -1,4 +1,4 @@
-"""A record written on the appliance's own host while no appliance runs: then the ledger is nobody else's."""
+"""A record written on the appliance's own host while no appliance runs, or in a ledger that several share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from appliance.store.store import Store
 
 
 async def record(place: Place, store: Store, event: AuditEvent) -> None:
-    """Keep one record, on the disk when this returns. The data directory is claimed."""
+    """Keep one record, on the disk when this returns. The data directory is claimed, or the place is shared."""
     key = (await open_keys(store, lambda: event.time)).audit
 
     def write() -> None:

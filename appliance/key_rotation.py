@@ -3,7 +3,8 @@
 Keys are read at the start only, so a rotation while it runs would change nothing until a restart: it is refused
 instead, and then nobody believes that a leaked key is out of use when it is not. What always holds: the record of the
 rotation is kept before the key exists; no key is ever removed from the store, only believed no longer. Where several
-appliances share a database, all of them are stopped for it: one that still runs would not know the new key.
+appliances share a database, all of them are stopped for it: one that still runs would not know the new key. One that
+PostgreSQL could not know of, because it was cut off from it, ends when it comes back (`keys.KeyWatch`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from appliance.core.credentials import key_id
 from appliance.core.events import AuditEvent, EventType
 from appliance.keys import CREDENTIAL_KEY, open_keys, signing_key, signing_key_names
 from appliance.layout import InUseError, Layout
-from appliance.store.faults import StoreRefused, StoreUnavailable
+from appliance.store.faults import StoreInUse, StoreRefused, StoreUnavailable
 from appliance.store.sealing import SealError
 from appliance.store.store import Store, utc_micros
 
@@ -37,10 +38,14 @@ async def rotate(config: Config, clock: Callable[[], int] = utc_micros) -> str:
     layout.make()
     try:
         with layout.claimed():
-            async with database.opened(config, migrate=False, clock=clock) as store:
+            async with database.opened(config, migrate=False, clock=clock) as store, store.alone():
                 return await _rotate(audit_place(config), store, clock())
     except InUseError as error:
         raise KeyRotationError(f"{str(error).rstrip('.')}: stop it, rotate, and start it again.") from None
+    except StoreInUse:
+        raise KeyRotationError(
+            "Appliances are running on this database: stop all of them, rotate, and start them again."
+        ) from None
     except (StoreRefused, StoreUnavailable, SealError) as error:
         raise KeyRotationError(str(error)) from None
     except (OSError, sqlite3.Error, AuditBroken) as error:

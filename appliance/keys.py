@@ -11,11 +11,13 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import trio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.store import statements
+from appliance.store.faults import StoreUnavailable
 from appliance.store.store import Store
 from appliance.store.unit import Unit, run
 from appliance.tunnel.authority import Authority
@@ -25,6 +27,7 @@ CREDENTIAL_KEY = "credential-signing-key"  # the first; those after it have a nu
 AUDIT_KEY = "audit-checkpoint-key"
 
 
+RETRY_SECONDS = 1.0  # between two looks at a store that does not answer
 BELIEVED = 2  # signing keys: tokens live hours, so one older key outlasts them, and two rotations refuse them all
 
 
@@ -34,6 +37,35 @@ class Keys:
     credentials: ec.EllipticCurvePrivateKey  # what new ones are signed with
     believed: tuple[ec.EllipticCurvePublicKey, ...]  # what they may be signed with
     audit: Ed25519PrivateKey
+    signing_names: tuple[str, ...] = ()  # of the keys that credentials were ever signed with, the oldest first
+
+
+class KeyWatch:
+    """Notices that keys were replaced while nobody could know that we run: PostgreSQL was away, or out of reach.
+
+    Whoever replaces keys is alone with the database; see `key_rotation`. What we hold is read at the start only, so an
+    appliance whose keys are old has to end.
+    """
+
+    def __init__(self, store: Store, keys: Keys) -> None:
+        self._store = store
+        self._known = list(keys.signing_names)
+        self.replaced = False
+
+    async def until_replaced(self) -> None:
+        """Returns when they were; looks each time we are known, again, to use the database."""
+        while True:
+            await self._store.joined()
+            self.replaced = await self._look() != self._known
+            if self.replaced:
+                return
+
+    async def _look(self) -> list[str]:
+        while True:
+            try:
+                return await signing_key_names(self._store) or [CREDENTIAL_KEY]
+            except StoreUnavailable:
+                await trio.sleep(RETRY_SECONDS)
 
 
 async def open_keys(store: Store, clock: Callable[[], int]) -> Keys:
@@ -50,7 +82,8 @@ async def open_keys(store: Store, clock: Callable[[], int]) -> Keys:
     if not isinstance(audit, Ed25519PrivateKey):
         raise TypeError("a sealed key is of another kind than it was made")
     believed = tuple(key.public_key() for key in signing)
-    return Keys(Authority.load(kept["certificate"], kept["key"].encode()), signing[-1], believed, audit)
+    authority = Authority.load(kept["certificate"], kept["key"].encode())
+    return Keys(authority, signing[-1], believed, audit, tuple(names))
 
 
 async def signing_key_names(store: Store) -> list[str]:

@@ -1,9 +1,9 @@
 """Tokens for the admin API, made on the appliance's own host by whoever may read its data directory.
 
 This is how the first caller gets in, and the way back in when nobody is left. What always holds: the token is returned
-once and kept as its SHA-256 only; it expires; that it was made is in the audit trail. While an appliance runs, the
-ledger is its own: it sees the new machine within a second and records it (`record_new`); else the record is written
-here, before the machine exists.
+once and kept as its SHA-256 only; it expires; that it was made is in the audit trail, once. The record is written here,
+before the machine exists; but while an appliance runs on SQLite, the ledger is its own: it sees the new machine within
+a second and records it (`record_new`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import structlog
 
@@ -22,7 +23,7 @@ from appliance.config import Config
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.machines import MachineToken
 from appliance.core.people import Machine, name_fault
-from appliance.core.problems import ProblemError
+from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import EVERYWHERE, Binding, Subject, SubjectKind
 from appliance.core.snapshot import Entity
 from appliance.host_record import record
@@ -53,8 +54,11 @@ async def mint(config: Config, name: str, seconds: int, clock: Callable[[], int]
     )
     try:
         async with database.opened(config, migrate=False, clock=clock) as store:
-            with contextlib.suppress(InUseError), layout.claimed():
-                await record(audit_place(config), store, _event(machine, now))
+            if any(it.name == name for it in store.snapshot.machines.values()):
+                raise ProblemError(problem(Code.DUPLICATE_MACHINE_NAME, name=name))  # before it is on record
+            place = audit_place(config)
+            with contextlib.suppress(InUseError), nullcontext() if place.shared else layout.claimed():
+                await record(place, store, _event(machine, now))
             await store.write(_unit(machine, kept, now))
     except ProblemError as error:
         raise MachineTokenError(error.problem.message) from None
@@ -66,7 +70,7 @@ async def mint(config: Config, name: str, seconds: int, clock: Callable[[], int]
 
 
 def record_new(store: Store, ledger: Ledger, clock: Callable[[], int]) -> Callable[[Applied], None]:
-    """What a running appliance does about machines that appear: record them. For `store.on_change`."""
+    """What the one appliance on a ledger does about machines that appear: record them. For `store.on_change`."""
 
     def look(applied: Applied) -> None:
         for entity, identity in applied:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable
+from contextlib import nullcontext
 
 from appliance import database
 from appliance.audit.shelf import AuditBroken
@@ -39,8 +40,9 @@ async def make(config: Config, clock: Callable[[], int] = utc_micros) -> str:
     now, code = clock(), ids.new_token(PREFIX)
     try:
         async with database.opened(config, migrate=False, clock=clock) as store:
-            with contextlib.suppress(InUseError), layout.claimed():
-                await record(audit_place(config), store, AuditEvent(now, EventType.SETUP_CODE_MADE, actor="host"))
+            place = audit_place(config)
+            with contextlib.suppress(InUseError), nullcontext() if place.shared else layout.claimed():
+                await record(place, store, AuditEvent(now, EventType.SETUP_CODE_MADE, actor="host"))
             await store.write(flows.add_setup_code(ids.token_hash(code), now, now + SETUP_CODE_SECONDS * SECOND))
     except (StoreRefused, StoreUnavailable, SealError) as error:
         raise SetupCodeError(str(error)) from None

@@ -18,13 +18,14 @@ from wire.tls import TLSStream, client_context, dial_handshake
 CONNECT_SECONDS = 10.0
 STALLED_RECEIVE_BYTES = 16 * 1024  # a reader that will stop keeps its own kernel buffer out of the picture
 _READ_BYTES = 256 * 1024
+_WRITE_BYTES = 64 * 1024
 
 
 class BadAnswerError(Exception):
     """The answer was not a whole 200."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Answer:
     """An answer whose head has come."""
 
@@ -32,21 +33,30 @@ class Answer:
     length: int | None  # None: chunked
     rest: bytes  # of the body, read together with the head
 
-    async def drain(self) -> int:
-        """Read the body to its end and return its size (chunked: with the framing, which is under 0.1 %)."""
-        size, last = len(self.rest), self.rest[-5:]
-        while (size < self.length) if self.length is not None else (last != b"0\r\n\r\n"):
+    def __post_init__(self) -> None:
+        self.size, self._last = len(self.rest), self.rest[-5:]
+
+    async def drain(self, up_to: int | None = None) -> int:
+        """Read the body to its end, or until so much has come; its size so far (chunked: with the framing)."""
+        while not self._ended and (up_to is None or self.size < up_to):
             data = await self.stream.read(_READ_BYTES)
             if not data:
-                raise BadAnswerError(f"the body ended after {size} bytes")
-            size += len(data)
-            last = (last + data[-5:])[-5:]
-        return size
+                raise BadAnswerError(f"the body ended after {self.size} bytes")
+            self.size += len(data)
+            self._last = (self._last + data[-5:])[-5:]
+        return self.size
+
+    @property
+    def _ended(self) -> bool:
+        return self._last == b"0\r\n\r\n" if self.length is None else self.size >= self.length
 
 
 @asynccontextmanager
-async def asked(load: Load, ca_pem: str, *, small_buffer: bool = False) -> AsyncIterator[Answer]:
-    """Send one GET on a fresh connection; yield when the head of its answer is there. The connection ends after it."""
+async def asked(load: Load, ca_pem: str, *, small_buffer: bool = False, body_bytes: int = 0) -> AsyncIterator[Answer]:
+    """Send one GET, or a PUT of so many bytes, on a fresh connection; yield when the head of its answer is there.
+
+    The connection ends after it.
+    """
     host, _, port = load.url.removeprefix("https://").partition(":")
     sock = trio.socket.socket()
     if small_buffer:
@@ -56,7 +66,12 @@ async def asked(load: Load, ca_pem: str, *, small_buffer: bool = False) -> Async
         stream = await dial_handshake(sock, _context(ca_pem), host)
     try:
         token = f"Authorization: Bearer {load.token}\r\n" if load.token is not None else ""
-        await stream.write(f"GET {load.path} HTTP/1.1\r\nHost: {host}:{port}\r\n{token}\r\n".encode())
+        asking = f"PUT {load.path}" if body_bytes else f"GET {load.path}"
+        length = f"Content-Length: {body_bytes}\r\n" if body_bytes else ""
+        await stream.write(f"{asking} HTTP/1.1\r\nHost: {host}:{port}\r\n{token}{length}\r\n".encode())
+        piece = bytes(_WRITE_BYTES)
+        for start in range(0, body_bytes, _WRITE_BYTES):
+            await stream.write(piece[: body_bytes - start])
         yield await _head(stream)
     finally:
         stream.abort()

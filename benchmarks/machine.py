@@ -9,6 +9,8 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+from wire import session
+
 
 def facts() -> dict[str, str | int]:
     """For the JSON file of a run."""
@@ -19,6 +21,7 @@ def facts() -> dict[str, str | int]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "openssl": ssl.OPENSSL_VERSION,
+        "build": "interpreted" if str(session.__file__).endswith(".py") else "compiled",
         "trio": version("trio"),
         "nginx": _first_line("nginx", "-v"),
         "wrk": _first_line("wrk", "-v").partition(" Copyright")[0],

@@ -11,10 +11,11 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from benchmarks.processes import Part, running, until
 from tests.support.certificates import TestCA
@@ -22,6 +23,10 @@ from tests.support.certificates import TestCA
 SMALL_PATH = "/api/v1/namespaces/default/configmaps/small"
 BIG_PATH = "/api/v1/namespaces/default/pods/big/log"
 BIG_BYTES = 64 * 2**20
+SIZED_PATH = "/api/v1/namespaces/default/configmaps/size-{}"
+SIZES = (512, 2048, 16 * 1024, 128 * 1024, 1024 * 1024)
+UPLOAD_PATH = "/api/v1/namespaces/default/configmaps/upload"
+"""A PUT of up to BIG_BYTES is read whole, thrown away, and answered."""
 
 _CONFIG = """
 daemon off;
@@ -29,7 +34,7 @@ worker_processes {workers};
 pid {home}/nginx.pid;
 error_log {home}/error.log warn;
 {user}
-events {{ worker_connections 4096; multi_accept on; }}
+events {{ worker_connections 16384; multi_accept on; }}
 http {{
     access_log off;
     default_type application/json;
@@ -56,17 +61,35 @@ _UPSTREAM = """
         root {home}/www;
         location / {{ try_files /small.json =404; }}
         location = {big} {{ default_type text/plain; try_files /big.txt =404; }}
+        location ~ configmaps/(size-[0-9]+)$ {{ try_files /$1.json =404; }}
+        location = {upload} {{
+            client_max_body_size 0;
+            client_body_buffer_size {big_bytes};
+            proxy_pass http://unix:{home}/done.sock:/;
+            proxy_pass_request_body off;
+            proxy_set_header Content-Length "";
+        }}
+    }}
+    server {{
+        listen unix:{home}/done.sock;
+        location / {{ return 200 "{{}}"; }}
     }}
 """
 
 _PROXY = """
+    map $http_upgrade $hop {{ default upgrade; "" ""; }}
     upstream api {{ server 127.0.0.1:{upstream}; keepalive 256; keepalive_requests 100000000; }}
     server {{
         listen 127.0.0.1:{port} ssl;
         location / {{
             proxy_pass https://api;
             proxy_http_version 1.1;
-            proxy_set_header Connection "";
+            proxy_set_header Connection $hop;
+            proxy_set_header Upgrade $http_upgrade;
+            client_max_body_size 0;
+            proxy_request_buffering off;
+            proxy_buffering {buffering};
+            proxy_read_timeout 600s;
             proxy_set_header Host localhost;
             proxy_ssl_verify on;
             proxy_ssl_trusted_certificate {home}/ca.pem;
@@ -91,6 +114,13 @@ class Nginx:
         return f"https://127.0.0.1:{self.port}"
 
 
+class Listening(Protocol):
+    """What a proxy can stand before: its certificate says localhost and is signed by the same CA."""
+
+    @property
+    def port(self) -> int: ...
+
+
 class ToolMissingError(Exception):
     """nginx or wrk is not installed; nothing can be compared."""
 
@@ -104,38 +134,49 @@ def tool(name: str) -> str:
 
 
 @asynccontextmanager
-async def upstream(root: Path, ca: TestCA) -> AsyncIterator[Nginx]:
-    """Serve 2 KiB of JSON on every path, and 64 MiB of text on BIG_PATH."""
+async def upstream(root: Path, ca: TestCA, inside: Sequence[str] = ()) -> AsyncIterator[Nginx]:
+    """Serve 2 KiB of JSON on every path, and 64 MiB of text on BIG_PATH.
+
+    `inside`: words before the command, such as `ip netns exec NAME`.
+    """
     home = _home(root / "upstream", ca)
     (home / "www").mkdir()
     (home / "www" / "small.json").write_bytes(small_json())
+    for size in SIZES:
+        (home / "www" / f"size-{size}.json").write_bytes(b'"' + b"x" * (size - 3) + b'"\n')
     (home / "www" / "big.txt").write_bytes(os.urandom(2**20) * (BIG_BYTES // 2**20))
     port = free_port()
-    async with _nginx("upstream", home, port, 1, _UPSTREAM.format(port=port, home=home, big=BIG_PATH), ca) as it:
+    body = _UPSTREAM.format(port=port, home=home, big=BIG_PATH, upload=UPLOAD_PATH, big_bytes=BIG_BYTES + 1)
+    async with _nginx("upstream", home, port, 1, body, ca, inside) as it:
         yield it
 
 
 @asynccontextmanager
-async def proxy(root: Path, ca: TestCA, target: Nginx, workers: int = 1) -> AsyncIterator[Nginx]:
-    """Proxy to `target`."""
+async def proxy(
+    root: Path, ca: TestCA, target: Listening, workers: int = 1, *, buffering: bool = True
+) -> AsyncIterator[Nginx]:
+    """Proxy to `target`. Without `buffering`, as an operator must set it for watches."""
     name = "nginx" if workers == 1 else f"nginx×{workers}"
     home = _home(root / f"proxy-{workers}", ca)
     port = free_port()
-    body = _PROXY.format(port=port, home=home, upstream=target.port)
+    switch = "on" if buffering else "off"
+    body = _PROXY.format(port=port, home=home, upstream=target.port, buffering=switch)
     async with _nginx(name, home, port, workers, body, ca) as it:
         yield it
 
 
 @asynccontextmanager
-async def _nginx(name: str, home: Path, port: int, workers: int, body: str, ca: TestCA) -> AsyncIterator[Nginx]:
+async def _nginx(
+    name: str, home: Path, port: int, workers: int, body: str, ca: TestCA, inside: Sequence[str] = ()
+) -> AsyncIterator[Nginx]:
     user = "user root;" if os.geteuid() == 0 else ""  # workers must read the run's private directory
     config = home / "nginx.conf"
     config.write_text(_CONFIG.format(workers=workers, home=home, user=user, body=body))
     log = home / "output.log"
-    command = [sys.executable, "-m", "benchmarks.leash", tool("nginx")]
+    command = [*inside, sys.executable, "-m", "benchmarks.leash", tool("nginx")]
     command += ["-p", str(home), "-c", str(config), "-e", str(home / "error.log")]
     async with running(name, command, log) as part:
-        await until(name, lambda: _answers(port), part, home / "error.log")
+        await until(name, (home / "nginx.pid").exists, part, home / "error.log")  # written once the ports are bound
         yield Nginx(part, port, ca.pem)
 
 
@@ -158,9 +199,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _answers(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False

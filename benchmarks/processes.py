@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ STOP_SECONDS = 8.0  # a drained appliance needs two; nginx none
 START_SECONDS = 20.0  # a part that needs longer is broken
 POLL_SECONDS = 0.02  # how often we look whether a part has come up
 LAST_LINES = 20  # of its output, when a part fails
+NOTHING_MORE: Mapping[str, str] = {}
 
 
 class PartFailedError(Exception):
@@ -88,9 +89,14 @@ def socket_memory_kib() -> int:
 
 
 @asynccontextmanager
-async def running(name: str, command: Sequence[str], log: Path) -> AsyncIterator[Part]:
-    """Run a part for as long as the block; its standard input ends when we do, which a leash reads as SIGTERM."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("FAIRLEAD_")}
+async def running(
+    name: str, command: Sequence[str], log: Path, more: Mapping[str, str] = NOTHING_MORE
+) -> AsyncIterator[Part]:
+    """Run a part for as long as the block; its standard input ends when we do, which a leash reads as SIGTERM.
+
+    `more` is added to the environment.
+    """
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("FAIRLEAD_")} | dict(more)
     with log.open("ab") as output:
         process = await trio.lowlevel.open_process(
             list(command), stdin=subprocess.PIPE, stdout=output, stderr=output, env=environment, start_new_session=True

@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import trio
 
@@ -54,44 +54,70 @@ class Spread:
         return f"{self.median:.2f} ({self.lowest:.2f}-{self.highest:.2f})"
 
 
-def spread(values: Iterable[float]) -> Spread:
-    known = list(values)
-    return Spread(statistics.median(known), min(known), max(known))
+def cost(samples: Sequence[Sample], target: str, part: str, connections: int) -> list[float]:
+    """CPU in µs of one request, of one part, in each round."""
+    return [s.cpu_us[part] for s in samples if s.target == target and s.connections == connections]
 
 
-async def interleaved(
-    targets: Sequence[Target], directory: Path, *, connections: int, rounds: int, seconds: float
-) -> list[Sample]:
-    """Load each target once a round."""
-    for target in targets:
-        await wrk.run(target.load, directory, connections=connections, seconds=WARM_SECONDS)
-    samples = []
-    for number in range(rounds):
-        turned = [targets[(number + i) % len(targets)] for i in range(len(targets))]
-        for target in turned:
-            await trio.sleep(SETTLE_SECONDS)
-            samples.append(await _sample(target, directory, connections, number, seconds))
-    return samples
-
-
-async def _sample(target: Target, directory: Path, connections: int, number: int, seconds: float) -> Sample:
-    before = {part.name: cpu_seconds(part.pid) for part in target.parts}
-    counted = await wrk.run(target.load, directory, connections=connections, seconds=seconds)
-    used = {part.name: cpu_seconds(part.pid) - before[part.name] for part in target.parts}
-    used["wrk"] = counted.own_cpu_seconds
-    return Sample(
-        target.name, connections, number, counted, {name: 1e6 * cpu / counted.requests for name, cpu in used.items()}
-    )
-
-
-def ratios(samples: Sequence[Sample], name: str, baseline: str, connections: int) -> Spread:
+def paired(samples: Sequence[Sample], name: str, baseline: str, connections: int) -> list[float]:
     """Requests per second of `name` over those of `baseline`, round by round."""
 
     def rates(target: str) -> dict[int, float]:
         return {s.round: s.counted.per_second for s in samples if s.target == target and s.connections == connections}
 
     ours, theirs = rates(name), rates(baseline)
-    return spread(ours[number] / theirs[number] for number in ours if number in theirs)
+    return [ours[number] / theirs[number] for number in ours if number in theirs]
+
+
+def spread(values: Iterable[float]) -> Spread:
+    known = list(values)
+    return Spread(statistics.median(known), min(known), max(known))
+
+
+class Loading(Protocol):
+    """Whatever loads a target for a while: wrk, unless a scenario has its own client."""
+
+    async def __call__(
+        self, load: wrk.Load, directory: Path, /, *, connections: int, seconds: float
+    ) -> wrk.Counted: ...
+
+
+async def interleaved(
+    targets: Sequence[Target],
+    directory: Path,
+    *,
+    connections: int,
+    rounds: int,
+    seconds: float,
+    loading: Loading = wrk.run,
+) -> list[Sample]:
+    """Load each target once a round."""
+    for target in targets:
+        await loading(target.load, directory, connections=connections, seconds=WARM_SECONDS)
+    samples = []
+    for number in range(rounds):
+        turned = [targets[(number + i) % len(targets)] for i in range(len(targets))]
+        for target in turned:
+            await trio.sleep(SETTLE_SECONDS)
+            samples.append(await _sample(target, loading, directory, connections, number, seconds))
+    return samples
+
+
+async def _sample(
+    target: Target, loading: Loading, directory: Path, connections: int, number: int, seconds: float
+) -> Sample:
+    before = {part.name: cpu_seconds(part.pid) for part in target.parts}
+    counted = await loading(target.load, directory, connections=connections, seconds=seconds)
+    used = {part.name: cpu_seconds(part.pid) - before[part.name] for part in target.parts}
+    used["client"] = counted.own_cpu_seconds
+    return Sample(
+        target.name, connections, number, counted, {name: 1e6 * cpu / counted.requests for name, cpu in used.items()}
+    )
+
+
+def ratios(samples: Sequence[Sample], name: str, baseline: str, connections: int) -> Spread:
+    """The same as one figure."""
+    return spread(paired(samples, name, baseline, connections))
 
 
 def summary(samples: Sequence[Sample], baseline: str) -> list[dict[str, Any]]:

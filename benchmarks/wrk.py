@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import resource
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import trio
@@ -25,7 +26,7 @@ _SCRIPT = """
 wrk.path = {path}
 wrk.headers["Accept"] = "application/json"
 wrk.headers["User-Agent"] = "kubectl/v1.33.0 (linux/amd64) kubernetes/0000000"
-{authorization}
+{more}
 done = function(summary, latency, requests)
   local e = summary.errors
   io.write(string.format('\\nCOUNTED {{"requests":%d,"micros":%d,"bytes":%d,"p50_us":%d,"p99_us":%d,"max_us":%d,' ..
@@ -36,17 +37,31 @@ end
 """
 
 
+_IN_TURN = """
+local asked, at = {}, 0
+init = function(args)
+  for i, path in ipairs(paths) do asked[i] = wrk.format("GET", path) end
+end
+request = function()
+  at = at % #asked + 1
+  return asked[at]
+end
+"""
+
+
 class LoadFailedError(Exception):
     """wrk met errors: a figure would count answers that are none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What to ask, of whom."""
+    """What to ask, of whom. `others`: asked in turn with `path`. `ca_pem`: for clients that check; wrk does not."""
 
     url: str
     path: str
     token: str | None = None
+    others: tuple[str, ...] = ()
+    ca_pem: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +84,7 @@ class Counted:
 async def run(load: Load, directory: Path, *, connections: int, seconds: float) -> Counted:
     """Load `load` for about `seconds` (whole ones: wrk knows no others)."""
     script = directory / "load.lua"
-    authorization = "" if load.token is None else f'wrk.headers["Authorization"] = {_lua("Bearer " + load.token)}'
-    write_private(script, _SCRIPT.format(path=_lua(load.path), authorization=authorization).encode())
+    write_private(script, _SCRIPT.format(path=_lua(load.path), more="\n".join(_more(load))).encode())
     command = [tool("wrk"), "-t", str(min(THREADS, connections)), "-c", str(connections)]
     command += ["-d", f"{max(1, round(seconds))}s", "--timeout", "10s", "-s", str(script), load.url]
     before = _children_cpu()
@@ -100,6 +114,15 @@ async def run(load: Load, directory: Path, *, connections: int, seconds: float) 
         max_ms=found["max_us"] / 1e3,
         own_cpu_seconds=_children_cpu() - before,
     )
+
+
+def _more(load: Load) -> Iterator[str]:
+    """The lines of the script that not every load has."""
+    if load.token is not None:
+        yield f'wrk.headers["Authorization"] = {_lua("Bearer " + load.token)}'
+    if load.others:
+        yield f"local paths = {{{', '.join(_lua(path) for path in (load.path, *load.others))}}}"
+        yield _IN_TURN
 
 
 def _children_cpu() -> float:

@@ -369,8 +369,8 @@ class Connection:
 
     @property
     def wants_write(self) -> bool:
-        """Tell whether `take` would return bytes now."""
-        return self._carrier.has_own or (bool(self._schedule) and self._carrier.sendable > 0)
+        """Tell whether `take` would return bytes now: a frame waits, and the carrier's window has room for it."""
+        return self._carrier.has_own or self._schedule.fits(self._carrier.sendable)
 
     def take(self) -> tuple[bytes, list[Lane]]:
         """Return the next bytes to write, about BATCH_BYTES, and the lanes that now have more room."""

@@ -5,7 +5,7 @@ decoder checks exact types and counts, ignores extra trailing elements of a know
 skips kinds 64-127 (optional by definition) and refuses everything else.
 
     HELLO  [1, 0, lowest, highest, capabilities, window, max_exchanges, name]
-    OPEN   [2, id, flags, window, method, target, headers, user, uid, groups, extra]
+    OPEN   [2, id, flags, window, method, target, headers, identity]      headers, identity: blocks.py
     HEAD   [3, id, status, headers, body, end]
     DATA   [4, id, bytes]
     END    [5, id, trailers]
@@ -25,6 +25,17 @@ from typing import Any, Final, NamedTuple
 
 import msgpack
 
+from wire.blocks import (
+    MAX_BLOCK_BYTES,
+    MAX_HEADERS,
+    BadBlock,
+    identity_block,
+    read_block,
+    read_identity_block,
+    read_request_block,
+    request_block,
+)
+from wire.fields import render_fields
 from wire.heads import Headers, Identity, RequestHead, ResponseHead
 
 VERSION_LOWEST: Final = 1
@@ -33,16 +44,15 @@ VERSION_HIGHEST: Final = 1
 MAX_DATA_BYTES: Final = 16 * 1024
 """One DATA frame. Small enough that sixty-four streams in turn keep a keystroke under a few milliseconds."""
 
-MAX_HEAD_BYTES: Final = 96 * 1024
-"""All headers of one head, packed: the front takes 64 KiB of text, identity and msgpack add a little."""
+MAX_HEAD_BYTES: Final = MAX_BLOCK_BYTES
+"""One OPEN: the front takes 64 KiB of text, identity and msgpack add a little."""
 
 MAX_FRAME_BYTES: Final = MAX_HEAD_BYTES + MAX_DATA_BYTES + 1024
 """What the decoder holds of one unfinished frame before it calls the peer hostile."""
 
 MAX_ARRAY: Final = 256
-"""Longest array in a frame: one hundred headers, or two hundred groups, with room."""
+"""Longest array in a frame; ours have eight elements."""
 
-MAX_GROUPS: Final = 200
 MAX_SENTENCE_BYTES: Final = 1024
 MAX_TOKEN_BYTES: Final = 16
 MAX_ID: Final = 2**63 - 1
@@ -193,32 +203,20 @@ def encode_hello(hello: Hello) -> bytes:
 
 def encode_open(frame: Open) -> bytes:
     """Return an OPEN; FrameError when a receiver would not take it, because that would end the whole session."""
-    head, who = frame.head, frame.identity
-    if not who.user:
-        raise FrameError("an OPEN needs a user: a request without one would act as the agent itself")
+    head = frame.head
     flags = (_FLAG_BODY if frame.has_body else 0) | (_FLAG_UPGRADE if frame.upgrade else 0)
-    packed = _packed(
-        (
-            2,
-            frame.id,
-            flags,
-            frame.window,
-            head.method,
-            head.target,
-            head.headers,
-            who.user,
-            who.uid,
-            who.groups,
-            who.extra,
-        )
-    )
-    if len(packed) > MAX_HEAD_BYTES or len(who.groups) > MAX_GROUPS or len(head.headers) > MAX_ARRAY:
+    try:
+        who = identity_block(frame.identity)
+    except BadBlock as error:
+        raise FrameError(f"OPEN with {error}") from error
+    packed = _packed((2, frame.id, flags, frame.window, head.method, head.target, request_block(head.headers), who))
+    if len(packed) > MAX_HEAD_BYTES or len(head.headers) > MAX_HEADERS:
         raise FrameError("OPEN larger than a receiver takes")
     return packed
 
 
 def encode_head(exchange_id: int, head: ResponseHead, body: bytes, end: bool) -> bytes:
-    return _packed((3, exchange_id, head.status, head.headers, body, end))
+    return _packed((3, exchange_id, head.status, render_fields(head.headers), body, end))
 
 
 def encode_data(exchange_id: int, payload: bytes | bytearray | memoryview) -> bytes:
@@ -226,7 +224,7 @@ def encode_data(exchange_id: int, payload: bytes | bytearray | memoryview) -> by
 
 
 def encode_end(exchange_id: int, trailers: Headers = ()) -> bytes:
-    return _packed((5, exchange_id, trailers))
+    return _packed((5, exchange_id, render_fields(trailers)))
 
 
 def encode_credit(exchange_id: int, offset: int) -> bytes:
@@ -331,7 +329,10 @@ def _frame(value: object) -> Frame | None:
     for element in elements:
         if type(element) is int and not 0 <= element <= MAX_OFFSET:
             raise FrameError(f"frame kind {kind} has a number out of range")
-    return build(value)
+    try:
+        return build(value)
+    except BadBlock as error:
+        raise FrameError(f"frame kind {kind}: {error}") from error
 
 
 def _hello(v: tuple[Any, ...]) -> Hello:
@@ -341,13 +342,10 @@ def _hello(v: tuple[Any, ...]) -> Hello:
 
 
 def _open(v: tuple[Any, ...]) -> Open:
-    if not v[4] or not v[5] or not v[7]:
-        raise FrameError("OPEN without method, target or user")
-    groups = _byte_strings(v[9])
-    if len(groups) > MAX_GROUPS:
-        raise FrameError("OPEN with too many groups")
-    head = RequestHead(v[4], v[5], _pairs(v[6]))
-    identity = Identity(v[7], v[8], groups, _pairs(v[10]))
+    if not v[4] or not v[5]:
+        raise FrameError("OPEN without method or target")
+    head = RequestHead(v[4], v[5], read_request_block(v[6]))
+    identity = read_identity_block(v[7])
     return Open(v[1], bool(v[2] & _FLAG_BODY), bool(v[2] & _FLAG_UPGRADE), v[3], head, identity)
 
 
@@ -356,7 +354,7 @@ def _head(v: tuple[Any, ...]) -> Head:
         raise FrameError(f"HEAD with status {v[2]}")
     if len(v[4]) > MAX_DATA_BYTES:
         raise FrameError("HEAD with a body longer than a DATA frame")
-    return Head(v[1], ResponseHead(v[2], _pairs(v[3])), v[4], v[5])
+    return Head(v[1], ResponseHead(v[2], read_block(v[3])), v[4], v[5])
 
 
 def _data(v: tuple[Any, ...]) -> Data:
@@ -385,20 +383,13 @@ def _byte_strings(values: tuple[Any, ...]) -> tuple[bytes, ...]:
     return values
 
 
-def _pairs(values: tuple[Any, ...]) -> Headers:
-    for pair in values:
-        if type(pair) is not tuple or len(pair) != 2 or type(pair[0]) is not bytes or type(pair[1]) is not bytes:
-            raise FrameError("headers are pairs of byte strings")
-    return values
-
-
 _READERS: Final[dict[int, tuple[tuple[type, ...], bool | None, Callable[[tuple[Any, ...]], Frame]]]] = {
     # kind: element types after [kind, id]; must the id be 0 (True), not 0 (False), either (None); builder
     1: ((int, int, tuple, int, int, bytes), True, _hello),
-    2: ((int, int, bytes, bytes, tuple, bytes, bytes, tuple, tuple), False, _open),
-    3: ((int, tuple, bytes, bool), False, _head),
+    2: ((int, int, bytes, bytes, bytes, bytes), False, _open),
+    3: ((int, bytes, bytes, bool), False, _head),
     4: ((bytes,), False, _data),
-    5: ((tuple,), False, lambda v: End(v[1], _pairs(v[2]))),
+    5: ((bytes,), False, lambda v: End(v[1], read_block(v[2]))),
     6: ((int,), False, lambda v: Credit(v[1], v[2])),
     7: ((), False, lambda v: Stop(v[1])),
     8: ((int, bytes), None, _reset),

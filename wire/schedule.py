@@ -49,6 +49,24 @@ class Schedule:
             self._ring or self._before_ring or self._control or self._credits or self._opens or self._pong is not None
         )
 
+    def fits(self, room: int) -> bool:
+        """Tell whether `take` would give something when no more than `room` bytes may go."""
+        if self._pong is not None:
+            return len(self._pong) <= room
+        if self._control:
+            return len(self._control[0]) <= room
+        if self._credits:
+            return len(next(iter(self._credits.values()))) <= room
+        if self._opens:
+            return len(self._opens[0][1]) <= room
+        for queue in (self._before_ring, self._ring):
+            while queue:
+                frames = queue[0].frames
+                if frames:
+                    return len(frames[0]) <= room
+                queue.popleft().ready = False
+        return False
+
     def control(self, frame: bytes) -> None:
         """Queue a control frame."""
         if len(self._control) >= MAX_CONTROL_FRAMES:

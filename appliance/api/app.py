@@ -88,11 +88,12 @@ def _view(parts: Parts, route: Route, uses: TokenUses) -> Callable[..., Awaitabl
         if route.proof is Proof.MACHINE and caller.token is None:
             return _reply(Problem(Code.FORBIDDEN, "This is about the machine that asks, and you are not one."))
         await uses.note(parts, caller.token, now)
-        if route.method != "GET":
-            # On the disk before anything is changed; what was changed is recorded when it was. Killed in between, there
-            # is this.
-            await _record(parts, EventType.API_CALLED, caller.principal, address, now)
-        return _render(await route.answer(await _call(parts, route, caller, address, path, now)))
+        if route.method == "GET":
+            return _render(await route.answer(await _call(parts, route, caller, address, path, now)))
+        # On the disk before anything is changed; what was changed is recorded when it was. Killed in between, there is
+        # this.
+        await _record(parts, EventType.API_CALLED, caller.principal, address, now)
+        return await _changed(parts, route, await _call(parts, route, caller, address, path, now))
 
     return view
 
@@ -108,11 +109,20 @@ async def _proved(
     # Also here before anything is changed, but after the body was read: a stranger's nonsense fills no ledger.
     await _record(parts, EventType.API_CALLED, None, address, now)
     try:
-        return _render(await route.answer(call))
+        return await _changed(parts, route, call)
     except ProblemError as error:
         if error.problem.status == 401:
             failures.failed(address, now)
         raise
+
+
+async def _changed(parts: Parts, route: Route, call: Call) -> Response:
+    """The answer of a route that may change something: when store or ledger fail now, nobody knows whether it did."""
+    try:
+        return _render(await route.answer(call))
+    except tuple(parts.faults) as error:
+        _log_fault(error)
+        return _reply(problem(Code.OUTCOME_UNKNOWN))
 
 
 async def _call(parts: Parts, route: Route, caller: Caller, address: str, path: Mapping[str, str], now: int) -> Call:
@@ -238,8 +248,14 @@ async def _refuse_body(error: BodyError) -> Response:
     return _reply(problem(Code.VALIDATION_ERROR, field=error.field or "body", detail=detail), error.field)
 
 
-async def _refuse_fault(code: Code, _error: Exception) -> Response:
+async def _refuse_fault(code: Code, error: Exception) -> Response:
+    _log_fault(error)
     return _reply(problem(code))
+
+
+def _log_fault(error: Exception) -> None:
+    why = str(error) or type(error).__name__
+    structlog.get_logger().error("admin API call refused", correlation_id=g.correlation_id, path=request.path, why=why)
 
 
 async def _refuse_http(error: HTTPException) -> Response:

@@ -1,14 +1,20 @@
-"""The audit trail: searched newest first, page by page, and one record by its id."""
+"""The audit trail: searched newest first, page by page, and one record by its id.
+
+Whoever reads it leaves a record, without which there is no answer; see readings.py for the pages that follow.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
 from typing import Final
+from urllib.parse import urlencode
 
 from appliance.api.bodies import BodyError
+from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
 from appliance.core.audit_query import FILTERS, QueryFault, read_query
+from appliance.core.events import EventType
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import EVERYWHERE, Permission
 
@@ -21,7 +27,12 @@ async def search(call: Call) -> Answer:
         query = read_query(call.query)
     except QueryFault as fault:
         raise BodyError(f"?{fault.name}", str(fault)) from None
-    return Answer(200, await call.parts.search_audit(replace(query, clusters=_clusters(call))))
+    found = await call.parts.search_audit(replace(query, clusters=_clusters(call)))
+    readings = call.parts.readings
+    if not readings.follows(call.caller.id, call.query):
+        await note(call, EventType.AUDIT_READ, filters=urlencode(sorted(call.query.items())))
+    readings.give(call.caller.id, call.query, found["next"])
+    return Answer(200, found)
 
 
 async def one(call: Call) -> Answer:
@@ -30,6 +41,7 @@ async def one(call: Call) -> Answer:
     clusters = _clusters(call)
     if record is None or (clusters is not None and record.get("cluster_id") not in clusters):
         raise ProblemError(problem(Code.AUDIT_EVENT_NOT_FOUND))
+    await note(call, EventType.AUDIT_READ, record=call.path["record"])
     return Answer(200, record)
 
 

@@ -1,6 +1,7 @@
 """Kubeconfig credentials: issue one for a person and a cluster, and list them. How they end is in `revocations`.
 
-A credential lies in its cluster: nobody issues or sees one outside the scopes in which they hold the permission.
+A credential lies in its cluster: nobody issues or sees one outside the scopes in which they hold the permission. To
+issue one for somebody else is to give what they hold there.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from appliance.core.events import EventType
 from appliance.core.people import Person
 from appliance.core.problems import ProblemError
 from appliance.core.roles import EVERYWHERE, Permission
-from appliance.store import ids, issuing
+from appliance.store import granting, ids, issuing
 from appliance.store.issuing import FIRST_PAGE, CredentialState, Listed, Wanted
 
 MIN_SECONDS = 60  # shorter is over before a command has run
@@ -64,7 +65,7 @@ async def give(call: Call, cluster: Cluster, person: Person, session_id: str = "
         raise BodyError("ttl_seconds", f"ttl_seconds must be at most {most} for a credential of kind {wanted_kind}.")
     lasts = min(seconds or most, max(1, (no_later - call.now) // SECOND))
     wanted = Wanted(ids.new_id("credential"), person.id, cluster.id, wanted_kind, lasts, call.caller.id, session_id)
-    made = await call.parts.write(issuing.issue(wanted, call.now))
+    made = await call.parts.write(granting.issue_credential(call.caller.subject, wanted, call.now))
     expires_at = render.moment(made.expires_at)
     await note(
         call,

@@ -1,4 +1,4 @@
-"""What the admin API leaves in the audit trail: one record for each change, after it was made."""
+"""What the admin API leaves in the audit trail: one record for each change, and for each look at the trail itself."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from appliance.api.readings import Readings
 from appliance.core.audit_query import AuditQuery
 from appliance.core.buckets import FailedLogins
 from appliance.core.credentials import Credential
@@ -79,3 +80,4 @@ class Parts:
     faults: Mapping[type[Exception], Code]
     key_set_fault: Callable[[str], str | None]
     failures: FailedLogins = field(default_factory=FailedLogins)
+    readings: Readings = field(default_factory=Readings)

@@ -72,7 +72,7 @@ async def disable(call: Call) -> Answer:
 
 
 async def enable(call: Call) -> Answer:
-    """New credentials may be issued again; the old ones stay refused."""
+    """New credentials may be issued again, the old ones stay refused. It gives everything the person is bound to."""
     person = find(call, call.path["person"])
     edited = await call.parts.write(
         granting.set_person(call.caller.subject, person.id, lambda it: replace(it, enabled=True), call.now)

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from appliance.audit.book import Book
 from appliance.audit.retries import Retries
 from appliance.audit.scribe import Awaited, Scribe
+from appliance.audit.shelf import Place
 from appliance.core.events import AuditEvent, EventType
 
 MAX_SLOTS = 65_536  # records reserved or waiting; an open watch holds one, and costs nothing until it closes
@@ -39,8 +40,8 @@ class AuditUnavailable(Exception):
 class Ledger:
     """The audit of one start of the appliance: `start` it, keep `run` running, close it with `aclose`."""
 
-    def __init__(self, path: Path, key: Ed25519PrivateKey, clock: Callable[[], int]) -> None:
-        self.path = path
+    def __init__(self, place: Path | Place, key: Ed25519PrivateKey, clock: Callable[[], int]) -> None:
+        self.place = place
         self._key = key
         self._clock = clock
         self._taken = 0  # slots ever taken; those settled are the scribe's count
@@ -53,15 +54,15 @@ class Ledger:
         self._scribe: Scribe
 
     async def start(self) -> None:
-        """Opens or makes the file and begins a new chain, signing the end of the one before.
+        """Opens or makes the ledger and begins a new chain, signing the end of the one before.
 
         Raises:
-            AuditRefused: the file is not ours alone, or another appliance is writing to it.
+            AuditRefused: it is not ours alone, or another appliance is writing to it where only one may.
             AuditUnavailable: the first record cannot be written.
 
         """
         self._token = trio.lowlevel.current_trio_token()
-        book = await trio.to_thread.run_sync(Book, self.path, self._key, self._clock())
+        book = await trio.to_thread.run_sync(Book, self.place, self._key, self._clock())
         self._scribe = Scribe(book, self._clock, self._settled)
         await self.record(AuditEvent(self._clock(), EventType.APPLIANCE_STARTED))
 
@@ -147,7 +148,7 @@ class Ledger:
         return ""
 
     async def aclose(self) -> None:
-        """Writes what waits, signs it, and closes the file. Whoever still has a slot loses it: end exchanges first."""
+        """Writes what waits, signs it, and closes the ledger. Whoever has a slot loses it: end exchanges first."""
         if not hasattr(self, "_scribe"):
             return
         self._record_counts()

@@ -16,7 +16,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import asyncpg
 
@@ -67,6 +67,7 @@ class PostgresPlace:
     """A ledger in a database."""
 
     server: Server = field(repr=False)
+    shared: ClassVar[bool] = True
 
     def __str__(self) -> str:
         hosts = ", ".join(host for host, _ in self.server.hosts)

@@ -2,6 +2,7 @@
 
 A search walks from the newest record down in looks of bounded size, so that a rare thing asked of a large ledger costs
 many short queries instead of one that nobody can stop; when its time is over it gives what it found and where it is.
+Only time is indexed, because every index costs the requests: a correlation id is found by reading, too, so say when.
 """
 
 from __future__ import annotations

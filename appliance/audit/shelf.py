@@ -56,7 +56,10 @@ class Shelf(Protocol):
 
 
 class Place(Protocol):
-    """Where a ledger is. Its text is shown to operators and holds no secret."""
+    """Where a ledger is. Its text is shown to operators and holds no secret. `shared`: several may write at once."""
+
+    @property
+    def shared(self) -> bool: ...
 
     def open(self) -> Shelf:
         """For writing; makes what is missing."""

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from appliance.audit import statements
 from appliance.audit.shelf import AuditRefused
@@ -35,6 +35,7 @@ class SQLitePlace:
     """A ledger in a file."""
 
     path: Path
+    shared: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return str(self.path)

@@ -40,6 +40,7 @@ FIELDS: Final = (
     "credential_id",
     "rule",
     "kubectl_session",
+    "tunnel_session",
 )
 FILTERS: Final = frozenset({*FIELDS, "type", "category", "severity", "object", "since", "until", "limit", "cursor"})
 

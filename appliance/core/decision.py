@@ -9,7 +9,6 @@ Nothing is read but the arguments. What follows from (person, cluster) alone is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,7 +18,7 @@ from appliance.core.people import Person
 from appliance.core.problems import Code, Problem, problem
 from appliance.core.refusals import forbidden
 from appliance.core.snapshot import Snapshot
-from appliance.core.standing import Holding, standing_of
+from appliance.core.standing import standing_of
 from wire.heads import Identity
 from wire.kube import Ask, is_discovery, is_self_review
 
@@ -66,8 +65,7 @@ def decide(credential: Credential, snapshot: Snapshot, cluster_id: str, ask: Ask
     if refused is not None or person is None or cluster is None:
         return _denial(refused or problem(Code.INTERNAL_ERROR), "credential", credential, person, cluster, cluster_id)
     standing = standing_of(snapshot, person, cluster)
-    live = standing.live(now)
-    if not live:
+    if standing.empty(now):
         refused = problem(Code.NO_ROLE_ASSIGNMENT, cluster=cluster.name, meta=_about(person, cluster))
         return _denial(refused, "no live binding", credential, person, cluster, cluster_id)
     if standing.fault is not None:
@@ -76,9 +74,8 @@ def decide(credential: Credential, snapshot: Snapshot, cluster_id: str, ask: Ask
     discovery = is_discovery(ask) or is_self_review(ask)
     grounds = standing.everything(now) if discovery else standing.grounds(ask, now)
     if grounds is None:
-        return _denial(
-            _forbidden(live, cluster, person, ask), "no binding allows it", credential, person, cluster, cluster_id
-        )
+        refused = forbidden(ask, cluster.name, standing.elsewhere(ask, now), _about(person, cluster))
+        return _denial(refused, "no binding allows it", credential, person, cluster, cluster_id)
     return Permit(
         grounds.identity(credential.id, person),
         person.id,
@@ -114,10 +111,10 @@ def withdrawn(permit: Permit, snapshot: Snapshot, now: int) -> Problem | None:
         return refused or problem(Code.INTERNAL_ERROR)
     if person.name != permit.person_name:
         return problem(Code.CREDENTIAL_REVOKED)
-    holdings = standing_of(snapshot, person, cluster).by_id
+    standing = standing_of(snapshot, person, cluster)
     groups: set[str] = set()
     for binding_id in permit.binding_ids:
-        held = holdings.get(binding_id)
+        held = standing.held(binding_id)
         if held is None or not held.binding.live(now) or not (permit.discovery or held.allows(permit.ask)):
             return problem(Code.ACCESS_WITHDRAWN, cluster=cluster.name, meta=_about(person, cluster))
         groups.update(held.role.groups)
@@ -154,21 +151,6 @@ def _credential_problem(
     if credential.issued_at <= cluster.not_before:
         return problem(Code.CREDENTIAL_REVOKED, meta=(("credentialId", credential.id),))
     return None
-
-
-def _forbidden(live: Sequence[Holding], cluster: Cluster, person: Person, ask: Ask) -> Problem:
-    """A denial that says where the same request would be allowed, if there is such a place."""
-    elsewhere: set[str] = set()
-    if ask.is_resource:
-        allows: dict[str, bool] = {}  # by role: many bindings share few, and asking one is what takes time here
-        for held in live:
-            if held.confined and ask.namespace not in held.binding.scope.namespaces:
-                role = held.role
-                if role.id not in allows:
-                    allows[role.id] = role.allows(ask)
-                if allows[role.id]:
-                    elsewhere.update(held.binding.scope.namespaces)
-    return forbidden(ask, cluster.name, sorted(elsewhere), _about(person, cluster))
 
 
 def _denial(

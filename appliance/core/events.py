@@ -68,6 +68,8 @@ class EventType(StrEnum):
     AGENT_ENROLLED = "CAG002I"
     AGENT_RENEWED = "CAG003I"
     AGENT_REVOKED = "CAG004I"
+    AGENT_SESSION_OPENED = "CAG005I"
+    AGENT_SESSION_ENDED = "CAG006I"
     PROXY_CLOSED = "CPR001I"
     PROXY_DENIED = "CPR002W"
     PROXY_OPENED = "CPR003I"
@@ -77,6 +79,7 @@ class EventType(StrEnum):
     AUDIT_CUT = "CSY003I"
     KEY_ROTATED = "CSY010I"
     APPLIANCE_RESTORED = "CSY011I"
+    AUDIT_READ = "CSY012I"
 
     @property
     def category(self) -> str:
@@ -153,6 +156,8 @@ NAMES: dict[EventType, str] = {
     EventType.AGENT_ENROLLED: "agent.enrolled",
     EventType.AGENT_RENEWED: "agent.renewed",
     EventType.AGENT_REVOKED: "agent.revoked",
+    EventType.AGENT_SESSION_OPENED: "agent.session_opened",
+    EventType.AGENT_SESSION_ENDED: "agent.session_ended",
     EventType.PROXY_CLOSED: "proxy.request",
     EventType.PROXY_DENIED: "proxy.access_denied",
     EventType.PROXY_OPENED: "proxy.opened",
@@ -162,6 +167,7 @@ NAMES: dict[EventType, str] = {
     EventType.AUDIT_CUT: "audit.cut",
     EventType.KEY_ROTATED: "key.rotated",
     EventType.APPLIANCE_RESTORED: "appliance.restored",
+    EventType.AUDIT_READ: "audit.read",
 }
 
 
@@ -197,6 +203,7 @@ class AuditEvent(NamedTuple):
     retry_of: str = ""  # correlation id of the denied try this one repeats
     counted: int = 0  # of requests counted in one record
     details: tuple[tuple[str, str], ...] = ()  # of administrative events: what was changed, to what
+    tunnel_session: str = ""  # the agent's session that carried the request last; `opened` comes before there is one
 
     @property
     def warning(self) -> bool:

@@ -12,9 +12,9 @@ from enum import StrEnum
 
 from appliance.core.clusters import Cluster
 from appliance.core.people import Person, name_fault
-from appliance.core.roles import Binding, Role, ScopeKind, Subject, SubjectKind, reads_only_its_namespace
+from appliance.core.roles import Binding, Holding, Role, ScopeKind, Subject, SubjectKind, reads_only_its_namespace
 from appliance.core.snapshot import Snapshot
-from appliance.core.standing import holding, identity_fault
+from appliance.core.standing import identity_fault
 from wire.kube import Ask, is_discovery, is_self_review
 
 
@@ -70,7 +70,7 @@ def explain(snapshot: Snapshot, person: Person, cluster: Cluster, ask: Ask, now:
     allowing = [it for it in considered if it.allows]
     live = [it for it in considered if it.verdict not in {Verdict.ENDED, Verdict.ROLE_GONE, Verdict.ELSEWHERE}]
     here = [
-        holding(it.binding, it.role)
+        Holding(it.binding, it.role)
         for it in considered
         if it.role is not None and it.verdict is not Verdict.ELSEWHERE and it.binding.scope.covers(cluster)
     ]
@@ -120,7 +120,7 @@ def _verdict(binding: Binding, role: Role | None, cluster: Cluster, ask: Ask, no
         return Verdict.ENDED
     if is_discovery(ask) or is_self_review(ask):
         return Verdict.ALLOWS_DISCOVERY
-    if holding(binding, role).allows(ask):
+    if Holding(binding, role).allows(ask):
         return Verdict.ALLOWS
     if scope.kind is ScopeKind.NAMESPACES and not scope.contains(ask):
         return Verdict.OTHER_NAMESPACES if ask.namespace else Verdict.CLUSTER_WIDE
@@ -149,7 +149,7 @@ def _sendable(snapshot: Snapshot, person: Person, cluster: Cluster) -> bool:
     if name_fault(person.name) is not None:
         return False
     held = [
-        holding(it, role)
+        Holding(it, role)
         for it in snapshot.bindings_for(person.id, cluster.id)
         if (role := snapshot.roles.get(it.role_id)) is not None
     ]

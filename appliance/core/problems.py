@@ -124,6 +124,7 @@ class Code(StrEnum):
     # Ourselves
     AUDIT_UNAVAILABLE = "AUDIT_UNAVAILABLE"
     STORE_STALE = "STORE_STALE"
+    OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
     SHUTTING_DOWN = "SHUTTING_DOWN"
     INTERNAL_ERROR = "INTERNAL_ERROR"
 
@@ -393,6 +394,13 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     Code.STORE_STALE: (
         503,
         ("The appliance cannot read its store, so nothing was started. Try again; the appliance's log says why."),
+    ),
+    Code.OUTCOME_UNKNOWN: (
+        503,
+        (
+            "The appliance's database failed meanwhile, so your change may have been made or not. Look before you try "
+            "again; the appliance's log says why."
+        ),
     ),
     Code.SHUTTING_DOWN: (503, "The appliance is stopping. Try again in a moment."),
     Code.INTERNAL_ERROR: (500, "Something went wrong in the appliance. Give your administrator the correlation id."),

@@ -17,6 +17,7 @@ from appliance.core.problems import Code, Problem, problem
 from appliance.core.roles import (
     EVERYWHERE,
     Binding,
+    Holding,
     Permission,
     Role,
     Rule,
@@ -41,18 +42,10 @@ class Principal:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """One live binding with its role."""
-
-    binding: Binding
-    role: Role
-
-
-@dataclass(frozen=True, slots=True)
 class Rights:
     """Everything a principal holds at one moment."""
 
-    held: tuple[Held, ...] = ()
+    held: tuple[Holding, ...] = ()
 
     def anywhere(self, permission: Permission) -> bool:
         """Whether they hold it in any scope: enough to be told that a target is not there, never to touch one."""
@@ -91,7 +84,7 @@ def rights(snapshot: Snapshot, subject: Subject, now: int) -> Rights:
 
 def collected(bindings: Iterable[Binding], role: Callable[[str], Role | None], now: int) -> Rights:
     """The live bindings with their roles; `role` looks one up by id."""
-    held = [Held(binding, found) for binding in bindings if binding.live(now) and (found := role(binding.role_id))]
+    held = [Holding(binding, found) for binding in bindings if binding.live(now) and (found := role(binding.role_id))]
     return Rights(tuple(held))
 
 
@@ -123,7 +116,7 @@ def _lacking(caller: Rights, role: Role, scope: Scope, cluster: Cluster | None, 
             yield f"{what} for {_words(rule)}"
 
 
-def _uncovered(carrying: Sequence[Held], wanted: Sequence[Rule]) -> Iterator[Rule]:
+def _uncovered(carrying: Sequence[Holding], wanted: Sequence[Rule]) -> Iterator[Rule]:
     if any(not it.role.rules and it.binding.scope.kind is not ScopeKind.NAMESPACES for it in carrying):
         return
     confined = any(not it.role.rules for it in carrying)  # to namespaces, the target's among them

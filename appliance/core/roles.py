@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from appliance.core.clusters import Cluster, Labels
 from wire.kube import Ask
@@ -175,6 +176,23 @@ class Binding:
 
     def live(self, now: int) -> bool:
         return self.until is None or now < self.until
+
+
+class Holding(NamedTuple):
+    """One binding with its role: what someone holds by it, were it live."""
+
+    binding: Binding
+    role: Role
+
+    @property
+    def confined(self) -> bool:
+        return self.binding.scope.kind is ScopeKind.NAMESPACES
+
+    def allows(self, ask: Ask) -> bool:
+        """Whether this binding allows the request to a cluster that its scope covers."""
+        if self.confined and not self.role.rules and not reads_only_its_namespace(ask):
+            return False
+        return self.binding.scope.contains(ask) and self.role.allows(ask)
 
 
 def reads_only_its_namespace(ask: Ask) -> bool:

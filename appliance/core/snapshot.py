@@ -1,8 +1,8 @@
 """The configuration in memory: what authentication, admission and decision read.
 
 One entity is replaced or removed at a time, in the order of the change feed, from one thread; nobody else writes.
-`version` rises with every change, and what was remembered of what changed is forgotten then. No I/O: the store fills
-it.
+`version` rises with every change, and what was worked out from what changed is forgotten then: of one holder when only
+they are touched, as by a sign-in or a grant, of everybody otherwise. No I/O: the store fills it.
 """
 
 from __future__ import annotations
@@ -35,10 +35,6 @@ class Entity(StrEnum):
     PROVIDER = "provider"
     MACHINE_TOKEN = "machine_token"  # noqa: S105 -- the name of an entity
     TRUST_RULE = "trust_rule"
-
-
-#: What the standings in `memory` rest on. Revocations and agents' certificates change by the minute and are not in it.
-_REMEMBERED = frozenset({Entity.CLUSTER, Entity.PERSON, Entity.MACHINE, Entity.ROLE, Entity.BINDING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +71,18 @@ class Snapshot:
         self.access_requests: dict[str, AccessRequest] = {}
         self.providers: dict[str, Provider] = {}
         self.provider_by_slug: dict[str, Provider] = {}
-        self.memory: dict[Any, Any] = {}  # what `standing` worked out from these people, clusters, roles and bindings
+        self.memory: dict[tuple[str, str], Any] = {}  # by holder and cluster: what `standing` worked out
         self._bindings_by_subject: dict[Subject, dict[str, Binding]] = {}
 
     def put(self, entity: Entity, identity: str, value: Any) -> None:
         """The entity is now `value`; None: it is gone."""
         self.version += 1
-        if entity in _REMEMBERED:
-            self.memory.clear()
         match entity:
             case Entity.CLUSTER:
+                self.memory.clear()
                 _replace(self.clusters, identity, value, (self.cluster_by_name, lambda it: it.name))
             case Entity.PERSON:
+                self._forget(Subject(SubjectKind.PERSON, identity))
                 _replace(
                     self.people,
                     identity,
@@ -96,6 +92,7 @@ class Snapshot:
                 )
                 _replace(self.holders, identity, value)
             case Entity.MACHINE:
+                self._forget(Subject(SubjectKind.MACHINE, identity))
                 _replace(self.machines, identity, value)
                 _replace(self.holders, identity, None if value is None else value.holder())
             case Entity.MACHINE_TOKEN:
@@ -103,6 +100,7 @@ class Snapshot:
             case Entity.TRUST_RULE:
                 _replace(self.trust_rules, identity, value)
             case Entity.ROLE:
+                self.memory.clear()
                 _replace(self.roles, identity, value, (self.role_by_name, lambda it: it.name))
             case Entity.BINDING:
                 self._put_binding(identity, value)
@@ -161,14 +159,25 @@ class Snapshot:
         for serial in [it.serial for it in self.serials.values() if it.not_after <= now]:
             del self.serials[serial]
 
+    def _forget(self, subject: Subject) -> None:
+        """Drops what was worked out about whoever may hold by this subject; by an e-mail nobody does yet."""
+        match subject.kind:
+            case SubjectKind.PERSON | SubjectKind.MACHINE:
+                for cluster_id in self.clusters:
+                    self.memory.pop((subject.id, cluster_id), None)
+            case SubjectKind.GROUP:
+                self.memory.clear()
+
     def _put_binding(self, identity: str, value: Binding | None) -> None:
         old = self.bindings.pop(identity, None)
         if old is not None:
+            self._forget(old.subject)
             same = self._bindings_by_subject[old.subject]
             del same[identity]
             if not same:
                 del self._bindings_by_subject[old.subject]
         if value is not None:
+            self._forget(value.subject)
             self.bindings[identity] = value
             self._bindings_by_subject.setdefault(value.subject, {})[identity] = value
 

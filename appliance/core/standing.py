@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
-from operator import itemgetter
 
 from appliance.core.clusters import Cluster
 from appliance.core.people import Person, name_fault
-from appliance.core.roles import Binding, Role, ScopeKind, reads_only_its_namespace
+from appliance.core.roles import Holding, reads_only_its_namespace
+from appliance.core.rulebook import Rulebook, ones
 from appliance.core.snapshot import Snapshot
 from wire.heads import Identity
 from wire.kube import Ask
@@ -28,32 +28,6 @@ MAX_NAMED_BINDINGS = 8  # in an audit record's rule; the ids of all stand beside
 EXTRA_CREDENTIAL = b"fairlead.dev/credential"  # becomes an Impersonate-Extra; Kubernetes lower-cases such keys
 
 _BEFORE_ALL, _AFTER_ALL = -(1 << 63), 1 << 63  # microseconds no clock shows
-
-
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """One binding of a person on a cluster with its role."""
-
-    binding: Binding
-    role: Role
-    confined: bool  # to namespaces
-    plain: bool  # allows everything: neither confined nor ruled
-
-    def allows(self, ask: Ask) -> bool:
-        """Whether this binding allows the request, were it live."""
-        if self.plain:
-            return True
-        if self.confined:
-            if not self.binding.scope.contains(ask):
-                return False
-            if not self.role.rules and not reads_only_its_namespace(ask):
-                return False
-        return self.role.allows(ask)
-
-
-def holding(binding: Binding, role: Role) -> Holding:
-    confined = binding.scope.kind is ScopeKind.NAMESPACES
-    return Holding(binding, role, confined, plain=not confined and not role.rules)
 
 
 @dataclass(slots=True)
@@ -95,85 +69,154 @@ class Grounds:
 
 
 class Standing:
-    """What a person holds on a cluster. Everything but the clock is settled when it is made."""
+    """What a person holds on a cluster. Everything but the clock is settled when it is made.
+
+    Holdings, and lines of the rulebook, are bits: a set of them is one integer. A request is allowed by the holdings
+    whose place (the whole cluster, or its namespace) it is asked in, and whose role has a line that allows it.
+    """
 
     def __init__(self, person: Person, holdings: Iterable[Holding]) -> None:
         self.holdings = tuple(holdings)
-        self.by_id = {it.binding.id: it for it in self.holdings}
         self.fault = identity_fault(person, self.holdings)  # why the name or a group cannot be sent
-        rules = [rule for it in self.holdings for rule in it.role.rules]
-        self._namespaces = frozenset(name for it in self.holdings for name in it.binding.scope.namespaces)
-        self._names = frozenset(name for rule in rules for name in rule.resource_names)
-        self._urls = any(rule.non_resource_urls for rule in rules)
-        self._begins, self._ends = _AFTER_ALL, _AFTER_ALL  # the time in which `_live` is right: none yet
-        self._live: tuple[Holding, ...] = ()
-        self._open: list[tuple[int, Holding]] = []  # of `_live`, with its place there: those not confined
-        self._within: dict[str, list[tuple[int, Holding]]] = {}  # by namespace: those confined to it
+        roles = {it.role.id: it.role for it in self.holdings}
+        self._rules = Rulebook(roles.values())
+        self._holders = [0] * len(roles)  # by role, as the rulebook counts them: its holdings
+        self._places: dict[str, _Place] = {"": _Place()}  # by namespace those confined to it; "": those that are not
+        self._confined_lines = 0  # lines of roles held in namespaces
+        numbers = {role_id: number for number, role_id in enumerate(roles)}
+        for number, it in enumerate(self.holdings):
+            role = numbers[it.role.id]
+            lines = self._rules.lines[role]
+            self._holders[role] |= 1 << number
+            for namespace in it.binding.scope.namespaces or ("",):
+                place = self._places.get(namespace)
+                if place is None:
+                    place = self._places[namespace] = _Place()
+                place.holdings |= 1 << number
+                place.lines |= lines
+            if it.confined:
+                self._confined_lines |= lines
+        self._begins, self._ends = _AFTER_ALL, _AFTER_ALL  # the time in which `_alive` is right: none yet
+        self._alive = 0
         self._kinds: dict[Hashable, Grounds | None] = {}
-        self._known: dict[tuple[str, ...], Grounds] = {}
+        self._known: dict[int, Grounds] = {}  # by holdings
+        self._elsewhere: dict[tuple[int, str], tuple[str, ...]] = {}  # by lines and namespace
+        self._by_id: dict[str, Holding] = {}
 
-    def live(self, now: int) -> tuple[Holding, ...]:
-        """The holdings that have not ended."""
-        if not self._begins <= now < self._ends:
-            self._move(now)
-        return self._live
+    def held(self, binding_id: str) -> Holding | None:
+        """One of the holdings. Streams ask, once in a while; requests never do."""
+        if not self._by_id:
+            self._by_id = {it.binding.id: it for it in self.holdings}
+        return self._by_id.get(binding_id)
+
+    def empty(self, now: int) -> bool:
+        """Whether nothing is held, or everything has ended."""
+        self._settle(now)
+        return self._alive == 0
 
     def everything(self, now: int) -> Grounds | None:
-        """All of them as grounds, for what anyone with a live binding may ask; None without one."""
-        return self._remembered(None, None, now)
+        """All live holdings as grounds, for what anyone with a live binding may ask; None without one."""
+        self._settle(now)
+        return self._shared(self._alive)
 
     def grounds(self, ask: Ask, now: int) -> Grounds | None:
         """What allows the request; None: nothing."""
-        if ask.is_resource:
-            namespace = ask.namespace if ask.namespace in self._namespaces else ""
-            name = ask.name if ask.name in self._names else ""
-            return self._remembered((ask.verb, ask.group, ask.resource, ask.subresource, namespace, name), ask, now)
-        return self._remembered((ask.verb, ask.path if self._urls else ""), ask, now)
-
-    def _remembered(self, kind: Hashable, ask: Ask | None, now: int) -> Grounds | None:
-        if not self._begins <= now < self._ends:
-            self._move(now)
+        self._settle(now)
+        kind = self._kind(ask)
         try:
             return self._kinds[kind]
         except KeyError:
             pass
-        found = self._live if ask is None else self._allowing(ask)
         if len(self._kinds) >= MAX_REMEMBERED_KINDS:
             self._kinds.clear()
-        self._kinds[kind] = grounds = self._shared(found)
+        self._kinds[kind] = grounds = self._shared(self._allowing(ask))
         return grounds
 
-    def _allowing(self, ask: Ask) -> tuple[Holding, ...]:
-        """In the order of `_live`. Of those confined to namespaces only the request's own are looked at."""
-        near = self._within.get(ask.namespace, []) if ask.is_resource else []
-        candidates = sorted(self._open + near, key=itemgetter(0)) if near else self._open
-        return tuple([it for _, it in candidates if it.allows(ask)])
+    def elsewhere(self, ask: Ask, now: int) -> tuple[str, ...]:
+        """The namespaces, sorted, of the holdings that would allow this there: to tell someone who was refused."""
+        self._settle(now)
+        lines = self._rules.allowing(ask) & self._confined_lines
+        if not ask.is_resource or not lines:
+            return ()
+        # A holding of this very namespace that did not allow it does not allow it: it asks for the namespace itself.
+        here = "" if reads_only_its_namespace(ask) or ask.namespace not in self._places else ask.namespace
+        known = self._elsewhere.get((lines, here))
+        if known is None:
+            found = self._holding(lines) & self._alive
+            if here:
+                found &= ~self._places[here].holdings
+            known = tuple(
+                sorted({it for number in ones(found) for it in self.holdings[number].binding.scope.namespaces})
+            )
+            if len(self._elsewhere) >= MAX_REMEMBERED_GROUNDS:
+                self._elsewhere.clear()
+            self._elsewhere[lines, here] = known
+        return known
 
-    def _shared(self, found: tuple[Holding, ...]) -> Grounds | None:
+    def _kind(self, ask: Ask) -> Hashable:
+        """What of the request makes a difference here."""
+        if not ask.is_resource:
+            return (ask.verb, ask.path if self._rules.reads_paths else "")
+        namespace = ask.namespace if ask.namespace in self._places else ""
+        name = ask.name if ask.name in self._rules.names else ""
+        return (ask.verb, ask.group, ask.resource, ask.subresource, namespace, name)
+
+    def _allowing(self, ask: Ask) -> int:
+        """The live holdings that allow the request."""
+        lines = self._rules.allowing(ask)
+        everywhere = self._places[""]
+        found = everywhere.holdings & self._holding(everywhere.lines & lines)
+        near = self._places.get(ask.namespace) if ask.namespace else None
+        if near is not None:
+            if not reads_only_its_namespace(ask):
+                lines &= ~self._rules.free
+            found |= near.holdings & self._holding(near.lines & lines)
+        return found & self._alive
+
+    def _holding(self, lines: int) -> int:
+        """The holdings of the roles these lines are of."""
+        found = 0
+        for line in ones(lines):
+            found |= self._holders[self._rules.owners[line]]
+        return found
+
+    def _shared(self, found: int) -> Grounds | None:
         """One object for the same bindings, however many kinds of request they allow."""
-        if not found:
+        if found == 0:
             return None
-        key = tuple([it.binding.id for it in found])
-        grounds = self._known.get(key)
+        grounds = self._known.get(found)
         if grounds is None:
             if len(self._known) >= MAX_REMEMBERED_GROUNDS:
                 self._known.clear()
-            grounds = self._known[key] = Grounds.of(found)
+            grounds = self._known[found] = Grounds.of(tuple([self.holdings[number] for number in ones(found)]))
         return grounds
 
-    def _move(self, now: int) -> None:
-        """Works out what is live at `now`, and from when until when that is so."""
-        ends = [it.binding.until for it in self.holdings if it.binding.until is not None]
-        self._begins = max((end for end in ends if end <= now), default=_BEFORE_ALL)
-        self._ends = min((end for end in ends if now < end), default=_AFTER_ALL)
-        self._live = tuple([it for it in self.holdings if it.binding.live(now)])
-        self._open = [(place, it) for place, it in enumerate(self._live) if not it.confined]
-        self._within = {}
-        for place, it in enumerate(self._live):
-            for namespace in dict.fromkeys(it.binding.scope.namespaces):
-                self._within.setdefault(namespace, []).append((place, it))
+    def _settle(self, now: int) -> None:
+        """Works out what is live at `now`, and from when until when that is so, unless it is known."""
+        if self._begins <= now < self._ends:
+            return
+        self._begins, self._ends = _BEFORE_ALL, _AFTER_ALL
+        self._alive = (1 << len(self.holdings)) - 1
+        for number, it in enumerate(self.holdings):
+            until = it.binding.until
+            if until is None:
+                continue
+            if now < until:
+                self._ends = min(self._ends, until)
+            else:
+                self._begins = max(self._begins, until)
+                self._alive ^= 1 << number
         self._kinds.clear()
         self._known.clear()
+        self._elsewhere.clear()
+
+
+class _Place:
+    """Where a request may be asked: the holdings that reach it, and the lines of their roles."""
+
+    def __init__(self) -> None:
+        self.holdings = 0
+        self.lines = 0
 
 
 def standing_of(snapshot: Snapshot, person: Person, cluster: Cluster) -> Standing:
@@ -183,7 +226,7 @@ def standing_of(snapshot: Snapshot, person: Person, cluster: Cluster) -> Standin
     if known is not None:
         return known
     bindings = snapshot.bindings_for(person.id, cluster.id)
-    found = [holding(binding, role) for binding in bindings if (role := snapshot.roles.get(binding.role_id))]
+    found = [Holding(binding, role) for binding in bindings if (role := snapshot.roles.get(binding.role_id))]
     standing = Standing(person, found)
     if len(snapshot.memory) >= MAX_REMEMBERED_STANDINGS:
         snapshot.memory.clear()

@@ -120,7 +120,9 @@ class Seat:
         try:
             permit = consider(case, parts, self._shared.running)
             if record_nowait(permit, parts, case.story):
-                case.opened = open_nowait(asked, permit, case.route.target, parts)
+                opened = case.opened = open_nowait(asked, permit, case.route.target, parts)
+                if opened is not None:
+                    case.story.tunnel_session = opened.session.id
         except Refused as refused:
             case.refused = refused
         if case.opened is None:

@@ -33,6 +33,7 @@ class Story:
         "reserved",
         "status",
         "target",
+        "tunnel_session",
     )
 
     def __init__(self, asked: Asked, caller: Caller, target: bytes, correlation_id: bytes, began: int) -> None:
@@ -48,6 +49,7 @@ class Story:
         self.counted = False  # allowed discovery: counted when it ends, not recorded
         self.status = 0  # as answered; 0: not yet
         self.code = ""  # of the problem, when it was ours
+        self.tunnel_session = ""  # that carried it last
 
     def opened(self) -> AuditEvent:
         """Say what is about to be carried out."""
@@ -118,6 +120,10 @@ class Story:
             permit.rule,
             self._session(),
             ask.argv,
+            "",
+            0,
+            (),
+            self.tunnel_session,
         )
 
     def _session(self) -> str:

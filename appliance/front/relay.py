@@ -91,6 +91,7 @@ async def relay(
         try:
             tunnel = opened.tunnel if opened is not None else _open(session, asked, head, permit)
             opened = None
+            story.tunnel_session = session.id
             await _attempt(tunnel, caller, asked, permit, body, story)
         except Unanswered as failed:
             refusal = failed.problem

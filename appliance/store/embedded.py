@@ -8,7 +8,8 @@ began prevents it, one that leaves later finds it carried out whole. Other proce
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,8 +29,9 @@ CLOSE_SECONDS = 15.0  # three times the wait for another process's transaction
 class Embedded:
     """See `Engine`."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, path: Path) -> None:
         self._writer = writer
+        self._path = path
         self._database: SQLite
 
     @classmethod
@@ -40,7 +42,7 @@ class Embedded:
             StoreRefused: it is not ours alone, or `prepare` refuses it.
 
         """
-        engine = cls(Writer("fairlead store"))
+        engine = cls(Writer("fairlead store"), path)
 
         def start() -> None:
             engine._database = SQLite.open(path, prepare)
@@ -59,8 +61,14 @@ class Embedded:
     async def read(self, unit: Unit[T]) -> T:
         return await self._call(lambda: self._database.read(unit))
 
-    async def listen(self, heard: Callable[[], None]) -> None:  # noqa: ARG002 -- nobody tells us; see above
+    async def listen(self, heard: Callable[[], None], joined: Callable[[], None]) -> None:  # noqa: ARG002 -- see above
         await trio.sleep_forever()
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Whoever holds the data directory is."""
+        await trio.lowlevel.checkpoint()
+        yield
 
     async def aclose(self) -> None:
         if hasattr(self, "_database"):
@@ -71,7 +79,7 @@ class Embedded:
 
     async def _call(self, work: Callable[[], T]) -> T:
         try:
-            with translated():
+            with translated(self._path):
                 return await self._writer.call(work)
         except WriterBusy:
             raise StoreUnavailable("too much is waiting to be written") from None

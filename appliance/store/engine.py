@@ -9,6 +9,7 @@ database; each call ends by itself within the engine's own limits, and what the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -37,8 +38,22 @@ class Engine(Protocol):
         """Runs a unit that only reads; a write in it fails."""
         ...
 
-    async def listen(self, heard: Callable[[], None]) -> None:
-        """Calls `heard` in the Trio thread, soon after others changed something, as well as it can; never returns."""
+    async def listen(self, heard: Callable[[], None], joined: Callable[[], None]) -> None:
+        """Calls `heard` in the Trio thread, soon after others changed something, as well as it can; never returns.
+
+        Whoever listens uses the database: `alone` is refused to others from each call of `joined` on, for as long as
+        the connection lives. SQLite never calls it: there the appliance's data directory is locked.
+        """
+        ...
+
+    def alone(self) -> AbstractAsyncContextManager[None]:
+        """Nobody else listens to the database meanwhile.
+
+        Raises:
+            StoreInUse: somebody does.
+            StoreUnavailable: see `write`.
+
+        """
         ...
 
     async def aclose(self) -> None:

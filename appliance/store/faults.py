@@ -7,6 +7,10 @@ class StoreRefused(Exception):
     """The database cannot be used as it is; the text is one sentence for the operator."""
 
 
+class StoreInUse(StoreRefused):
+    """Appliances are running on the database, and what was wanted is only for when none is."""
+
+
 class StoreUnavailable(Exception):
     """The database did not answer, or not in time. A write may have been carried out: look before repeating it."""
 

@@ -9,15 +9,18 @@ like what is not there; the last one who may escalate roles everywhere cannot be
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TypeVar
 
 from appliance.core.clusters import Cluster, Labels
+from appliance.core.credentials import Credential
 from appliance.core.machines import MachineToken
 from appliance.core.people import Machine, Person
 from appliance.core.problems import Code, Problem, ProblemError, problem
 from appliance.core.rights import Rights, collected, escalation, refusal
 from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Scope, ScopeKind, Subject, SubjectKind
-from appliance.store import removing, rows, statements, units
+from appliance.store import issuing, removing, rows, statements, units
+from appliance.store.issuing import Wanted
 from appliance.store.unit import Unit, run
 
 T = TypeVar("T")
@@ -121,14 +124,36 @@ def add_person(by: Subject, person: Person, now: int, *, email_verified: bool) -
 
 
 def set_person(by: Subject, person_id: str, edit: Callable[[Person], Person], now: int) -> Unit[Person]:
-    """Every group a person did not have before gives what is bound to it."""
+    """What a person did not have before is given: what is bound to a new group, and everything by enabling them."""
     caller = yield from caller_rights(by, now)
     need(caller, Permission.PEOPLE_WRITE)
     before = yield from person_of(Subject(SubjectKind.PERSON, person_id))
     edited = yield from keeping_an_administrator(units.set_person(person_id, edit, now), now)
-    new = set(edited.groups) - set(before.groups if before is not None else ())
-    yield from _refuse_groups(caller, edited.issuer, sorted(new), now)
+    had: set[str] = set()
+    if before is not None and (before.enabled or not edited.enabled):
+        had = {it.id for it in (yield from bindings_of_person(before))}
+    found = yield from bindings_of_person(edited)
+    yield from _refuse_bindings(caller, [it for it in found if it.id not in had], now)
     return edited
+
+
+def issue_credential(by: Subject, wanted: Wanted, now: int) -> Unit[Credential]:
+    """Whoever issues a credential sees its token, and could act as its holder: it gives what they hold there.
+
+    One's own gives nothing. Permissions are left out, since a credential opens the cluster and not the appliance.
+    """
+    if by.id != wanted.person_id:
+        caller = yield from caller_rights(by, now)
+        here = Scope(ScopeKind.CLUSTER, wanted.cluster_id)
+        yield from need_within(caller, Permission.CREDENTIALS_ISSUE, here)
+        cluster = yield from cluster_of(here)
+        for binding in (yield from _bindings_of_holder(wanted.person_id)):
+            role = yield from role_of(binding.role_id)
+            if role is None or cluster is None or not binding.live(now) or not binding.scope.covers(cluster):
+                continue
+            where = binding.scope if binding.scope.kind is ScopeKind.NAMESPACES else here
+            _refuse(escalation(caller, replace(role, permissions=()), where, cluster, binding.until))
+    return (yield from issuing.issue(wanted, now))
 
 
 def add_machine(by: Subject, machine: Machine, now: int, token: MachineToken | None = None) -> Unit[None]:
@@ -210,6 +235,14 @@ def bindings_of_person(person: Person) -> Unit[list[Binding]]:
     for group in dict.fromkeys(it for it in person.groups if it and person.issuer):
         found += yield from _naming(Subject(SubjectKind.GROUP, group, person.issuer))
     return found
+
+
+def _bindings_of_holder(holder_id: str) -> Unit[list[Binding]]:
+    """Of a person, or of a machine as a holder of credentials."""
+    person = yield from person_of(Subject(SubjectKind.PERSON, holder_id))
+    if person is not None:
+        return (yield from bindings_of_person(person))
+    return (yield from _naming(Subject(SubjectKind.MACHINE, holder_id)))
 
 
 def _naming(subject: Subject) -> Unit[list[Binding]]:

@@ -16,9 +16,10 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import asyncpg
+import trio
 import trio_asyncio
 
-from appliance.store.faults import StoreRefused, StoreUnavailable
+from appliance.store.faults import StoreInUse, StoreRefused, StoreUnavailable
 from appliance.store.schema import Preparation
 from appliance.store.server import Server
 from appliance.store.sqlstates import LOST, translated
@@ -45,6 +46,7 @@ LISTENER_PULSE_SECONDS = 30.0  # how soon a dead but silent listening connection
 
 CHANNEL = "fairlead_feed"
 MIGRATION_LOCK = 0x_6661_6972_6C65_6164  # "fairlead", as the number of an advisory lock
+LISTENERS_LOCK = MIGRATION_LOCK + 1  # shared by all that listen
 
 BEGIN_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"  # after the feed's lock each statement sees the latest
 BEGIN_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"  # one state for all its statements
@@ -101,8 +103,17 @@ class Postgres:
     async def read(self, unit: Unit[T]) -> T:
         return await self._carry(self._unit, BEGIN_READ, unit)
 
-    async def listen(self, heard: Callable[[], None]) -> None:
-        await self._carry(self._listen, heard)
+    async def listen(self, heard: Callable[[], None], joined: Callable[[], None]) -> None:
+        await self._carry(self._listen, heard, joined)
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        connection = await self._carry(self._exclude)
+        try:
+            yield
+        finally:
+            with trio.CancelScope(shield=True):  # it only drops the connection
+                await self._carry(_drop, connection)
 
     async def aclose(self) -> None:
         await self._carry(self._close)
@@ -182,14 +193,28 @@ class Postgres:
                     raise
         raise AssertionError
 
-    async def _listen(self, heard: Callable[[], None]) -> None:
+    async def _exclude(self) -> Any:
+        """A connection that keeps listeners out for as long as it lives."""
+        connection = await asyncpg.connect(**self._whom(), command_timeout=CONNECT_SECONDS)
+        try:
+            if await connection.fetchval("SELECT pg_try_advisory_lock($1)", LISTENERS_LOCK):
+                return connection
+            raise StoreInUse("Appliances are running on this database.")
+        except BaseException:
+            connection.terminate()
+            raise
+
+    async def _listen(self, heard: Callable[[], None], joined: Callable[[], None]) -> None:
         failing = False
         while True:
             try:
                 connection = await asyncpg.connect(**self._whom(), command_timeout=CONNECT_SECONDS)
                 failing = False
                 try:
-                    await _hear(connection, heard)
+                    # Refused for as long as somebody wants to be alone; then what we know may be old.
+                    if await connection.fetchval("SELECT pg_try_advisory_lock_shared($1)", LISTENERS_LOCK):
+                        joined()
+                        await _hear(connection, heard)
                 finally:
                     connection.terminate()
             except (*LOST, asyncpg.PostgresError) as error:
@@ -225,6 +250,10 @@ class Postgres:
                 "idle_in_transaction_session_timeout": str(round(IDLE_IN_TRANSACTION_SECONDS * 1000)),
             },
         }
+
+
+async def _drop(connection: Any) -> None:
+    connection.terminate()
 
 
 async def _hear(connection: Any, heard: Callable[[], None]) -> None:

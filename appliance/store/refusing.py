@@ -3,7 +3,7 @@
 Like those of `granting` they take the feed's lock first and read what the caller holds now; then they refuse as
 `issuing` does, to the microsecond. What always holds: a credential, or a cluster, that lies in no scope of the caller's
 looks like one that is not there; the last one who may escalate roles everywhere is neither disabled nor removed.
-Issuing is not here: it is no change of the configuration, and leaves the feed alone.
+Issuing is not here: to issue a credential for somebody else is to give, and one's own leaves the feed alone.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from os import statvfs
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +22,7 @@ from appliance.store.unit import Rows, Statement, Unit
 
 T = TypeVar("T")
 
+ROOM_BYTES = 64 * 1024  # of a disk that is not full: what SQLite needs to open a file and to write a little
 BUSY_SECONDS = 5.0  # how long to wait for another process's transaction; ours take milliseconds
 
 PRAGMAS = (
@@ -99,7 +101,7 @@ class SQLite:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated(path: Path) -> Iterator[None]:
     """Turns what the disk or the engine suffers into StoreUnavailable; a wrong statement stays what it is, our bug."""
     try:
         yield
@@ -108,4 +110,13 @@ def translated() -> Iterator[None]:
     except sqlite3.ProgrammingError:
         raise
     except (sqlite3.Error, OSError) as error:
-        raise StoreUnavailable(f"the database cannot be used: {error}") from error
+        full = "; its disk is full" if _is_full(path.parent) else ""  # SQLite may call that an I/O error
+        raise StoreUnavailable(f"the database {path} cannot be used: {error}{full}") from error
+
+
+def _is_full(directory: Path) -> bool:
+    try:
+        found = statvfs(directory)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < ROOM_BYTES

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TypeVar
 
@@ -60,6 +61,7 @@ class Store:
         self._last_look = 0  # the latest of them that was applied
         self._polled_at = trio.current_time()
         self._news = trio.Event()
+        self._joined = trio.Event()
 
     @classmethod
     async def open(
@@ -106,7 +108,7 @@ class Store:
     async def run(self) -> None:
         """Follows the feed until cancelled. A failure is logged once and tried again; see `fresh`."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._engine.listen, self._hear)
+            nursery.start_soon(self._engine.listen, self._hear, self._join)
             await self._follow()
 
     async def _follow(self) -> None:
@@ -203,8 +205,20 @@ class Store:
         """Finishes the writes already given, or drops them after some seconds, and lets the database go."""
         await self._engine.aclose()
 
+    def alone(self) -> AbstractAsyncContextManager[None]:
+        """No appliance runs on the database meanwhile; see `Engine.alone`."""
+        return self._engine.alone()
+
+    async def joined(self) -> None:
+        """Waits until we are known, again, to use the database: before that somebody may have been alone with it."""
+        await self._joined.wait()
+        self._joined = trio.Event()
+
     def _hear(self) -> None:
         self._news.set()
+
+    def _join(self) -> None:
+        self._joined.set()
 
     async def _call(self, answer: Awaitable[T]) -> T:
         try:

@@ -335,19 +335,25 @@ class _Connection:
             raise trio.BrokenResourceError(f"the certificate is refused: {fault}")
         try:
             parts.registry.add(
-                name.cluster_id, session, generation=name.generation, serial=name.serial, now=parts.clock()
+                name.cluster_id,
+                session,
+                generation=name.generation,
+                serial=name.serial,
+                now=parts.clock(),
+                address=self._address,
             )
         except TooManySessionsError as error:
             raise trio.BrokenResourceError(str(error)) from error
         ended = "cancelled"
-        _log.info("agent connected", extra={"cluster": name.cluster_id, "address": self._address})
+        said = {"cluster": name.cluster_id, "tunnel_session": session.id, "address": self._address}
+        _log.info("agent connected", extra=said)
         try:
             await session.run()
         except SessionEnded as error:
             ended = str(error)
         finally:
             parts.registry.remove(name.cluster_id, session.id, reason=ended, now=parts.clock())
-            _log.info("agent session ended", extra={"cluster": name.cluster_id, "reason": ended})
+            _log.info("agent session ended", extra=said | {"reason": ended})
 
     # Refusing
 

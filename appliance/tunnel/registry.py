@@ -55,11 +55,25 @@ class Change:
     state: ClusterState
 
 
+@dataclass(frozen=True, slots=True)
+class SessionChange:
+    """One session began, or ended for a reason. `address`: the agent's."""
+
+    cluster_id: str
+    session_id: str
+    began: bool
+    generation: int
+    serial: str
+    address: str
+    reason: str = ""
+
+
 @dataclass(slots=True)
 class _Entry(Generic[S]):
     session: S
     generation: int
     serial: str
+    address: str
 
 
 class Registry(Generic[S]):
@@ -68,13 +82,16 @@ class Registry(Generic[S]):
     def __init__(self) -> None:
         self._sessions: dict[str, dict[str, _Entry[S]]] = {}
         self._states: dict[str, ClusterState] = {}
-        self._listeners: list[Callable[[Change], None]] = []
+        self._listeners: list[Callable[[Change | SessionChange], None]] = []
 
-    def on_change(self, listener: Callable[[Change], None]) -> None:
-        """Have `listener` called whenever a cluster becomes connected or disconnected. It must not wait or raise."""
+    def on_change(self, listener: Callable[[Change | SessionChange], None]) -> None:
+        """Have `listener` called for each session that comes or goes, and then if its cluster turned by that.
+
+        It must not wait or raise.
+        """
         self._listeners.append(listener)
 
-    def add(self, cluster_id: str, session: S, *, generation: int, serial: str, now: int) -> None:
+    def add(self, cluster_id: str, session: S, *, generation: int, serial: str, now: int, address: str = "") -> None:
         """Put in a session that is about to run.
 
         Raises:
@@ -84,14 +101,17 @@ class Registry(Generic[S]):
         entries = self._sessions.setdefault(cluster_id, {})
         if len(entries) >= MAX_SESSIONS_PER_CLUSTER:
             raise TooManySessionsError(f"cluster {cluster_id} holds {len(entries)} sessions already")
-        entries[session.id] = _Entry(session, generation, serial)
+        entries[session.id] = _Entry(session, generation, serial, address)
+        self._tell(SessionChange(cluster_id, session.id, True, generation, serial, address))
         self._settle(cluster_id, now, "")
 
     def remove(self, cluster_id: str, session_id: str, *, reason: str, now: int) -> None:
         """Take out exactly this session; others of the cluster stay."""
         entries = self._sessions.get(cluster_id, {})
-        if entries.pop(session_id, None) is None:
+        entry = entries.pop(session_id, None)
+        if entry is None:
             return
+        self._tell(SessionChange(cluster_id, session_id, False, entry.generation, entry.serial, entry.address, reason))
         if not entries:
             del self._sessions[cluster_id]
         self._settle(cluster_id, now, reason)
@@ -144,5 +164,8 @@ class Registry(Generic[S]):
         state = ClusterState(bool(count), since, count, "" if count else reason)
         self._states[cluster_id] = state
         if turned:
-            for listener in self._listeners:
-                listener(Change(cluster_id, state))
+            self._tell(Change(cluster_id, state))
+
+    def _tell(self, change: Change | SessionChange) -> None:
+        for listener in self._listeners:
+            listener(change)

@@ -18,10 +18,10 @@ from appliance.core.problems import Code, Problem
 from appliance.core.snapshot import Snapshot
 from appliance.tunnel.authority import AgentName
 from appliance.tunnel.ports import Clock, EnrolmentStore, Record
-from appliance.tunnel.registry import Change, Registry
+from appliance.tunnel.registry import Change, Registry, SessionChange
 
 LOOK_SECONDS: Final = 0.25  # a comparison of two numbers; well inside the second a revocation may take
-MAX_WAITING: Final = 1024  # changes not yet recorded; a cluster cannot turn faster than its agent can dial
+MAX_WAITING: Final = 8192  # changes not yet recorded: four for each of a thousand agents that come back at once
 
 _log = logging.getLogger("fairlead.tunnel")
 
@@ -70,10 +70,10 @@ async def record_changes(
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Keep an audit record of each cluster that connects or disconnects, until cancelled."""
-    send, receive = trio.open_memory_channel[Change](MAX_WAITING)
+    """Keep an audit record of each session, and of each cluster that connects or disconnects, until cancelled."""
+    send, receive = trio.open_memory_channel[Change | SessionChange](MAX_WAITING)
 
-    def take(change: Change) -> None:
+    def take(change: Change | SessionChange) -> None:
         try:
             send.send_nowait(change)
         except trio.WouldBlock:
@@ -83,15 +83,30 @@ async def record_changes(
     task_status.started()
     async for change in receive:
         cluster = store.snapshot.clusters.get(change.cluster_id)
-        connected = change.state.connected
-        event = AuditEvent(
-            clock(),
-            EventType.CLUSTER_CONNECTED if connected else EventType.CLUSTER_DISCONNECTED,
-            cluster_id=change.cluster_id,
-            cluster=cluster.name if cluster is not None else "",
-            details=() if connected else (("reason", change.state.reason),),
-        )
+        name = cluster.name if cluster is not None else ""
         try:
-            await record(event)
+            await record(_event(change, name, clock()))
         except Exception:  # noqa: BLE001 # the ledger's trouble is logged, and access fails closed elsewhere
             _log.exception("a change of connection was not recorded", extra={"cluster": change.cluster_id})
+
+
+def _event(change: Change | SessionChange, cluster: str, now: int) -> AuditEvent:
+    if isinstance(change, Change):
+        connected = change.state.connected
+        return AuditEvent(
+            now,
+            EventType.CLUSTER_CONNECTED if connected else EventType.CLUSTER_DISCONNECTED,
+            cluster_id=change.cluster_id,
+            cluster=cluster,
+            details=() if connected else (("reason", change.state.reason),),
+        )
+    whose = (("serial", change.serial), ("generation", str(change.generation)))
+    return AuditEvent(
+        now,
+        EventType.AGENT_SESSION_OPENED if change.began else EventType.AGENT_SESSION_ENDED,
+        client_address=change.address,
+        cluster_id=change.cluster_id,
+        cluster=cluster,
+        details=whose if change.began else (*whose, ("reason", change.reason)),
+        tunnel_session=change.session_id,
+    )

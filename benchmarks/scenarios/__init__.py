@@ -18,4 +18,27 @@ class Options:
 
 
 Scenario = Callable[[Options], Awaitable[dict[str, Any]]]
-"""Measures, prints a table, and returns what goes into the JSON file."""
+"""Measures, prints a table, and returns what goes into the JSON file; `figures` are benchmarks.goals.Figure."""
+
+SECONDS = 5.0  # of one load, unless a scenario knows better
+ROUNDS = 5  # unless a scenario knows better: fewer say little on a shared machine
+
+SCENARIOS = (
+    "small_get",
+    "mixed_sizes",
+    "transfer",
+    "round_trip",
+    "watches",
+    "stalled_readers",
+    "shell",
+    "one_shot",
+    "added_latency",
+    "storm",
+    "audit",
+    "bindings",
+    "footprint",
+    "flood",
+    "session",
+    "decision",
+)
+"""All of them, each a module here. What each says at its beginning is part of what it measures."""

@@ -17,11 +17,15 @@ import statistics
 import sys
 from typing import Any
 
+from benchmarks.goals import figure
 from benchmarks.processes import running, until
 from benchmarks.scenarios import Options
 from tests.support.certificates import TestCA
 
 CONCURRENCY = (1, 32, 256)
+JUDGED = 32
+SECONDS = 3.0
+ROUNDS = 3
 REST_SECONDS = 60.0  # for the start, the warm-up and 256 MiB: many times what they take
 
 
@@ -44,7 +48,16 @@ async def run(options: Options) -> dict[str, Any]:
                 f"concurrency {row['concurrency']:>3}: {row['per_second']:>6.0f} exchanges/s, CPU µs per exchange: "
                 f"appliance {row['appliance_us']:.0f}, agent {row['agent_us']:.0f}"
             )
-    return {"summary": summary, "rounds": rounds}
+    found = []
+    for position, row in enumerate(summary):
+        mine = [done[position] for done in rounds]
+        if row["kind"] == "bulk":
+            found.append(figure("bare tunnel, one exchange", "MB/s", [it["mb_per_second"] for it in mine]))
+        elif row["concurrency"] == JUDGED:
+            for end in ("appliance", "agent"):
+                values = [it[f"{end}_us"] for it in mine]
+                found.append(figure(f"bare tunnel, CPU of one exchange, {JUDGED} at once: {end}", "µs", values))
+    return {"figures": found, "summary": summary, "rounds": rounds}
 
 
 async def _round(options: Options, number: int) -> list[dict[str, Any]]:

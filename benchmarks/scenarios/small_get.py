@@ -17,19 +17,22 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from benchmarks import fairlead, nginx, rounds
+from benchmarks.goals import Figure, figure
 from benchmarks.rounds import Target
 from benchmarks.scenarios import Options
 from benchmarks.wrk import Load
 from tests.support.certificates import TestCA
 
-CONNECTIONS = (64, 8, 1)
+SECONDS = 3.0
+CONNECTIONS = (64, 1, 8, 256)
 BASELINE = "nginx"
+LANES = ("express", "hypercorn")
 
 
 async def run(options: Options) -> dict[str, Any]:
     """Measure every way at every number of connections."""
     async with AsyncExitStack() as stack:
-        targets = await start_targets(stack, options, lanes=("express", "hypercorn"), proxy_workers=(1, 2))
+        targets = await start_targets(stack, options, lanes=LANES, proxy_workers=(1, 2))
         samples = []
         for connections in CONNECTIONS:
             samples += await rounds.interleaved(
@@ -37,7 +40,27 @@ async def run(options: Options) -> dict[str, Any]:
             )
         rows = rounds.summary(samples, BASELINE)
         print(rounds.table(rows, BASELINE))
-        return {"summary": rows, "samples": rounds.as_json(samples)}
+        return {"figures": _figures(samples), "summary": rows, "samples": rounds.as_json(samples)}
+
+
+def _figures(samples: list[rounds.Sample]) -> list[Figure]:
+    found = [
+        figure(
+            "CPU of one request, express: appliance",
+            "µs",
+            rounds.cost(samples, "express", "appliance", 64),
+            "cpu-appliance",
+        ),
+        figure("CPU of one request, express: agent", "µs", rounds.cost(samples, "express", "agent", 64), "cpu-agent"),
+    ]
+    for connections in CONNECTIONS:
+        for lane in LANES:
+            ratios = rounds.paired(samples, lane, BASELINE, connections)
+            goal = f"rate-{connections}" if lane == "express" and connections in (64, 1) else ""
+            found.append(figure(f"{lane}: requests/s ÷ nginx, {connections} connections", "", ratios, goal))
+    two = rounds.paired(samples, "express", "nginx×2", 64)
+    found.append(figure("express: requests/s ÷ nginx with 2 workers, 64 connections", "", two))
+    return found
 
 
 async def start_targets(
@@ -46,12 +69,14 @@ async def start_targets(
     """The upstream, and the ways to it: direct, through nginx, through Fairlead."""
     ca = TestCA.make("benchmark CA")
     upstream = await stack.enter_async_context(nginx.upstream(options.directory, ca))
-    targets = [Target("direct", Load(upstream.url, nginx.SMALL_PATH), (upstream.part,))]
+    targets = [Target("direct", Load(upstream.url, nginx.SMALL_PATH, ca_pem=ca.pem), (upstream.part,))]
     for workers in proxy_workers:
         proxy = await stack.enter_async_context(nginx.proxy(options.directory, ca, upstream, workers))
-        targets.append(Target(proxy.part.name, Load(proxy.url, nginx.SMALL_PATH), (proxy.part, upstream.part)))
+        targets.append(
+            Target(proxy.part.name, Load(proxy.url, nginx.SMALL_PATH, ca_pem=ca.pem), (proxy.part, upstream.part))
+        )
     for lane in lanes:
         chain = await stack.enter_async_context(fairlead.chain(options.directory, upstream, lane))
-        load = Load(chain.url, chain.path + nginx.SMALL_PATH, chain.token)
+        load = Load(chain.url, chain.path + nginx.SMALL_PATH, chain.token, ca_pem=chain.ca_pem)
         targets.append(Target(lane, load, (*chain.parts, upstream.part)))
     return targets

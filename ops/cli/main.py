@@ -138,7 +138,7 @@ def keys() -> None:
 @keys.command()
 @click.option("--config", type=_FILE, help="The appliance's settings (TOML).")
 def rotate(config: Path | None) -> None:
-    """Make a new key for kubeconfig credentials, while the appliance is stopped.
+    """Make a new key for kubeconfig credentials, while the appliance is stopped: with PostgreSQL, all of them.
 
     It signs from the next start on. What the last key signed stays good until it expires; what older keys signed is
     refused. So rotate twice to refuse every credential there is.

@@ -6,7 +6,8 @@ import pytest
 
 from agent.config import Bounds
 from agent.guard import Guard, RefusedError
-from agent.outgoing import MAX_REMEMBERED, Outbox, Outgoing, impersonation
+from agent.outgoing import Outbox, Outgoing, impersonation
+from wire.blocks import MAX_REMEMBERED
 from wire.frames import ResetCode
 from wire.heads import Headers, Identity, RequestHead
 

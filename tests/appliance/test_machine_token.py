@@ -62,6 +62,7 @@ async def test_names_are_checked_and_taken_once(tmp_path: Path) -> None:
         await mint(settings, "ci", 60)
     with pytest.raises(MachineTokenError, match="begins with system:"):
         await mint(settings, "system:ci", 60)
+    assert recorded(Layout(settings.data_dir)) == [EventType.MACHINE_CREATED]
 
 
 async def test_a_running_appliance_records_what_it_sees(tmp_path: Path) -> None:

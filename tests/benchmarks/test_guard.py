@@ -13,6 +13,7 @@ RUN_SECONDS = 90.0  # four loads of three seconds, their warm-ups, and the start
 
 @pytest.mark.real_clock
 @pytest.mark.slow
+@pytest.mark.alone
 async def test_a_small_get_through_the_chain_costs_no_more_than_it_may() -> None:
     reason = guard.may_skip()
     if reason is not None:

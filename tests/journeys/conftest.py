@@ -72,11 +72,13 @@ def ends(binaries: list[Path]) -> list[Path]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A journey that takes `kubectl` runs once for every binary; marked `ends`, for the oldest and the newest."""
+    """A journey that takes `kubectl` runs once for every binary; marked `ends` or `newest`, for those."""
     if "kubectl_binary" in metafunc.fixturenames:
         binaries = kubectls()
         if any(metafunc.definition.iter_markers("ends")):
             binaries = ends(binaries)
+        elif any(metafunc.definition.iter_markers("newest")):
+            binaries = binaries[-1:]
         metafunc.parametrize(
             "kubectl_binary", binaries or [None], ids=[it.name for it in binaries] or ["none"], scope="session"
         )
@@ -84,6 +86,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "ends: run with the oldest and the newest kubectl only")
+    config.addinivalue_line("markers", "newest: run with the newest kubectl only")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

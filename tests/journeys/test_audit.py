@@ -17,6 +17,7 @@ import trio
 from ops.demo import ports
 from ops.demo.admin import ApiError, Appliance
 from tests.journeys.conftest import Kubectl, kubectl_for, kubectls
+from tests.journeys.door import Answer
 from tests.journeys.processes import eventually
 from tests.journeys.stack import REPOSITORY, Stack, running_stack
 
@@ -77,6 +78,64 @@ def test_who_did_what_is_found_by_any_of_it(stack: Stack, kubectl: Kubectl, uniq
     assert made["id"] in [it["id"] for it in of(object=made["binding_ids"][0], since=made["time"], until=made["time"])]
     assert of(name=unique, severity="warning") == []
     assert "hunter2" not in json.dumps(call(stack, "audit?limit=500"))
+
+
+def test_a_request_leads_to_the_agents_session_that_carried_it(stack: Stack, unique: str) -> None:
+    """From a change to all that its session carried, and to where that came from; also through a session's end."""
+    door = stack.door
+    body = json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": unique}}).encode()
+    made = door.ask("POST", "/api/v1/namespaces/demo/configmaps", body, {"Content-Type": "application/json"})
+    read = door.ask("GET", "/api/v1/namespaces/demo/pods")  # on the lane without tasks
+    refused = door.ask("GET", "/api/v1/pods", headers={"Impersonate-User": "root"})
+
+    def closed(answer: Answer, kind: str = "CPR001I") -> dict[str, Any]:
+        query = f"audit?type={kind}&correlation_id={answer.headers['x-correlation-id']}"
+        found: list[dict[str, Any]] = eventually(lambda: call(stack, query)["items"])
+        return found[0]
+
+    session = closed(made)["tunnel_session"]
+    assert closed(read)["tunnel_session"] == session
+    assert "tunnel_session" not in closed(refused, "CPR002W")
+    assert "tunnel_session" not in closed(made, "CPR003I")  # there was none yet
+    (opened,) = call(stack, f"audit?type=agent.session_opened&tunnel_session={session}")["items"]
+    toy = next(it for it in call(stack, "clusters")["items"] if it["name"] == "toy")
+    assert (opened["cluster_id"], opened["client_address"]) == (toy["id"], ports.LOOPBACK)
+    assert opened["details"]["serial"]
+
+    stack.agent.kill()
+    stack.start_agent()
+    stack.until_it_works()
+    (ended,) = eventually(lambda: call(stack, f"audit?type=CAG006I&tunnel_session={session}")["items"])
+    assert ended["details"]["reason"]
+    exported = [json.loads(line) for line in audit(settings(stack), "export").stdout.splitlines()]
+    assert {it["type"] for it in exported if it.get("tunnel_session") == session} >= {"CAG005I", "CPR001I", "CAG006I"}
+    assert closed(door.ask("GET", "/api/v1/namespaces/demo/pods"))["tunnel_session"] != session
+
+
+def test_looking_at_the_trail_is_on_record_once_for_each_query(stack: Stack, unique: str) -> None:
+    def looks() -> list[str]:
+        records = [json.loads(line) for line in audit(settings(stack), "export").stdout.splitlines()]
+        assert {it["actor"] for it in records if it["type"] == "CSY012I"} == {"journeys"}
+        return [str(it["details"]) for it in records if it["type"] == "CSY012I"]
+
+    before = len(looks())
+    page = first = call(stack, f"audit?limit=2&until=2999-01-01T00:00:00Z&verb=create&actor={unique}&cluster=toy")
+    assert (page["items"], page["next"]) == ([], None)
+    page = first = call(stack, "audit?limit=2")
+    for _ in range(3):
+        page = call(stack, f"audit?limit=2&cursor={page['next']}")
+    call(stack, f"audit/{first['items'][0]['id']}")
+    call(stack, "audit?limit=2&cursor=9000000000000000000.1.1")  # made up: whoever starts there reads everything
+    call(stack, f"audit?limit=3&cursor={first['next']}")  # given to another query
+
+    query = {"filters": f"actor={unique}&cluster=toy&limit=2&until=2999-01-01T00%3A00%3A00Z&verb=create"}
+    assert looks()[before:] == [
+        str(query),
+        str({"filters": "limit=2"}),
+        str({"record": first["items"][0]["id"]}),
+        str({"filters": "cursor=9000000000000000000.1.1&limit=2"}),
+        str({"filters": f"cursor={first['next']}&limit=3"}),
+    ]
 
 
 def test_pages_follow_each_other_to_the_end(stack: Stack) -> None:

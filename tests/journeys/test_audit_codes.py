@@ -405,6 +405,8 @@ MAKERS: dict[str, Callable[[Scene], object]] = {  # by the name of the code
     "AGENT_AUTH_FAILED": enrol_with_a_wrong_token,
     "AGENT_ENROLLED": lambda scene: None,  # the stack's own agent
     "AGENT_RENEWED": renew_the_certificate,
+    "AGENT_SESSION_OPENED": lambda scene: scene.restart(),
+    "AGENT_SESSION_ENDED": lose_the_agent,
     "PROXY_CLOSED": read,
     "PROXY_DENIED": name_oneself_somebody_else,
     "PROXY_OPENED": write,
@@ -414,6 +416,7 @@ MAKERS: dict[str, Callable[[Scene], object]] = {  # by the name of the code
     "KEY_ROTATED": rotate_the_key,
     "APPLIANCE_RESTORED": restore_a_backup,
     "AUDIT_CUT": lambda scene: None,  # the stack's own ledger
+    "AUDIT_READ": lambda scene: None,  # whoever looks leaves it
 }
 
 
@@ -431,7 +434,7 @@ def left_behind() -> set[str]:
 def test_a_code_is_made_to_happen(kind: EventType, scene: Scene) -> None:
     assert kind.name in MAKERS, f"{kind.name}: say in MAKERS how it is made to happen"
     before = len(scene.recorded(kind))
-    idle = kind in {EventType.AGENT_ENROLLED, EventType.AUDIT_CUT}
+    idle = kind in {EventType.AGENT_ENROLLED, EventType.AUDIT_CUT, EventType.AUDIT_READ}
     MAKERS[kind.name](scene)
 
     eventually(lambda: len(scene.recorded(kind)) > (0 if idle else before), SEEN_SECONDS, f"a record {kind.name}")

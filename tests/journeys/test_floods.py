@@ -19,7 +19,7 @@ from tests.journeys.processes import eventually
 from tests.journeys.stack import Stack, running_stack
 from tests.support.flood import Flood, flooding, text
 
-pytestmark = pytest.mark.journey
+pytestmark = [pytest.mark.journey, pytest.mark.alone]
 
 POLITE_SECONDS = 2.0
 ASKED = 15

@@ -21,7 +21,7 @@ from tests.journeys.door import Door
 from tests.journeys.processes import MIB
 from tests.journeys.stack import Stack, running_stack
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.journey, pytest.mark.alone, pytest.mark.timeout(300)]
 
 STALLED = 64
 ASKED = 300  # of each stack in a round: three requests lie above the 99th percentile

@@ -55,7 +55,7 @@ def paused(toy: Demo) -> Iterator[tuple[float, list[ssl.SSLSocket]]]:
 
 
 @pytest.mark.usefixtures("paused")
-@pytest.mark.ends
+@pytest.mark.newest
 def test_one_gibibyte_comes_down_in_constant_memory(toy_kubectl: Kubectl, toy: Demo, door: Door) -> None:
     command = toy_kubectl.command("get", "--raw", f"{door.path}/toy/bytes?size={GIB}")
     door.ask("GET", f"/toy/bytes?size={8 * MIB}")

@@ -19,7 +19,6 @@ LONG = {
     "appliance/front/client.py": "a connection's requests, answers and raw bytes share one buffer and one ending",
     "wire/carrier.py": "the HTTP/2 carrier before and after the tunnel opens shares one set of window accounts",
     "wire/exchange.py": "an exchange is one Trio stream: its two directions share credit, ending and abortion",
-    "wire/frames.py": "layouts, encoder and bounded decoder are one table read from two sides",
     "wire/session.py": "one session's reader, writer and pulse share the state that says whether it lives",
     "wire/tls.py": "reading, writing and the two ways of closing share the state of one TLS connection",
 }

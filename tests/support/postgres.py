@@ -21,11 +21,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from tests.support.disk import Disk, small_disk
 
 NOBODY = 65534
 START_SECONDS = 60  # a busy machine, recovering after a kill
 USER = "fairlead"
+DISK_MEBIBYTES = 64  # an empty cluster takes 25
 
 # Waits until nobody holds the other end of its input: whoever started the server has ended it, or is dead.
 WATCH = """
@@ -45,6 +48,8 @@ class PostgresServer:
     def __init__(self, binaries: Path, directory: Path) -> None:
         self.binaries = binaries
         self.directory = directory
+        self.data = directory / "data"
+        self.wal: Path | None = None  # where its log of changes lies; None: with the data
         self.password = secrets.token_hex(16)
         self.port = _free_port()
         self.log: list[str] = []
@@ -58,7 +63,9 @@ class PostgresServer:
         secret.write_text(self.password)
         _give_away(secret)
         how = ["--no-sync", "--auth=scram-sha-256", f"--username={USER}", f"--pwfile={secret}", "--encoding=UTF8"]
-        command = [str(self.binaries / "initdb"), f"--pgdata={self.directory}/data", "--no-locale", *how]
+        if self.wal is not None:
+            how += [f"--waldir={self.wal}", "--wal-segsize=1"]
+        command = [str(self.binaries / "initdb"), f"--pgdata={self.data}", "--no-locale", *how]
         subprocess.run(command, check=True, capture_output=True, cwd=self.directory, **_as_nobody())
 
     def start(self) -> None:
@@ -70,7 +77,7 @@ class PostgresServer:
             "max_connections": "200",
             "log_min_messages": "log",
         }
-        command = [str(self.binaries / "postgres"), "-D", str(self.directory / "data")]
+        command = [str(self.binaries / "postgres"), "-D", str(self.data)]
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]
         ready = threading.Event()
@@ -97,6 +104,12 @@ class PostgresServer:
         if self._process is not None:
             self._process.send_signal(how)
             self._ended()
+
+    def supervise(self) -> None:
+        """Start it again if it has ended by itself, as whoever keeps a server running would."""
+        if self._process is not None and self._process.poll() is not None:
+            self._ended()
+            self.start()
 
     def kill(self) -> None:
         """Every process of it with -9, as the kernel does when memory runs out."""
@@ -172,18 +185,43 @@ class PostgresServer:
 @contextmanager
 def cluster() -> Iterator[PostgresServer]:
     """A running server, gone with all its files at the end."""
+    with _prepared() as server, _running(server):
+        yield server
+
+
+@contextmanager
+def cluster_on_disk(what: Literal["data", "wal"]) -> Iterator[tuple[PostgresServer, Disk]]:
+    """The same with its data, or only its log of changes, on a disk of its own that can be filled."""
+    with _prepared() as server:
+        path = server.directory / what
+        path.mkdir()
+        _give_away(path)
+        server.wal = path if what == "wal" else server.directory / "log"
+        with small_disk(path, DISK_MEBIBYTES, path.stat().st_uid) as disk, _running(server):
+            try:
+                yield server, disk
+            finally:
+                disk.make_room()
+
+
+@contextmanager
+def _prepared() -> Iterator[PostgresServer]:
     with tempfile.TemporaryDirectory(prefix="fairlead-pg-", ignore_cleanup_errors=True) as name:
         directory = Path(name)  # short: a socket's path has at most 107 bytes
         _give_away(directory)
-        server = PostgresServer(_binaries(directory), directory)
-        server.make()
-        server.start()
-        try:
-            yield server
-        finally:
-            with suppress(ProcessLookupError, AssertionError):
-                server.thaw()
-            server.stop()
+        yield PostgresServer(_binaries(directory), directory)
+
+
+@contextmanager
+def _running(server: PostgresServer) -> Iterator[None]:
+    server.make()
+    server.start()
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError, AssertionError):
+            server.thaw()
+        server.stop()
 
 
 def _binaries(directory: Path) -> Path:

@@ -40,6 +40,7 @@ class Pair:
     def write(self, end: Connection) -> None:
         while end.wants_write:
             data, _ = end.take()
+            assert data, "a writer that is told to write and given nothing would spin"
             self.wires[end].append(data)
 
     def deliver(self, sender: Connection) -> None:
@@ -257,6 +258,23 @@ def test_control_frames_go_first_and_are_bounded() -> None:
     with pytest.raises(Flood):
         for _ in range(MAX_CONTROL_FRAMES + 1):
             schedule.control(b"R")
+
+
+def test_a_full_carrier_window_lets_the_writer_sleep_and_wakes_it() -> None:
+    """With 16 MiB of HTTP/2 under way, what is left of its window is no room for a frame."""
+    pair = Pair()
+    flows = [pair.exchange()[0] for _ in range(80)]
+    sent = 0
+    for _ in range(FIRST_WINDOW // frames.MAX_DATA_BYTES):
+        for flow in flows:
+            if flow.room >= frames.MAX_DATA_BYTES:
+                pair.opener.send_data(flow, b"x" * frames.MAX_DATA_BYTES)
+                sent += 1
+        pair.write(pair.opener)
+    assert any(flow.lane.frames for flow in flows)
+    assert not pair.opener.wants_write
+    pair.settle()
+    assert sum(type(frame) is Data for _, frame in pair.heard[pair.acceptor]) == sent
 
 
 def test_no_data_overtakes_its_open() -> None:

@@ -63,6 +63,7 @@ class Rig:
     now: int = NOW
     states: dict[str, ClusterState] = field(default_factory=dict)
     audit_broken: bool = False
+    unrecordable: EventType | None = None  # the one kind of record that cannot be kept
 
     async def call(
         self,
@@ -108,7 +109,7 @@ async def rig(directory: Path) -> AsyncIterator[Rig]:
 
     async def record(event: AuditEvent) -> None:
         await trio.lowlevel.checkpoint()
-        if made.audit_broken:
+        if made.audit_broken or event.type is made.unrecordable:
             raise DiskFullError
         (called if event.type is EventType.API_CALLED else recorded).append(event)
 

@@ -112,6 +112,16 @@ async def test_nothing_is_changed_when_it_could_not_be_recorded(tmp_path: Path) 
         assert api.store.snapshot.clusters == {}
 
 
+async def test_a_change_whose_own_record_cannot_be_kept_is_not_called_undone(tmp_path: Path) -> None:
+    async with rig(tmp_path) as api:
+        api.unrecordable = EventType.CLUSTER_REGISTERED
+        reply = await api.call("POST", "clusters", {"name": "x"})
+
+        assert (reply.status, reply.code) == (503, "OUTCOME_UNKNOWN")
+        assert "may have been made" in reply.body["detail"]
+        assert [it.name for it in api.store.snapshot.clusters.values()] == ["x"]
+
+
 async def test_a_call_is_on_the_disk_before_it_changes_anything(tmp_path: Path) -> None:
     async with rig(tmp_path) as api:
         assert (await api.call("GET", "clusters")).status == 200

@@ -322,6 +322,27 @@ async def test_credentials_of_another_cluster_are_not_issued_seen_or_revoked(tmp
         assert (await api.call("DELETE", f"credentials/{held['gone']['id']}")).status == 204  # everywhere is everywhere
 
 
+async def test_nobody_issues_themselves_a_stronger_person_or_wakes_one(tmp_path: Path) -> None:
+    async with rig(tmp_path) as api:
+        await made(api, "clusters", {"name": "prod"})
+        person = await made(api, "people", ANN)
+        role = await made(api, "roles", {"name": "operator", "groups": ["operators"]})
+        strong = {"subject": {"kind": "person", "id": person["id"]}, "role_id": role["id"], "scope": EVERYWHERE}
+        await made(api, "bindings", strong)
+        desk = await api.machine(Permission.CREDENTIALS_ISSUE, Permission.PEOPLE_WRITE)
+        wish = {"cluster": "prod", "person": person["id"]}
+        refused = await api.call("POST", "credentials", wish, token=desk)
+        assert (refused.status, refused.code) == (403, "ESCALATION_FORBIDDEN")
+        assert "the group operators" in refused.body["detail"]
+        assert api.recorded[-1].type is EventType.CREDENTIAL_ISSUE_FAILED
+        assert (await api.call("GET", "credentials")).body["items"] == []
+        assert (await api.call("POST", f"people/{person['id']}/disable", {}, token=desk)).status == 200
+        woken = await api.call("POST", f"people/{person['id']}/enable", {}, token=desk)
+        assert (woken.status, woken.code) == (403, "ESCALATION_FORBIDDEN")
+        assert (await api.call("POST", f"people/{person['id']}/enable", {})).status == 200
+        assert (await api.call("POST", "credentials", wish)).status == 201
+
+
 async def test_a_permission_in_no_cluster_shows_no_credential(tmp_path: Path) -> None:
     """Neither by namespaces, which are less than a cluster, nor by a label that nothing has."""
     async with rig(tmp_path) as api:

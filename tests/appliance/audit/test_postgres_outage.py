@@ -31,7 +31,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def opened(mortal: PostgresLedger) -> AsyncIterator[Ledger]:
-    ledger = Ledger(mortal.place, KEY, lambda: 7)  # type: ignore[arg-type]  # it hands it on to Book, which takes it
+    ledger = Ledger(mortal.place, KEY, lambda: 7)
     await ledger.start()
     try:
         yield ledger

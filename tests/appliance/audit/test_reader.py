@@ -33,6 +33,7 @@ FIELDS = {
     "credential_id": "k1",
     "rule": "role viewers",
     "kubectl_session": "s1",
+    "tunnel_session": "t1",
 }
 
 

@@ -76,7 +76,7 @@ def test_every_filter_of_the_list_is_read() -> None:
     query = read_query({name: values.get(name, f"value of {name}") for name in FILTERS})
     assert query.after == (5, 6, 7)
     assert query.object == "value of object"
-    assert len(query.fields) == 17
+    assert len(query.fields) == 18
     assert (query.limit, query.after.cursor()) == (5, "5.6.7")
     assert (AuditQuery().until, AuditQuery().after) == (FOREVER, TOP)
 

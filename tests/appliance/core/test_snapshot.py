@@ -80,11 +80,25 @@ def test_what_has_expired_is_forgotten() -> None:
 
 def test_every_change_makes_a_new_version_and_forgets_what_was_worked_out() -> None:
     snapshot = Snapshot()
-    snapshot.memory["x"] = 1
-    before = snapshot.version
     snapshot.put(Entity.CLUSTER, "c", Cluster("c", "prod"))
-    assert snapshot.version > before
-    assert not snapshot.memory
+    ann, staff = Subject(SubjectKind.PERSON, "ann"), Subject(SubjectKind.GROUP, "staff", "https://idp.example.com")
+    for entity, identity, value, left in (
+        (Entity.REVOCATION, "r", Revocation("r", 9, 1), {"ann", "ben"}),
+        (Entity.PERSON, "ann", None, {"ben"}),
+        (Entity.BINDING, "b1", Binding("b1", ann, "role", EVERYWHERE), {"ben"}),
+        (Entity.BINDING, "b1", Binding("b1", Subject(SubjectKind.MACHINE, "m"), "role", EVERYWHERE), {"ben"}),
+        (Entity.BINDING, "b1", Binding("b1", ann, "role", EVERYWHERE), {"ben"}),
+        (Entity.BINDING, "b1", Binding("b1", Subject(SubjectKind.PERSON, "ben"), "role", EVERYWHERE), set()),
+        (Entity.BINDING, "b1", None, {"ann"}),
+        (Entity.BINDING, "b2", Binding("b2", staff, "role", EVERYWHERE), set()),
+        (Entity.ROLE, "role", None, set()),
+        (Entity.CLUSTER, "c", Cluster("c", "prod"), set()),
+    ):
+        snapshot.memory = {(person, "c"): 1 for person in ("ann", "ben")}
+        before = snapshot.version
+        snapshot.put(entity, identity, value)
+        assert snapshot.version > before
+        assert {person for person, _ in snapshot.memory} == left, (entity, value)
     snapshot.clear()
     assert snapshot.version > before + 1
     assert not snapshot.clusters

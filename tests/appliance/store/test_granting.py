@@ -1,4 +1,4 @@
-"""Nobody gives what they do not hold, by whatever road: roles, bindings, labels, groups, e-mails."""
+"""Nobody gives what they do not hold, by whatever road: roles, bindings, labels, groups, e-mails, credentials."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from dataclasses import replace
 import pytest
 
 from appliance.core.clusters import Cluster
+from appliance.core.credentials import CredentialKind
 from appliance.core.machines import MachineToken
 from appliance.core.people import Machine, Person
 from appliance.core.problems import Code
 from appliance.core.rights import Principal
 from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Rule, Scope, ScopeKind, Subject, SubjectKind
 from appliance.store import granting, ids, units
+from appliance.store.issuing import Wanted
 from appliance.store.store import Store
+from appliance.store.unit import Unit
 from tests.appliance.store import cast
 from tests.appliance.store.cast import (
     ADMIN,
@@ -358,3 +361,59 @@ async def test_a_scope_of_a_cluster_that_is_gone_is_contained_in_nothing_narrow(
     assert contains(EVERYWHERE, gone, None)
     assert not contains(BY_LABEL, gone, None)
     assert not contains(BY_LABEL, gone, PROD)
+
+
+def wanted(person: Person, cluster: Cluster) -> Wanted:
+    return Wanted(ids.new_id("credential"), person.id, cluster.id, CredentialKind.STATIC, 600, "someone")
+
+
+async def test_a_credential_gives_what_its_person_holds_on_that_cluster(home: Home) -> None:
+    """To whoever issues it, because they see the token."""
+    issuer = cast.may(Permission.CREDENTIALS_ISSUE)
+    async with opened(home) as store:
+        for role, scope, until in ((VIEWER, BY_LABEL, None), (OPERATOR, BLUE, NOW + HOUR), (OPERATOR, ON_DEV, None)):
+            await store.write(units.add_binding(bound(cast.group("dev"), role, scope, until), NOW))
+        held = {
+            "nothing": (),
+            "half": ((VIEWER, ON_PROD),),
+            "brief": ((VIEWER, ON_PROD),),
+            "both": ((VIEWER, ON_PROD), (OPERATOR, BLUE)),
+            "free": ((cast.may(Permission.ROLES_ESCALATE), ON_PROD),),
+        }
+        callers = {name: await cast.machine(store, name, (issuer, ON_PROD), *more) for name, more in held.items()}
+        await cast.machine(store, "clerk", (cast.may(Permission.PEOPLE_WRITE), EVERYWHERE))
+        # A permission over the appliance is not given: no credential reaches it.
+        await store.write(units.add_binding(bound(cast.person(ANN), cast.may(Permission.PEOPLE_WRITE)), NOW))
+        brief = callers["brief"].subject
+        await store.write(units.add_binding(bound(brief, OPERATOR, ON_PROD, NOW + HOUR - 1), NOW))
+        for name, caller in callers.items():
+            unit = granting.issue_credential(caller.subject, wanted(ANN, PROD), NOW)
+            if name in {"both", "free"}:
+                assert (await store.write(unit)).person_id == ANN.id, name
+            else:
+                assert await refused(store, unit) is Code.ESCALATION_FORBIDDEN, name
+            elsewhere = granting.issue_credential(caller.subject, wanted(ANN, DEV), NOW)
+            assert await refused(store, elsewhere) is Code.CLUSTER_NOT_FOUND, name
+        # Somebody bound to nothing is nobody there; what has ended is not given; one's own is given by nobody.
+        await store.write(granting.issue_credential(callers["nothing"].subject, wanted(BEN, PROD), NOW))
+        await store.write(granting.issue_credential(callers["half"].subject, wanted(ANN, PROD), NOW + HOUR))
+        await store.write(granting.issue_credential(cast.person(ANN), wanted(ANN, PROD), NOW))
+        nobody = granting.issue_credential(callers["free"].subject, replace(wanted(ANN, PROD), person_id="x"), NOW)
+        assert await refused(store, nobody) is Code.USER_NOT_FOUND
+
+
+async def test_enabling_a_person_again_gives_what_they_are_bound_to(home: Home) -> None:
+    async with opened(home) as store:
+        await store.write(units.add_binding(bound(cast.group("dev"), OPERATOR, ON_PROD), NOW))
+        desk = await cast.machine(store, "desk", (cast.may(Permission.PEOPLE_WRITE), EVERYWHERE))
+        both = await cast.machine(store, "both", (cast.may(Permission.PEOPLE_WRITE), EVERYWHERE), (OPERATOR, ON_PROD))
+
+        def switched(enabled: bool, by: Principal = desk) -> Unit[Person]:
+            return granting.set_person(by.subject, ANN.id, lambda it: replace(it, enabled=enabled), NOW)
+
+        await store.write(switched(True))  # they were enabled
+        await store.write(switched(False))
+        await store.write(granting.set_person(desk.subject, ANN.id, lambda it: replace(it, email="a@example.com"), NOW))
+        assert await refused(store, switched(True)) is Code.ESCALATION_FORBIDDEN
+        assert not store.snapshot.people[ANN.id].enabled
+        assert (await store.write(switched(True, both))).enabled

@@ -14,10 +14,13 @@ import pytest
 import trio
 import trio.testing
 
+from appliance.audit.postgres import PostgresPlace
+from appliance.audit.shelf import AuditBroken
 from appliance.core.clusters import Cluster
 from appliance.core.people import Person
 from appliance.store import postgres, server, units
 from appliance.store.faults import StoreRefused, StoreUnavailable
+from appliance.store.server import read
 from appliance.store.store import Applied, Store
 from appliance.store.unit import Unit, run
 from tests.appliance.store.homes import NOW, Home
@@ -283,7 +286,7 @@ async def test_a_server_that_says_nothing_is_unavailable_within_the_limit_and_us
 
 
 @asynccontextmanager
-async def tls_in_front(it: PostgresServer, context: ssl.SSLContext) -> AsyncIterator[int]:
+async def tls_in_front(it: PostgresServer, context: ssl.SSLContext, address: str) -> AsyncIterator[int]:
     """TLS as PostgreSQL speaks it, before a server that was built without."""
 
     async def serve(plain: trio.SocketStream) -> None:
@@ -307,7 +310,7 @@ async def tls_in_front(it: PostgresServer, context: ssl.SSLContext) -> AsyncIter
         both.cancel()
 
     async with trio.open_nursery() as nursery:
-        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        (listener,) = await trio.open_tcp_listeners(0, host=address)
         nursery.start_soon(trio.serve_listeners, serve, [listener])
         yield int(listener.socket.getsockname()[1])
         nursery.cancel_scope.cancel()
@@ -325,17 +328,22 @@ async def test_a_server_is_believed_only_with_a_certificate_of_the_ca_for_its_na
     ):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*authority.issue(tmp_path, "postgres"))
-        async with tls_in_front(home.server, context) as port:
+        async with tls_in_front(home.server, context, host.replace("localhost", "127.0.0.1")) as port:
             plain = home.server.url(home.database)
             url = plain.replace(f"127.0.0.1:{home.server.port}", f"{host}:{port}")
             home.url_file.write_text(f"{url}?sslrootcert={tmp_path}/ca.pem")
+            ledger = PostgresPlace(read(home.url_file))
             if believed:
                 async with home.opened() as store:
                     await store.write(units.add_cluster(replace(CLUSTER, id=host, name=host), NOW))
+                shelf = await trio.to_thread.run_sync(ledger.open)
+                await trio.to_thread.run_sync(shelf.close)
             else:
-                with pytest.raises(StoreUnavailable, match=r"certificate verify failed|reached"):
+                with pytest.raises(StoreUnavailable, match="certificate verify failed"):
                     async with home.opened():
                         pass
+                with pytest.raises(AuditBroken, match="certificate verify failed"):
+                    await trio.to_thread.run_sync(ledger.open)
 
 
 async def test_a_server_without_tls_is_not_spoken_to_in_clear_when_tls_was_asked_for(home: Home) -> None:
@@ -343,6 +351,8 @@ async def test_a_server_without_tls_is_not_spoken_to_in_clear_when_tls_was_asked
     with pytest.raises(StoreUnavailable, match="SSL"):
         async with home.opened():
             pass
+    with pytest.raises(AuditBroken, match="SSL"):
+        await trio.to_thread.run_sync(PostgresPlace(read(home.url_file)).open)
 
 
 async def test_a_socket_will_do(home: Home) -> None:

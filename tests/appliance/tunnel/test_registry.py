@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from appliance.tunnel.registry import MAX_SESSIONS_PER_CLUSTER, Change, Registry, TooManySessionsError
+from appliance.tunnel.registry import MAX_SESSIONS_PER_CLUSTER, Change, Registry, SessionChange, TooManySessionsError
 
 
 @dataclass
@@ -62,8 +62,8 @@ def test_the_end_of_an_old_session_leaves_the_new_one_alone() -> None:
 
 def test_states_turn_with_the_first_and_the_last_session() -> None:
     registry: Registry[Line] = Registry()
-    changes: list[Change] = []
-    registry.on_change(changes.append)
+    told: list[Change | SessionChange] = []
+    registry.on_change(told.append)
 
     registry.add("c", Line("1"), generation=1, serial="a", now=1)
     registry.add("c", Line("2"), generation=1, serial="a", now=2)
@@ -71,10 +71,19 @@ def test_states_turn_with_the_first_and_the_last_session() -> None:
     registry.remove("c", "2", reason="silent", now=4)
     registry.add("c", Line("3"), generation=1, serial="a", now=5)
 
-    assert [(change.state.connected, change.state.since, change.state.reason) for change in changes] == [
+    turns = [it for it in told if isinstance(it, Change)]
+    assert [(change.state.connected, change.state.since, change.state.reason) for change in turns] == [
         (True, 1, ""),
         (False, 4, "silent"),
         (True, 5, ""),
+    ]
+    sessions = [it for it in told if isinstance(it, SessionChange)]
+    assert [(it.session_id, it.began, it.reason) for it in sessions] == [
+        ("1", True, ""),
+        ("2", True, ""),
+        ("1", False, "first gone"),
+        ("2", False, "silent"),
+        ("3", True, ""),
     ]
     assert registry.state("other") is None
     assert set(registry.states()) == {"c"}

@@ -91,7 +91,10 @@ async def test_turns_are_recorded_and_a_ledger_in_trouble_stops_nothing() -> Non
         await trio.sleep(1)
         nursery.cancel_scope.cancel()
 
-    assert [(event.type, event.cluster, event.details) for event in events] == [
-        (EventType.CLUSTER_CONNECTED, "alpha", ()),
-        (EventType.CLUSTER_DISCONNECTED, "alpha", (("reason", "silent"),)),
+    whose = (("serial", "s"), ("generation", "2"))
+    assert [(event.type, event.cluster, event.tunnel_session, event.details) for event in events] == [
+        (EventType.AGENT_SESSION_OPENED, "alpha", "1", whose),
+        (EventType.CLUSTER_CONNECTED, "alpha", "", ()),
+        (EventType.AGENT_SESSION_ENDED, "alpha", "1", (*whose, ("reason", "silent"))),
+        (EventType.CLUSTER_DISCONNECTED, "alpha", "", (("reason", "silent"),)),
     ]

@@ -1,4 +1,4 @@
-"""A toy cluster in a process of its own, and every kubectl of this machine pointed at it."""
+"""A toy cluster in a process of its own, and the oldest and the newest kubectl of this machine pointed at it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ COMMAND_SECONDS = 60
 
 
 def find_kubectls() -> list[Path]:
-    """kubectl on the path, and kubectl.* beside it."""
+    """The oldest and the newest of kubectl.* beside kubectl, or it alone; the journeys try all of them on the toy."""
     found = shutil.which("kubectl")
     if found is None:
         return []
     real = Path(found).resolve()
-    return [real, *sorted(real.parent.glob("kubectl.*"))]
+    numbered = sorted(real.parent.glob("kubectl.*"))
+    return [numbered[0], numbered[-1]] if len(numbered) > 1 else [real]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +138,7 @@ def kubeconfig(toy: ToyCluster, user: str, groups: list[str]) -> Path:
 
 @pytest.fixture(scope="module", params=find_kubectls(), ids=lambda path: path.name)
 def kubectl(request: pytest.FixtureRequest, toy: ToyCluster) -> Kubectl:
-    """Every kubectl found, in a namespace of its own, as somebody who may do everything."""
+    """Each kubectl, in a namespace of its own, as somebody who may do everything."""
     binary: Path = request.param
     namespace = f"space-{next(_numbers)}"
     found = Kubectl(binary, kubeconfig(toy, "ann@example.com", ["toy:admins"]), namespace)

@@ -1,4 +1,4 @@
-"""Real kubectl, every version on this machine, straight at the toy cluster."""
+"""Real kubectl, the oldest and the newest on this machine, straight at the toy cluster."""
 
 from __future__ import annotations
 

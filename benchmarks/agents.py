@@ -1,0 +1,138 @@
+"""Many agents in one process: the product's own dialler, many times. `python -m benchmarks.agents DIRECTORY AGENTS`.
+
+DIRECTORY/bundles/*.json are bundles of clusters; each cluster gets an equal share of the agents, which have its
+certificate in common but a session, a backoff and a log of their own each.
+DIRECTORY/sessions gets one line whenever the number of live sessions changes: the moment (CLOCK_MONOTONIC, in seconds)
+and the number. An agent here answers every exchange with a small body: no upstream is part of what is measured.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import trio
+
+from agent.dialling import Dialler
+from agent.enrolment import Enrolment
+from agent.identity import DataDirectory
+from benchmarks.fairlead import Serving
+from benchmarks.processes import Part, running, until
+from benchmarks.session_end import answer
+from ops.demo.files import write_private
+
+LOOK_SECONDS = 0.02
+ENROLLING = 4  # at once
+DRAIN_SECONDS = 1.0
+SETUP_SECONDS = 90.0
+LONGEST_SECONDS = 90.0  # for all to have a session
+
+
+@dataclass(frozen=True, slots=True)
+class Colony:
+    """The process, its directory, and how many agents it holds."""
+
+    part: Part
+    home: Path
+    agents: int
+
+    async def all_there(self, since: float) -> None:
+        """Wait until every agent has a session, having been without after that moment."""
+        log = self.home / "agents.log"
+        await until("every agent", lambda: self.moment(since) > 0, self.part, log, seconds=LONGEST_SECONDS)
+
+    def moment(self, since: float, number: int = 0) -> float:
+        """When so many sessions (0: all) lived again after there were fewer, both after `since`; 0: not yet."""
+        text = ""
+        with suppress(OSError):
+            text = (self.home / "sessions").read_text()
+        return first_again(text, since, number or self.agents)
+
+
+def first_again(text: str, since: float, number: int) -> float:
+    """Of lines with a moment and a number of sessions: when there were `number` again. 0: not yet."""
+    fewer = False
+    for line in text.splitlines():
+        at, _, live = line.partition(" ")
+        if float(at) < since or not live:
+            continue
+        if int(live) < number:
+            fewer = True
+        elif fewer:
+            return float(at)
+    return 0.0
+
+
+@asynccontextmanager
+async def colony(home: Path, serving: Serving, *, clusters: int, agents: int) -> AsyncIterator[Colony]:
+    """Register the clusters and run the agents; yield once they have their certificates."""
+    _make(home, home / "bundles", home / "identities")
+    for number in range(clusters):
+        made = await serving.admin.call("POST", "clusters", {"name": f"{home.name}-{number}"})
+        write_private(home / "bundles" / f"{number}.json", json.dumps(made["bundle"]).encode())
+    module = [sys.executable, "-m", "benchmarks.leash", sys.executable, "-m", "benchmarks.agents"]
+    log = home / "agents.log"
+    async with running("agents", [*module, str(home), str(agents)], log) as part:
+        await until("the certificates", (home / "enrolled").exists, part, log, seconds=SETUP_SECONDS)
+        yield Colony(part, home, agents)
+
+
+def _make(*directories: Path) -> None:
+    for directory in directories:
+        directory.mkdir(mode=0o700)
+
+
+# In the other process
+
+
+async def main(home: Path, agents: int) -> None:
+    """Enrol, then dial and stay connected until ended."""
+    logging.getLogger("fairlead.agent").setLevel(logging.CRITICAL)
+    bundles = sorted((home / "bundles").glob("*.json"))
+    enrolments: list[tuple[DataDirectory, Enrolment]] = []
+    limit = trio.CapacityLimiter(ENROLLING)
+
+    async def enrol(bundle: Path) -> None:
+        directory = DataDirectory(home / "identities" / bundle.stem)
+        directory.prepare()
+        enrolment = Enrolment(directory, bundle)
+        async with limit:
+            await enrolment.identity()
+        enrolments.append((directory, enrolment))
+
+    async with trio.open_nursery() as nursery:
+        for bundle in bundles:
+            nursery.start_soon(enrol, bundle)
+    (home / "enrolled").touch()
+    diallers = [
+        Dialler(directory, enrolment.identity, answer, name=f"benchmark agent {number}", drain_seconds=DRAIN_SECONDS)
+        for number in range(agents)
+        for directory, enrolment in (enrolments[number % len(enrolments)],)
+    ]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(_tell, home / "sessions", diallers))
+        for dialler in diallers:
+            nursery.start_soon(dialler.run)
+
+
+async def _tell(path: Path, diallers: list[Dialler]) -> None:
+    known = -1
+    with path.open("a", buffering=1) as out:
+        while True:
+            live = sum(dialler.status.sessions > 0 for dialler in diallers)
+            if live != known:
+                known = live
+                out.write(f"{time.monotonic():.3f} {live}\n")
+            await trio.sleep(LOOK_SECONDS)
+
+
+if __name__ == "__main__":
+    with suppress(KeyboardInterrupt):
+        trio.run(main, Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,60 @@
+"""Disks that fill while people work: the appliance's own, and those of its PostgreSQL. See outage.py."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from ops.demo.files import write_private
+from ops.demo.settings import Home
+from tests.journeys.outage import is_whole, refused_and_back
+from tests.journeys.stack import STOP_SECONDS, Part, running_stack
+from tests.support.disk import small_disk
+from tests.support.postgres import PostgresServer, cluster_on_disk
+
+DISK_MEBIBYTES = 32
+
+
+def test_the_disk_of_an_appliance_with_sqlite(tmp_path: Path, unique: str) -> None:
+    home = Home(tmp_path / "home")
+    home.make()
+    with small_disk(home.appliance, DISK_MEBIBYTES) as disk, running_stack(tmp_path) as stack:
+        refused_and_back(stack, unique, disk.fill, disk.make_room)
+
+        disk.fill()
+        stack.appliance.kill()
+        disk.make_room()
+        stack.start_appliance()
+        stack.until_it_works()
+        is_whole(stack)
+
+        stack.appliance.stop()
+        disk.fill()
+        hopeless = Part("serve", "--config", str(home.root / "fairlead.toml"))
+        assert hopeless.process.wait(STOP_SECONDS) == 1
+        hopeless.stop()
+        (sentence,) = hopeless.said
+        assert "disk is full" in sentence
+
+
+@pytest.mark.parametrize("what", ["data", "wal"])
+def test_the_disk_of_a_postgresql(tmp_path: Path, what: Literal["data", "wal"], unique: str) -> None:
+    """Without room for data it refuses; without room for its log it dies, and is started again when there is some."""
+    with cluster_on_disk(what) as (server, disk), running_stack(tmp_path, settings=settings(tmp_path, server)) as stack:
+
+        def mend() -> None:
+            disk.make_room()
+            server.supervise()
+
+        refused_and_back(stack, unique, disk.fill, mend)
+
+
+def settings(directory: Path, server: PostgresServer) -> str:
+    url, key = directory / "url", directory / "key"
+    write_private(url, server.url(server.fresh()).encode())
+    write_private(key, base64.b64encode(os.urandom(32)))
+    return f'[store]\nurl_file = "{url}"\nmaster_key = "{key}"\n'
