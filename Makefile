@@ -4,6 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 
 COMPILED = build/compiled
+PROVIDER = tests/support/provider
 COMPILED_TESTS = tests/wire tests/agent tests/appliance/core tests/appliance/front tests/appliance/audit
 
 # Tests mostly wait, for processes and for clocks: three files at a time keep two cores busy. What judges speed or
@@ -34,7 +35,7 @@ types: $(VENV)/.installed
 
 unit: beside alone ## Every test of the sources as they are
 
-beside: $(VENV)/.installed
+beside: $(VENV)/.installed $(PROVIDER)/node_modules/.package-lock.json
 	$(BIN)/pytest $(BESIDE) $(PYTEST_ARGS)
 
 alone: $(VENV)/.installed
@@ -68,8 +69,12 @@ $(COMPILED)/.built: $(VENV)/.installed setup.py $(shell git ls-files '*.py' '*.s
 	rm -rf $(COMPILED) build/temp* build/lib* build/bdist*
 	FAIRLEAD_COMPILE=1 nice -n 19 $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
 		--target $(COMPILED) .
-	tar -c --exclude=__pycache__ tests benchmarks pyproject.toml | tar -x -C $(COMPILED)
+	tar -c --exclude=__pycache__ --exclude=node_modules tests benchmarks pyproject.toml | tar -x -C $(COMPILED)
 	@touch $@
+
+$(PROVIDER)/node_modules/.package-lock.json: $(PROVIDER)/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --prefix $(PROVIDER) --no-audit --no-fund --ignore-scripts --silent; \
+	else echo "no npm: nobody can sign in, in the tests (apt-get install nodejs npm)"; fi
 
 $(VENV)/.installed: pyproject.toml requirements/dev.txt
 	$(PYTHON) -m venv $(VENV)

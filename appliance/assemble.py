@@ -13,16 +13,16 @@ import resource
 import signal
 import sqlite3
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Final
-from urllib.parse import urlsplit
 
 import structlog
 import trio
+from quart_trio import QuartTrio
 
 from appliance import bridges, database, expiries, logs
 from appliance.api.app import make_app
@@ -44,12 +44,19 @@ from appliance.certificates import (
 from appliance.config import Config
 from appliance.core.buckets import Admission, FailedLogins
 from appliance.core.credentials import Credential, TokenVerifier, mint
+from appliance.core.destinations import destination
 from appliance.core.problems import Code
 from appliance.front import listener as front
 from appliance.front.parts import FrontParts
 from appliance.front.replies import HELP_PREFIX
 from appliance.keys import Keys, KeyWatch, open_keys
 from appliance.layout import InUseError, Layout, replace_file
+from appliance.listening import Bound, StartError, bind, host_of
+from appliance.login import exchange_route
+from appliance.login.dialling import Dialler
+from appliance.login.parts import BEGUN_AT_ONCE, BEGUN_PER_SECOND, LoginParts
+from appliance.login.rereading import Rereading
+from appliance.login.site import mount
 from appliance.machine_token import record_new
 from appliance.store.faults import StoreRefused, StoreUnavailable
 from appliance.store.sealing import SealError
@@ -59,31 +66,21 @@ from appliance.tunnel.enrolment import Enrolment
 from appliance.tunnel.registry import Registry
 from daemon import memory, probes
 from daemon.probes import Health
-from daemon.values import Address
 from wire.session import Session
 from wire.tls import server_context
 
-BACKLOG: Final = 4096  # a thousand agents reconnecting at once must not be refused by the kernel
 MAX_DESCRIPTORS: Final = 1_048_576  # more than any connection limit needs; some systems allow a billion
 LINGER_SECONDS: Final = 5.0  # beyond the drain: the last answers leave, then whatever hangs is cut
 
 
-class StartError(Exception):
-    """The appliance cannot start; the text is one sentence for the operator."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """What is listened on, and under which URLs that is known."""
-
-    users: list[trio.SocketListener]
-    agents: list[trio.SocketListener]
-    health: list[trio.SocketListener]
-    public_url: str
-    agents_url: str
-
-    def ports(self) -> dict[str, int]:
-        return {name: _port(getattr(self, name)) for name in ("users", "agents", "health")}
+FAULTS: Final[Mapping[type[Exception], Code]] = MappingProxyType(
+    {
+        AuditUnavailable: Code.AUDIT_UNAVAILABLE,
+        AuditBroken: Code.AUDIT_UNAVAILABLE,
+        StoreUnavailable: Code.STORE_STALE,
+    }
+)
+"""What store and ledger suffer, and what a caller is told then."""
 
 
 def run(config: Config) -> None:
@@ -137,16 +134,19 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
     if not audit_place(config).shared:
         store.on_change.append(record_new(store, ledger, utc_micros))
     async with AsyncExitStack() as opened:
-        bound = await _bind(config, opened)
+        bound = await bind(config, opened)
         registry: Registry[Session] = Registry()
         users_source = _users_source(config, keys, bound)
         users_context = first_context(users_source, partial(server_context, alpn=["http/1.1"]))
-        agents_source = OwnAuthority(keys.authority, [_host(bound.agents_url)], utc_micros)
+        agents_source = OwnAuthority(keys.authority, [host_of(bound.agents_url)], utc_micros)
         agents_context = first_context(
             agents_source,
             partial(server_context, alpn=["h2"], client_ca_pem=keys.authority.certificate_pem, tls13_only=True),
         )
-        users = front.Front(_front_parts(config, store, keys, ledger, registry, bound))
+        verifier = TokenVerifier(keys.believed)
+        failures = FailedLogins()  # one count for every door: who fails at one is slowed at all
+        app, rereading = _app(config, store, keys, verifier, ledger, registry, bound, failures)
+        users = front.Front(_front_parts(config, store, verifier, ledger, registry, bound, app, failures))
         agents = _agents_parts(config, store, keys, ledger, registry, agents_context)
         state = Health({"store": store.fresh, "audit": lambda: ledger.available, "listeners": layout.ports.exists})
         stop = trio.Event()
@@ -159,6 +159,7 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
             if config.audit.retention_days:
                 background.start_soon(_retention(config, keys, ledger).run)
             background.start_soon(expiries.run, store, ledger, utc_micros)
+            background.start_soon(rereading.run)
             background.start_soon(keep_current, users_source, users_context)
             background.start_soon(keep_current, agents_source, agents_context)
             background.start_soon(probes.serve, state, bound.health)
@@ -199,9 +200,15 @@ async def _await_signals(stop: trio.Event, everything: trio.CancelScope) -> None
 
 
 def _front_parts(
-    config: Config, store: Store, keys: Keys, ledger: Ledger, registry: Registry[Session], bound: Bound
+    config: Config,
+    store: Store,
+    verifier: TokenVerifier,
+    ledger: Ledger,
+    registry: Registry[Session],
+    bound: Bound,
+    app: QuartTrio,
+    failures: FailedLogins,
 ) -> FrontParts:
-    verifier = TokenVerifier(keys.believed)
     return FrontParts(
         public_url=bound.public_url,
         verifier=verifier,
@@ -211,15 +218,41 @@ def _front_parts(
             burst=config.limits.request_burst,
             max_open=config.limits.open_exchanges,
         ),
-        failed_logins=FailedLogins(),
+        failed_logins=failures,
         ledger=ledger,
         registry=registry,
         clock=utc_micros,
-        app=make_app(_api_parts(config, store, keys, verifier, ledger, registry, bound), ROUTES),
+        app=app,
         lane="hypercorn" if config.users.lane == "hypercorn" else "express",
         max_connections=config.limits.connections,
         proxy_protocol_from=config.users.proxy_protocol_from,
         trusted_proxies=config.users.trusted_proxies,
+    )
+
+
+def _app(
+    config: Config,
+    store: Store,
+    keys: Keys,
+    verifier: TokenVerifier,
+    ledger: Ledger,
+    registry: Registry[Session],
+    bound: Bound,
+    failures: FailedLogins,
+) -> tuple[QuartTrio, Rereading]:
+    """Everything behind the users' listener that is not a cluster: the admin API, and the ways to prove who one is."""
+    app = make_app(_api_parts(config, store, keys, verifier, ledger, registry, bound, failures), ROUTES)
+    parts = _login_parts(config, store, ledger, bound, failures)
+    exchange_route.mount(app, parts)
+    return app, mount(app, parts)
+
+
+def _dialler(config: Config, bound: Bound) -> Dialler:
+    return Dialler(
+        allowed=config.dialling.allow,
+        more_ca=config.dialling.ca,
+        own_ports=frozenset(bound.ports().values()),
+        own_names=frozenset(destination(url).named for url in (bound.public_url, bound.agents_url)),
     )
 
 
@@ -231,6 +264,7 @@ def _api_parts(
     ledger: Ledger,
     registry: Registry[Session],
     bound: Bound,
+    failures: FailedLogins,
 ) -> Parts:
     trail = bridges.AuditTrail(audit_place(config))
 
@@ -244,16 +278,34 @@ def _api_parts(
         audit_record=trail.record,
         make_bundle=bridges.bundle_maker(bound.agents_url, keys.authority.certificate_pem),
         sign=partial(_sign, keys),
+        seal=store.seal,
         prove=verifier.verify,
         clock=utc_micros,
         public_url=bound.public_url,
         help_url=bound.public_url + HELP_PREFIX.decode(),
         ca_pem=keys.authority.certificate_pem if config.users.certificate is None else None,
-        faults={
-            AuditUnavailable: Code.AUDIT_UNAVAILABLE,
-            AuditBroken: Code.AUDIT_UNAVAILABLE,
-            StoreUnavailable: Code.STORE_STALE,
-        },
+        faults=FAULTS,
+        key_set_fault=bridges.key_set_fault,
+        failures=failures,
+    )
+
+
+def _login_parts(config: Config, store: Store, ledger: Ledger, bound: Bound, failures: FailedLogins) -> LoginParts:
+    return LoginParts(
+        snapshot=lambda: store.snapshot,
+        write=store.write,
+        read=store.read,
+        record=ledger.record,
+        seal=store.seal,
+        unseal=store.unseal,
+        dialler=_dialler(config, bound),
+        failures=failures,
+        beginnings=Admission(per_second=BEGUN_PER_SECOND, burst=BEGUN_AT_ONCE),
+        clock=utc_micros,
+        public_url=bound.public_url,
+        help_url=bound.public_url + HELP_PREFIX.decode(),
+        faults=FAULTS,
+        reread_seconds=config.login.reread_seconds,
     )
 
 
@@ -290,44 +342,7 @@ def _agents_parts(
 def _users_source(config: Config, keys: Keys, bound: Bound) -> Source:
     if config.users.certificate is not None and config.users.key is not None:
         return GivenFiles(config.users.certificate, config.users.key)
-    return OwnAuthority(keys.authority, [_host(bound.public_url)], utc_micros)
-
-
-# Sockets
-
-
-async def _bind(config: Config, opened: AsyncExitStack) -> Bound:
-    users = await _listen("users.listen", config.users.listen, opened)
-    agents = await _listen("agents.listen", config.agents.listen, opened)
-    health = await _listen("health.listen", config.health.listen, opened)
-    public_url = _with_port(config.public_url, _port(users))
-    host = urlsplit(public_url).hostname or ""
-    bracketed = f"[{host}]" if ":" in host else host
-    agents_url = _with_port(config.agents.url or f"https://{bracketed}:0", _port(agents))
-    return Bound(users, agents, health, public_url, agents_url)
-
-
-async def _listen(key: str, address: Address, opened: AsyncExitStack) -> list[trio.SocketListener]:
-    try:
-        listeners = await trio.open_tcp_listeners(address.port, host=address.host, backlog=BACKLOG)
-    except OSError as error:
-        raise StartError(f"{key}: cannot listen on {address}: {error.strerror or error}.") from None
-    for listener in listeners:
-        opened.push_async_callback(listener.aclose)
-    return listeners
-
-
-def _port(listeners: list[trio.SocketListener]) -> int:
-    return int(listeners[0].socket.getsockname()[1])
-
-
-def _with_port(url: str, port: int) -> str:
-    """Port 0 in a URL stands for the bound one."""
-    return url.removesuffix(":0") + f":{port}" if urlsplit(url).port == 0 else url
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).hostname or ""
+    return OwnAuthority(keys.authority, [host_of(bound.public_url)], utc_micros)
 
 
 # The process

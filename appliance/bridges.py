@@ -20,6 +20,7 @@ from appliance.core.audit_query import AuditQuery
 from appliance.core.clusters import Cluster
 from appliance.core.problems import ProblemError
 from appliance.core.snapshot import Snapshot
+from appliance.login.keys import BadKeys, parse
 from appliance.store import units
 from appliance.store.store import Store
 from appliance.tunnel import enrolment
@@ -119,3 +120,12 @@ class AuditTrail:
                 raise AuditBroken(f"the audit ledger cannot be read: {error}") from error
 
         return await trio.to_thread.run_sync(work, limiter=self._at_once)
+
+
+def key_set_fault(text: str) -> str | None:
+    """Why a text is no set of public keys that signatures can be checked with, as a sentence; None when it is one."""
+    try:
+        parse(text.encode())
+    except BadKeys as error:
+        return str(error)
+    return None

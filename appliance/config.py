@@ -56,6 +56,12 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
+class Dialling:
+    allow: Networks
+    ca: Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class Store:
     url_file: Path | None
     master_key: Path | None
@@ -85,6 +91,11 @@ class Audit:
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    reread_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Every setting, checked."""
 
@@ -93,6 +104,8 @@ class Config:
     users: Users
     agents: Agents
     health: Health
+    dialling: Dialling
+    login: Login
     store: Store
     limits: Limits
     audit: Audit
@@ -176,6 +189,26 @@ _TABLE: tuple[Setting, ...] = (
         values.loopback,
         Address("127.0.0.1", 9090),
         "Plain HTTP on loopback: /livez and /readyz.",
+    ),
+    Setting(
+        "login.reread_seconds",
+        values.whole(1, 1800),
+        1800,
+        "How often an identity provider is asked again who someone is, in the seconds that pass without their using "
+        "their session. Whoever could not be asked about for an hour is signed out.",
+    ),
+    Setting(
+        "dialling.allow",
+        _networks,
+        NOBODY,
+        "Networks that are not public, or ports that are not 443, which the appliance may dial: identity providers and "
+        "token issuers of your own. Everything else but the public internet is refused, whatever name leads to it.",
+    ),
+    Setting(
+        "dialling.ca",
+        values.path,
+        None,
+        "Certificate authorities (PEM) believed beside the system's when the appliance dials.",
     ),
     Setting(
         "store.url_file",
@@ -288,6 +321,8 @@ def _build(found: dict[str, Any]) -> Config:
         users=Users(**section("users")),
         agents=Agents(**section("agents")),
         health=Health(**section("health")),
+        dialling=Dialling(**section("dialling")),
+        login=Login(**section("login")),
         store=Store(**section("store")),
         limits=Limits(**section("limits")),
         audit=Audit(**section("audit")),

@@ -12,31 +12,27 @@ import contextlib
 import sqlite3
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
 
 import structlog
-import trio
 
 from appliance import database
-from appliance.audit.book import Book
 from appliance.audit.ledger import Ledger
-from appliance.audit.shelf import AuditBroken, Place
+from appliance.audit.shelf import AuditBroken
 from appliance.audit_place import audit_place
 from appliance.config import Config
 from appliance.core.events import AuditEvent, EventType
+from appliance.core.machines import MachineToken
 from appliance.core.people import Machine, name_fault
 from appliance.core.problems import Code, ProblemError, problem
-from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Subject, SubjectKind
+from appliance.core.roles import EVERYWHERE, Binding, Subject, SubjectKind
 from appliance.core.snapshot import Entity
-from appliance.keys import open_keys
+from appliance.host_record import record
 from appliance.layout import InUseError, Layout
-from appliance.store import ids, units
+from appliance.store import administrator, ids, units
 from appliance.store.faults import StoreRefused, StoreUnavailable
 from appliance.store.sealing import SealError
 from appliance.store.store import Applied, Store, utc_micros
 from appliance.store.unit import Unit
-
-ROLE_NAME = "fairlead-administrator"
 
 
 class MachineTokenError(Exception):
@@ -52,15 +48,18 @@ async def mint(config: Config, name: str, seconds: int, clock: Callable[[], int]
     layout.make()
     now = clock()
     token = ids.new_token("flm")
-    machine = Machine(ids.new_id("machine"), name, ids.token_hash(token), now + seconds * 1_000_000, now)
+    machine = Machine(ids.new_id("machine"), name, now)
+    kept = MachineToken(
+        ids.new_id("token"), machine.id, ids.token_hash(token), now + seconds * 1_000_000, created_at=now
+    )
     try:
         async with database.opened(config, migrate=False, clock=clock) as store:
             if any(it.name == name for it in store.snapshot.machines.values()):
                 raise ProblemError(problem(Code.DUPLICATE_MACHINE_NAME, name=name))  # before it is on record
             place = audit_place(config)
             with contextlib.suppress(InUseError), nullcontext() if place.shared else layout.claimed():
-                await _record(place, store, machine, now)
-            await store.write(_unit(store.snapshot.role_by_name.get(ROLE_NAME), machine, now))
+                await record(place, store, _event(machine, now))
+            await store.write(_unit(machine, kept, now))
     except ProblemError as error:
         raise MachineTokenError(error.problem.message) from None
     except (StoreRefused, StoreUnavailable, SealError) as error:
@@ -86,35 +85,13 @@ def record_new(store: Store, ledger: Ledger, clock: Callable[[], int]) -> Callab
     return look
 
 
-def _unit(known: Role | None, machine: Machine, now: int) -> Unit[None]:
-    role = known or Role(
-        ids.new_id("role"),
-        ROLE_NAME,
-        "Everything the admin API offers.",
-        permissions=tuple(Permission),
-        created_at=now,
-    )
-    if known is None:
-        yield from units.add_role(role, now)
-    elif set(known.permissions) != set(Permission):  # made by a version that offered less
-        role = yield from units.set_role(known.id, lambda it: replace(it, permissions=tuple(Permission)), now)
+def _unit(machine: Machine, token: MachineToken, now: int) -> Unit[None]:
+    role = yield from administrator.role(ids.new_id("role"), now)
     yield from units.add_machine(machine, now)
+    yield from units.add_machine_token(token, now)
     subject = Subject(SubjectKind.MACHINE, machine.id)
-    binding = Binding(ids.new_id("binding"), subject, role.id, EVERYWHERE, until=machine.expires_at, created_at=now)
+    binding = Binding(ids.new_id("binding"), subject, role.id, EVERYWHERE, until=token.expires_at, created_at=now)
     yield from units.add_binding(binding, now)
-
-
-async def _record(place: Place, store: Store, machine: Machine, now: int) -> None:
-    key = (await open_keys(store, lambda: now)).audit
-
-    def write() -> None:
-        book = Book(place, key, now)
-        try:
-            book.append([_event(machine, now)])
-        finally:
-            book.close()
-
-    await trio.to_thread.run_sync(write)
 
 
 def _event(machine: Machine, now: int) -> AuditEvent:

@@ -23,9 +23,10 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 
 from appliance.api import bodies
 from appliance.api.bodies import BodyError
-from appliance.api.callers import NOBODY, Caller, authenticate
+from appliance.api.callers import NOBODY, Caller, caller_of
 from appliance.api.parts import Parts
-from appliance.api.routes import PREFIX, Answer, Call, Route, checked
+from appliance.api.routes import PREFIX, Answer, Call, Proof, Route, checked
+from appliance.api.token_uses import TokenUses
 from appliance.core.buckets import FailedLogins
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.problems import CATALOGUE, Code, Problem, ProblemError, problem
@@ -42,12 +43,12 @@ def make_app(parts: Parts, routes: Sequence[Route]) -> QuartTrio:
     app.config["BODY_TIMEOUT"] = BODY_SECONDS
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False
-    failures = FailedLogins()
+    uses = TokenUses()
     for route in checked(routes):
         app.add_url_rule(
             f"{PREFIX}/{route.path}",
             endpoint=f"{route.method} {route.path}",
-            view_func=_view(parts, route, failures),
+            view_func=_view(parts, route, uses),
             methods=[route.method],
         )
     app.before_request(partial(_begin, parts.help_url))
@@ -61,15 +62,15 @@ def make_app(parts: Parts, routes: Sequence[Route]) -> QuartTrio:
     return app
 
 
-def _view(parts: Parts, route: Route, failures: FailedLogins) -> Callable[..., Awaitable[Response]]:
+def _view(parts: Parts, route: Route, uses: TokenUses) -> Callable[..., Awaitable[Response]]:
     """The one way to a route's function."""
 
     async def view(**path: str) -> Response:
-        now = parts.clock()
+        now, failures = parts.clock(), parts.failures
         address = request.remote_addr or ""
-        if route.proof is not None:
+        if route.proof is Proof.SHOWN_IN_BODY:
             return await _proved(parts, route, failures, address, path, now)
-        caller = authenticate(request.headers.get("Authorization"), address, parts.snapshot(), failures, now)
+        caller = await caller_of(request.headers.get("Authorization"), address, parts, failures, now)
         if isinstance(caller, Problem):
             if caller.code is Code.INVALID_TOKEN:  # bounded: failed tries are limited before they get here
                 await _record_refusal(parts, None, address, now, caller.code, caller.message)
@@ -81,7 +82,12 @@ def _view(parts: Parts, route: Route, failures: FailedLogins) -> Callable[..., A
             await _record_refusal(parts, caller.principal, address, now, Code.FORBIDDEN, rule)
             where = "" if route.scoped else " everywhere"
             action = f"call {route.method} {PREFIX}/{route.path}, which needs {', '.join(missing)}{where},"
-            return _reply(Problem(Code.FORBIDDEN, f"You may not {action} with this machine token."))
+            return _reply(Problem(Code.FORBIDDEN, f"You may not {action} with this token."))
+        if route.proof is Proof.SIGNED_IN and caller.held is None:
+            return _reply(Problem(Code.FORBIDDEN, "This is about whoever signed in, and a machine has not."))
+        if route.proof is Proof.MACHINE and caller.token is None:
+            return _reply(Problem(Code.FORBIDDEN, "This is about the machine that asks, and you are not one."))
+        await uses.note(parts, caller.token, now)
         if route.method == "GET":
             return _render(await route.answer(await _call(parts, route, caller, address, path, now)))
         # On the disk before anything is changed; what was changed is recorded when it was. Killed in between, there is
@@ -131,6 +137,8 @@ async def _call(parts: Parts, route: Route, caller: Caller, address: str, path: 
         correlation_id=g.correlation_id,
         client_address=address,
         now=now,
+        held=caller.held,
+        token=caller.token,
     )
 
 

@@ -15,8 +15,9 @@ from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
 from appliance.core.clusters import Cluster
-from appliance.core.credentials import MAX_STATIC_SECONDS, CredentialKind
+from appliance.core.credentials import MAX_STATIC_SECONDS, SECOND, CredentialKind
 from appliance.core.events import EventType
+from appliance.core.people import Person
 from appliance.core.problems import ProblemError
 from appliance.core.roles import EVERYWHERE, Permission
 from appliance.store import granting, ids, issuing
@@ -41,22 +42,30 @@ def kind(where: str, value: Any) -> CredentialKind:
 
 
 async def issue(call: Call) -> Answer:
-    """The token is shown this once, and kept nowhere."""
+    """For anyone, by whoever may."""
+    cluster: Cluster | None = None
+    try:
+        cluster = clusters.find(call, call.body["cluster"])
+        person = people.find(call, call.body["person"])
+        if call.held is not None and person.id == call.caller.id:  # ends with their session
+            return await give(call, cluster, person, call.held[0].id, call.held[1].ends_at)
+        return await give(call, cluster, person)
+    except ProblemError as error:
+        named = {"person": call.body["person"], "cluster_named": call.body["cluster"], "reason": error.problem.code}
+        await note(call, EventType.CREDENTIAL_ISSUE_FAILED, cluster=cluster, **named)
+        raise
+
+
+async def give(call: Call, cluster: Cluster, person: Person, session_id: str = "", no_later: int = 1 << 62) -> Answer:
+    """The token is shown this once, and kept nowhere. `no_later`: it expires by then, whatever was asked for."""
     wanted_kind: CredentialKind = call.body["kind"]
     seconds: int | None = call.body["ttl_seconds"]
     most = wanted_kind.most_seconds
     if seconds is not None and seconds > most:
         raise BodyError("ttl_seconds", f"ttl_seconds must be at most {most} for a credential of kind {wanted_kind}.")
-    cluster: Cluster | None = None
-    try:
-        cluster = clusters.find(call, call.body["cluster"])
-        person = people.find(call, call.body["person"])
-        wanted = Wanted(ids.new_id("credential"), person.id, cluster.id, wanted_kind, seconds or most, call.caller.id)
-        made = await call.parts.write(granting.issue_credential(call.caller.subject, wanted, call.now))
-    except ProblemError as error:
-        named = {"person": call.body["person"], "cluster_named": call.body["cluster"], "reason": error.problem.code}
-        await note(call, EventType.CREDENTIAL_ISSUE_FAILED, cluster=cluster, **named)
-        raise
+    lasts = min(seconds or most, max(1, (no_later - call.now) // SECOND))
+    wanted = Wanted(ids.new_id("credential"), person.id, cluster.id, wanted_kind, lasts, call.caller.id, session_id)
+    made = await call.parts.write(granting.issue_credential(call.caller.subject, wanted, call.now))
     expires_at = render.moment(made.expires_at)
     await note(
         call,
@@ -150,6 +159,12 @@ def _beyond(call: Call) -> tuple[int, str]:
     return int(match[1]), match[2]
 
 
+#: How a credential is to be kept, and for how long.
+FORM: Final = (
+    Field("kind", kind, required=False, default=CredentialKind.STATIC),
+    Field("ttl_seconds", bodies.whole(MIN_SECONDS, MAX_STATIC_SECONDS), required=False, default=None),
+)
+
 ROUTES = (
     Route(
         "GET",
@@ -167,8 +182,7 @@ ROUTES = (
         body=(
             Field("cluster", bodies.text),
             Field("person", bodies.text),
-            Field("kind", kind, required=False, default=CredentialKind.STATIC),
-            Field("ttl_seconds", bodies.whole(MIN_SECONDS, MAX_STATIC_SECONDS), required=False, default=None),
+            *FORM,
         ),
         scoped=True,
     ),

@@ -1,21 +1,39 @@
-"""Machines: make one with its token, list, remove. By itself a machine may do nothing; bindings give it rights."""
+"""Machines and their tokens: make, list, remove; and what a machine gets for itself: a kubeconfig credential.
+
+By itself a machine may do nothing; bindings give it rights, and each of its tokens is worth all of them. So whoever
+gives out another token of a machine gives what it holds. What always holds: a token is shown once, and kept as its
+SHA-256.
+"""
 
 from __future__ import annotations
 
 from appliance.api import bodies, readers, render
 from appliance.api.bodies import Field
+from appliance.api.credentials import FORM, give
 from appliance.api.journal import note
-from appliance.api.routes import Answer, Call, Route
+from appliance.api.routes import Answer, Call, Proof, Route
 from appliance.core.events import EventType
+from appliance.core.machines import (
+    DEFAULT_TOKEN_SECONDS,
+    MAX_TOKEN_SECONDS,
+    MIN_TOKEN_SECONDS,
+    SECOND,
+    MachineToken,
+)
 from appliance.core.people import Machine
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission
 from appliance.store import granting, ids
+from appliance.store import machines as units
 
-SECOND = 1_000_000
-MIN_SECONDS = 60
-MAX_SECONDS = 365 * 86400  # as the command on the host: a token nobody has renewed for a year is forgotten
-DEFAULT_SECONDS = 30 * 86400
+
+def find(call: Call, name_or_id: str) -> Machine:
+    """The machine a path or a body names."""
+    machines = call.parts.snapshot().machines
+    found = machines.get(name_or_id) or next((it for it in machines.values() if it.name == name_or_id), None)
+    if found is None:
+        raise ProblemError(problem(Code.MACHINE_NOT_FOUND))
+    return found
 
 
 async def listed(call: Call) -> Answer:
@@ -24,27 +42,97 @@ async def listed(call: Call) -> Answer:
 
 
 async def create(call: Call) -> Answer:
-    """The token is shown this once, and kept as its SHA-256 only."""
-    token = ids.new_token("flm")
-    expires_at = call.now + call.body["ttl_seconds"] * SECOND
-    made = Machine(
-        ids.new_id("machine"), call.body["name"], ids.token_hash(token), expires_at, call.now, call.caller.id
-    )
-    await call.parts.write(granting.add_machine(call.caller.subject, made, call.now))
-    expires = render.moment(expires_at) or ""
+    """With a first token, or without any, for one that comes by a trust rule."""
+    made = Machine(ids.new_id("machine"), call.body["name"], call.now, call.caller.id)
+    text, token = _fresh(call, made, "") if call.body["with_token"] else (None, None)
+    await call.parts.write(granting.add_machine(call.caller.subject, made, call.now, token))
+    expires = (render.moment(token.expires_at) if token is not None else None) or ""
     await note(call, EventType.MACHINE_CREATED, machine=made.name, machine_id=made.id, expires_at=expires)
-    return Answer(201, {**render.machine(made), "token": token})
+    answer = render.machine(made)
+    if token is None:
+        return Answer(201, answer)
+    return Answer(201, {**answer, "token": text, "token_id": token.id, "expires_at": expires})
 
 
 async def remove(call: Call) -> Answer:
-    """With its bindings; its token opens nothing from the next call on."""
-    machine = call.parts.snapshot().machines.get(call.path["machine"])
-    if machine is None:
-        raise ProblemError(problem(Code.MACHINE_NOT_FOUND))
+    """With its bindings; its tokens open nothing from the next call on, and its streams end."""
+    machine = find(call, call.path["machine"])
     await call.parts.write(granting.remove_machine(call.caller.subject, machine.id, call.now))
     await note(call, EventType.MACHINE_DELETED, machine=machine.name, machine_id=machine.id)
     return Answer(204)
 
+
+async def tokens(call: Call) -> Answer:
+    """Its tokens and sessions, the newest first. Those that expired stay for a day."""
+    machine = find(call, call.path["machine"])
+    found = [it for it in call.parts.snapshot().machine_tokens.values() if it.machine_id == machine.id]
+    newest = sorted(found, key=lambda it: (-it.created_at, it.id))
+    return Answer(200, {"items": [render.machine_token(it) for it in newest]})
+
+
+async def add_token(call: Call) -> Answer:
+    machine = find(call, call.path["machine"])
+    text, token = _fresh(call, machine, call.body["label"])
+    await call.parts.write(units.add_token(call.caller.subject, token, call.now))
+    await _note_token(call, EventType.MACHINE_TOKEN_CREATED, machine, token)
+    return Answer(201, {**render.machine_token(token), "token": text})
+
+
+async def remove_token(call: Call) -> Answer:
+    machine = find(call, call.path["machine"])
+    by, named = call.caller.subject, call.path["token"]
+    removed = await call.parts.write(units.remove_token(by, machine.id, named, call.now))
+    await _note_token(call, EventType.MACHINE_TOKEN_DELETED, machine, removed)
+    return Answer(204)
+
+
+async def credential(call: Call) -> Answer:
+    """For the machine that asks. It expires with the token that was shown, at the latest."""
+    assert call.token is not None
+    snapshot = call.parts.snapshot()
+    cluster, holder = snapshot.cluster(call.body["cluster"]), snapshot.holders[call.caller.id]
+    try:
+        if cluster is None or not any(it.live(call.now) for it in snapshot.bindings_for(holder.id, cluster.id)):
+            raise ProblemError(problem(Code.CLUSTER_NOT_FOUND, cluster=call.body["cluster"]))
+        return await give(call, cluster, holder, no_later=call.token.expires_at)
+    except ProblemError as error:
+        named = {"machine_id": call.caller.id, "cluster_named": call.body["cluster"], "reason": error.problem.code}
+        await note(call, EventType.CREDENTIAL_ISSUE_FAILED, cluster=cluster, **named)
+        raise
+
+
+def _fresh(call: Call, machine: Machine, label: str) -> tuple[str, MachineToken]:
+    text = ids.new_token("flm")
+    token = MachineToken(
+        ids.new_id("token"),
+        machine.id,
+        ids.token_hash(text),
+        call.now + call.body["ttl_seconds"] * SECOND,
+        label,
+        created_at=call.now,
+        created_by=call.caller.id,
+    )
+    return text, token
+
+
+async def _note_token(call: Call, event: EventType, machine: Machine, token: MachineToken) -> None:
+    await note(
+        call,
+        event,
+        machine=machine.name,
+        machine_id=machine.id,
+        token_id=token.id,
+        label=token.label,
+        expires_at=render.moment(token.expires_at),
+    )
+
+
+_TTL = Field(
+    "ttl_seconds",
+    bodies.whole(MIN_TOKEN_SECONDS, MAX_TOKEN_SECONDS),
+    required=False,
+    default=DEFAULT_TOKEN_SECONDS,
+)
 
 ROUTES = (
     Route("GET", "machines", (Permission.MACHINES_READ,), listed),
@@ -55,8 +143,29 @@ ROUTES = (
         create,
         body=(
             Field("name", readers.kubernetes_name),
-            Field("ttl_seconds", bodies.whole(MIN_SECONDS, MAX_SECONDS), required=False, default=DEFAULT_SECONDS),
+            Field("with_token", bodies.boolean, required=False, default=True),
+            _TTL,
         ),
     ),
     Route("DELETE", "machines/<machine>", (Permission.MACHINES_WRITE,), remove),
+    Route("GET", "machines/<machine>/tokens", (Permission.MACHINES_READ,), tokens),
+    Route(
+        "POST",
+        "machines/<machine>/tokens",
+        (Permission.MACHINES_WRITE,),
+        add_token,
+        body=(Field("label", bodies.text, required=False, default=""), _TTL),
+    ),
+    Route("DELETE", "machines/<machine>/tokens/<token>", (Permission.MACHINES_WRITE,), remove_token),
+    Route(
+        "POST",
+        "machines/self/credentials",
+        (),
+        credential,
+        body=(
+            Field("cluster", bodies.text),
+            *FORM,
+        ),
+        proof=Proof.MACHINE,
+    ),
 )

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from appliance.api.readings import Readings
 from appliance.core.audit_query import AuditQuery
+from appliance.core.buckets import FailedLogins
 from appliance.core.credentials import Credential
 from appliance.core.events import AuditEvent
 from appliance.core.problems import Code, Problem
@@ -55,9 +56,10 @@ class Bundle:
 class Parts:
     """Everything the API needs. `clock` gives microseconds UTC; `ca_pem` only when our own CA signs for users.
 
-    `record` raises when a record cannot be kept now; `prove` says what a kubeconfig token says, if we issued it;
-    `help_url` is what a problem's code is appended to; `faults` are the exceptions of store and ledger, with what a
-    caller is told.
+    `seal` gives key id and box of a secret, for one row; `record` raises when a record cannot be kept now; `prove` says
+    what a kubeconfig token says, if we issued it; `help_url` is what a problem's code is appended to; `faults` are the
+    exceptions of store and ledger, with what a caller is told; `key_set_fault` says why a text is no set of public
+    keys; `failures` counts those who fail to prove who they are.
     """
 
     snapshot: Callable[[], Snapshot]
@@ -69,10 +71,13 @@ class Parts:
     audit_record: Callable[[int, int], Awaitable[Mapping[str, Any] | None]]
     make_bundle: Callable[[str, int], Bundle]
     sign: Callable[[Credential], str]
+    seal: Callable[[str, bytes], tuple[str, str]]
     prove: Callable[[bytes, int], Credential | Problem]
     clock: Callable[[], int]
     public_url: str
     help_url: str
     ca_pem: str | None
     faults: Mapping[type[Exception], Code]
+    key_set_fault: Callable[[str], str | None]
+    failures: FailedLogins = field(default_factory=FailedLogins)
     readings: Readings = field(default_factory=Readings)

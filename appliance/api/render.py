@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from appliance.api.bodies import BodyError
 from appliance.api.parts import ClusterState
 from appliance.core.access import AccessRequest, RequestPolicy
 from appliance.core.clusters import Cluster
+from appliance.core.machines import MachineToken, TrustRule
 from appliance.core.people import Machine, Person
 from appliance.core.roles import Binding, Role, Rule, Scope, Subject
 from appliance.store.issuing import Listed
@@ -150,7 +152,36 @@ def machine(it: Machine) -> dict[str, Any]:
     return {
         "id": it.id,
         "name": it.name,
+        "user": it.holder().name,
+        "created_at": moment(it.created_at),
+        "created_by": it.created_by,
+    }
+
+
+def machine_token(it: MachineToken) -> dict[str, Any]:
+    """`rule_id` and `subject` are of one that was exchanged for another's; `used_at` is right to ten minutes."""
+    shown = {
+        "id": it.id,
+        "machine_id": it.machine_id,
+        "label": it.label,
         "expires_at": moment(it.expires_at),
+        "created_at": moment(it.created_at),
+        "created_by": it.created_by,
+        "used_at": moment(it.used_at),
+    }
+    return {**shown, "rule_id": it.rule_id, "subject": it.subject} if it.rule_id else shown
+
+
+def trust_rule(it: TrustRule) -> dict[str, Any]:
+    return {
+        "id": it.id,
+        "machine_id": it.machine_id,
+        "issuer": it.issuer,
+        "audience": it.audience,
+        "conditions": [{"claim": one.claim, "values": list(one.patterns)} for one in it.conditions],
+        "jwks": json.loads(it.jwks) if it.jwks else None,
+        "single_use": it.single_use,
+        "session_seconds": it.seconds,
         "created_at": moment(it.created_at),
         "created_by": it.created_by,
     }

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from appliance.api.bodies import Field
 from appliance.core.clusters import Cluster
+from appliance.core.machines import MachineToken
 from appliance.core.rights import Principal, Rights
 from appliance.core.roles import Permission, Scope, ScopeKind
+from appliance.core.sessions import Login, Session
 
 if TYPE_CHECKING:
     from appliance.api.parts import Parts
@@ -27,8 +29,10 @@ PREFIX = "/fairlead/v1"
 
 
 class Proof(Enum):
-    """What a caller shows instead of a machine token. The answering function checks it."""
+    """What stands for a permission. What a body shows, the answering function checks."""
 
+    SIGNED_IN = "a person's own session: the function answers about that person and nobody else"
+    MACHINE = "a machine's own token: the function answers about that machine and nobody else"
     SHOWN_IN_BODY = "the body holds the very token that the call is about, and nothing else can be done with it"
 
 
@@ -50,6 +54,8 @@ class Call:
     correlation_id: str
     client_address: str
     now: int
+    held: tuple[Session, Login] | None = None  # of a person who signed in
+    token: MachineToken | None = None  # that a machine showed
 
     def within(self, scope: Scope) -> bool:
         """Whether the caller holds what the route needs in a scope that contains this one."""

@@ -8,12 +8,16 @@ from appliance.api import (
     clusters,
     credentials,
     machines,
+    me,
     people,
     policies,
+    providers,
     questions,
     requests,
     revocations,
     roles,
+    sessions,
+    trust,
 )
 from appliance.api.routes import Route
 
@@ -21,6 +25,7 @@ ROUTES: tuple[Route, ...] = (
     *clusters.ROUTES,
     *people.ROUTES,
     *machines.ROUTES,
+    *trust.ROUTES,
     *roles.ROUTES,
     *bindings.ROUTES,
     *policies.ROUTES,
@@ -29,4 +34,7 @@ ROUTES: tuple[Route, ...] = (
     *credentials.ROUTES,
     *revocations.ROUTES,
     *audit.ROUTES,
+    *providers.ROUTES,
+    *sessions.ROUTES,
+    *me.ROUTES,
 )

@@ -81,34 +81,55 @@ class Admission:
 
 
 class FailedLogins:
-    """Failed authentications per client address (`source_of`), asked before any signature is checked."""
+    """Failed authentications per client address (`source_of`) and per account, asked before any signature is checked.
+
+    An account is whoever has proved to be it and was refused nevertheless, such as a subject of an issuer: what a
+    stranger merely claims is not counted, or they could lock out whom they like.
+    """
 
     def __init__(self) -> None:
+        self.failures = 0  # counted since the start
+        self.refusals = 0
         self._full_at: dict[str, int] = {}
 
-    def refuse(self, address: str, now: int) -> Problem | None:
-        """RATE_LIMITED while the address has failed too often."""
-        full_at = self._full_at.get(source_of(address))
-        interval = FAILURE_INTERVAL_SECONDS * SECOND
-        if full_at is None or full_at - now <= (FAILURES_BURST - 1) * interval:
+    def refuse(self, address: str, now: int, account: str = "") -> Problem | None:
+        """RATE_LIMITED while the address, or the account, has failed too often."""
+        wait = max(self._wait(key, now) for key in _keys(address, account))
+        if wait <= 0:
             return None
-        seconds = max(1, -(-(full_at - now - (FAILURES_BURST - 1) * interval) // SECOND))
+        self.refusals += 1
+        seconds = -(-wait // SECOND)
         return problem(Code.RATE_LIMITED, seconds=seconds, retry_after=seconds)
 
-    def failed(self, address: str, now: int) -> None:
-        """Counts one failure."""
-        source = source_of(address)
-        full_at = max(self._full_at.pop(source, now), now) + FAILURE_INTERVAL_SECONDS * SECOND
-        if len(self._full_at) >= MAX_ADDRESSES:
-            self._make_room(now)
-        self._full_at[source] = full_at
+    def failed(self, address: str, now: int, account: str = "") -> bool:
+        """Counts one failure; True: from this one on they are refused, which deserves a record."""
+        self.failures += 1
+        reached = False
+        for key in _keys(address, account):
+            before = self._wait(key, now)
+            full_at = max(self._full_at.pop(key, now), now) + FAILURE_INTERVAL_SECONDS * SECOND
+            if len(self._full_at) >= MAX_ADDRESSES:
+                self._make_room(now)
+            self._full_at[key] = full_at
+            reached = reached or (before <= 0 < self._wait(key, now))
+        return reached
+
+    def _wait(self, key: str, now: int) -> int:
+        """How long it is refused; not at all when that is not above zero."""
+        full_at = self._full_at.get(key)
+        return 0 if full_at is None else full_at - now - (FAILURES_BURST - 1) * FAILURE_INTERVAL_SECONDS * SECOND
 
     def _make_room(self, now: int) -> None:
-        for source in [source for source, full_at in self._full_at.items() if full_at <= now]:
-            del self._full_at[source]
+        for key in [key for key, full_at in self._full_at.items() if full_at <= now]:
+            del self._full_at[key]
         if len(self._full_at) >= MAX_ADDRESSES:
-            for source in sorted(self._full_at, key=self._full_at.__getitem__)[: MAX_ADDRESSES // 8]:
-                del self._full_at[source]
+            for key in sorted(self._full_at, key=self._full_at.__getitem__)[: MAX_ADDRESSES // 8]:
+                del self._full_at[key]
+
+
+def _keys(address: str, account: str) -> tuple[str, ...]:
+    source = source_of(address)
+    return (source, "account " + account) if account else (source,)
 
 
 def source_of(address: str) -> str:

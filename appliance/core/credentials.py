@@ -38,6 +38,7 @@ MAX_CLOCK_SKEW_SECONDS = 60  # between replicas; a token from further in the fut
 #: What machine and bootstrap tokens begin with; shown at the wrong door, each is told where it belongs.
 OTHER_TOKENS = {
     b"flm_": "it is a machine token, which is good for the admin API only",
+    b"flx_": "it is a machine's session token, which is good for the admin API only",
     b"flb_": "it is a bootstrap token, which is good for the enrolment of one agent only",
 }
 

@@ -59,7 +59,7 @@ class Denial:
 
 def decide(credential: Credential, snapshot: Snapshot, cluster_id: str, ask: Ask, now: int) -> Permit | Denial:
     """The one decision about a request on the proxy path. `cluster_id` is the id of the cluster in the URL."""
-    person = snapshot.people.get(credential.person_id)
+    person = snapshot.holders.get(credential.person_id)
     cluster = snapshot.clusters.get(cluster_id)
     refused = _credential_problem(credential, snapshot, cluster_id, person, cluster, now)
     if refused is not None or person is None or cluster is None:
@@ -104,7 +104,7 @@ def withdrawn(permit: Permit, snapshot: Snapshot, now: int) -> Problem | None:
     groups were sent: each must still be there, live, wide enough for the request and carry the groups it carried.
     """
     credential = permit.credential
-    person = snapshot.people.get(permit.person_id)
+    person = snapshot.holders.get(permit.person_id)
     cluster = snapshot.clusters.get(permit.cluster_id)
     refused = _credential_problem(credential, snapshot, permit.cluster_id, person, cluster, credential.issued_at)
     if refused is not None or person is None or cluster is None:

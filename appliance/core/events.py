@@ -44,15 +44,32 @@ class EventType(StrEnum):
     MACHINE_DELETED = "CUA008I"
     API_DENIED = "CUA009W"
     API_CALLED = "CUA010I"
+    SIGNED_IN = "CUA011I"
+    SIGN_IN_FAILED = "CUA012W"
+    SESSION_STARTED = "CUA013I"
+    SESSION_ENDED = "CUA014I"
+    SESSION_REFUSED = "CUA015W"  # a code or token that buys no session, or no more
+    SETUP_CODE_MADE = "CUA016I"
+    SETUP_CODE_USED = "CUA017W"
     PERSON_UPDATED = "CUA020I"
     BINDING_CLAIMED = "CUA021I"
     PERSON_DELETED = "CUA022I"
+    PROVIDER_CREATED = "CUA030I"
+    PROVIDER_UPDATED = "CUA031I"
+    PROVIDER_DELETED = "CUA032I"
+    MACHINE_TOKEN_CREATED = "CUA040I"  # noqa: S105 -- the name of an event
+    MACHINE_TOKEN_DELETED = "CUA041I"  # noqa: S105 -- the name of an event
+    TRUST_RULE_CREATED = "CUA042I"
+    TRUST_RULE_DELETED = "CUA043I"
+    TOKEN_EXCHANGED = "CUA044I"  # noqa: S105 -- the name of an event
+    EXCHANGE_REFUSED = "CUA045W"
+    SIGN_IN_LIMITED = "CUA046W"  # so many failures that the address or the account is refused for a while
     AGENT_AUTH_FAILED = "CAG001W"
     AGENT_ENROLLED = "CAG002I"
     AGENT_RENEWED = "CAG003I"
     AGENT_REVOKED = "CAG004I"
-    SESSION_OPENED = "CAG005I"
-    SESSION_ENDED = "CAG006I"
+    AGENT_SESSION_OPENED = "CAG005I"
+    AGENT_SESSION_ENDED = "CAG006I"
     PROXY_CLOSED = "CPR001I"
     PROXY_DENIED = "CPR002W"
     PROXY_OPENED = "CPR003I"
@@ -115,15 +132,32 @@ NAMES: dict[EventType, str] = {
     EventType.MACHINE_DELETED: "machine.deleted",
     EventType.API_DENIED: "api.access_denied",
     EventType.API_CALLED: "api.called",
+    EventType.SIGNED_IN: "user.signed_in",
+    EventType.SIGN_IN_FAILED: "user.sign_in_failed",
+    EventType.SESSION_STARTED: "session.started",
+    EventType.SESSION_ENDED: "session.ended",
+    EventType.SESSION_REFUSED: "session.refused",
+    EventType.SETUP_CODE_MADE: "setup_code.made",
+    EventType.SETUP_CODE_USED: "setup_code.used",
     EventType.PERSON_UPDATED: "user.updated",
     EventType.BINDING_CLAIMED: "user.binding_claimed",
     EventType.PERSON_DELETED: "user.deleted",
+    EventType.PROVIDER_CREATED: "provider.created",
+    EventType.PROVIDER_UPDATED: "provider.updated",
+    EventType.PROVIDER_DELETED: "provider.deleted",
+    EventType.MACHINE_TOKEN_CREATED: "machine_token.created",
+    EventType.MACHINE_TOKEN_DELETED: "machine_token.deleted",
+    EventType.TRUST_RULE_CREATED: "trust_rule.created",
+    EventType.TRUST_RULE_DELETED: "trust_rule.deleted",
+    EventType.TOKEN_EXCHANGED: "token.exchanged",
+    EventType.EXCHANGE_REFUSED: "token.exchange_refused",
+    EventType.SIGN_IN_LIMITED: "sign_in.limited",
     EventType.AGENT_AUTH_FAILED: "agent.auth_failed",
     EventType.AGENT_ENROLLED: "agent.enrolled",
     EventType.AGENT_RENEWED: "agent.renewed",
     EventType.AGENT_REVOKED: "agent.revoked",
-    EventType.SESSION_OPENED: "agent.session_opened",
-    EventType.SESSION_ENDED: "agent.session_ended",
+    EventType.AGENT_SESSION_OPENED: "agent.session_opened",
+    EventType.AGENT_SESSION_ENDED: "agent.session_ended",
     EventType.PROXY_CLOSED: "proxy.request",
     EventType.PROXY_DENIED: "proxy.access_denied",
     EventType.PROXY_OPENED: "proxy.opened",

@@ -12,6 +12,7 @@ import unicodedata
 from dataclasses import dataclass
 
 MAX_NAME_BYTES = 256  # a user name or a group; Kubernetes puts both in certificate subjects and log lines
+MACHINE_PREFIX = "machine:"  # of the names under which Kubernetes sees machines; no person has such a one
 RESERVED_PREFIX = "system:"  # `system:kube-controller-manager` alone reads all Secrets
 
 # Letters of other scripts, and colons, that look like those of the reserved prefix. Kubernetes compares bytes and is
@@ -54,14 +55,26 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A program that calls the admin API with a random token, of which only the SHA-256 (hex) is kept."""
+    """A program with tokens of its own (`core.machines`). `not_before` refuses credentials issued until then."""
 
     id: str
     name: str
-    token_sha256: str
-    expires_at: int | None = None
     created_at: int = 0
     created_by: str = ""  # empty: made on the appliance's own host
+    not_before: int = 0
+
+    def holder(self) -> Person:
+        """As whom it asks clusters: a holder of credentials like a person, under a name that no person has."""
+        return Person(
+            self.id, "", "", MACHINE_PREFIX + self.name, not_before=self.not_before, created_at=self.created_at
+        )
+
+
+def person_name_fault(name: str) -> str | None:
+    """Why `name` cannot be a person's; None when it can."""
+    if _folded(name).startswith(MACHINE_PREFIX):
+        return f"it begins with {MACHINE_PREFIX}"
+    return name_fault(name)
 
 
 def name_fault(name: str) -> str | None:

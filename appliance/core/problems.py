@@ -22,6 +22,31 @@ class Code(StrEnum):
     CREDENTIAL_EXPIRED = "CREDENTIAL_EXPIRED"
     CREDENTIAL_REVOKED = "CREDENTIAL_REVOKED"
     PERSON_DISABLED = "PERSON_DISABLED"
+    SESSION_ENDED = "SESSION_ENDED"
+    SESSION_EXPIRED = "SESSION_EXPIRED"
+    # How they sign in
+    PROVIDER_NOT_FOUND = "PROVIDER_NOT_FOUND"
+    PROVIDER_UNAVAILABLE = "PROVIDER_UNAVAILABLE"
+    PROVIDER_REFUSED = "PROVIDER_REFUSED"
+    ID_TOKEN_REFUSED = "ID_TOKEN_REFUSED"  # noqa: S105 -- the name of an error
+    SIGN_IN_EXPIRED = "SIGN_IN_EXPIRED"
+    SIGN_IN_ELSEWHERE = "SIGN_IN_ELSEWHERE"
+    SIGN_IN_NOT_ALLOWED = "SIGN_IN_NOT_ALLOWED"
+    CLAIM_UNUSABLE = "CLAIM_UNUSABLE"
+    EMAIL_NOT_VERIFIED = "EMAIL_NOT_VERIFIED"
+    GROUP_OVERAGE = "GROUP_OVERAGE"
+    USER_NAME_TAKEN = "USER_NAME_TAKEN"
+    FORM_EXPIRED = "FORM_EXPIRED"
+    INVALID_CLIENT = "INVALID_CLIENT"
+    INVALID_GRANT = "INVALID_GRANT"
+    GRANT_REPLAYED = "GRANT_REPLAYED"
+    UNSUPPORTED_GRANT_TYPE = "UNSUPPORTED_GRANT_TYPE"
+    AUTHORIZATION_PENDING = "AUTHORIZATION_PENDING"
+    POLLED_TOO_SOON = "POLLED_TOO_SOON"
+    AUTHORIZATION_REFUSED = "AUTHORIZATION_REFUSED"
+    DEVICE_CODE_EXPIRED = "DEVICE_CODE_EXPIRED"
+    USER_CODE_UNKNOWN = "USER_CODE_UNKNOWN"
+    SETUP_CODE_REFUSED = "SETUP_CODE_REFUSED"
     # What may they
     CLUSTER_MISMATCH = "CLUSTER_MISMATCH"
     NO_ROLE_ASSIGNMENT = "NO_ROLE_ASSIGNMENT"
@@ -54,6 +79,9 @@ class Code(StrEnum):
     ASSIGNMENT_NOT_FOUND = "ASSIGNMENT_NOT_FOUND"
     CREDENTIAL_NOT_FOUND = "CREDENTIAL_NOT_FOUND"
     MACHINE_NOT_FOUND = "MACHINE_NOT_FOUND"
+    SESSION_NOT_FOUND = "SESSION_NOT_FOUND"
+    MACHINE_TOKEN_NOT_FOUND = "MACHINE_TOKEN_NOT_FOUND"  # noqa: S105 -- the name of an error
+    TRUST_RULE_NOT_FOUND = "TRUST_RULE_NOT_FOUND"
     REQUEST_POLICY_NOT_FOUND = "REQUEST_POLICY_NOT_FOUND"
     REQUEST_NOT_FOUND = "REQUEST_NOT_FOUND"
     AUDIT_EVENT_NOT_FOUND = "AUDIT_EVENT_NOT_FOUND"
@@ -61,6 +89,8 @@ class Code(StrEnum):
     DUPLICATE_ROLE_NAME = "DUPLICATE_ROLE_NAME"
     DUPLICATE_USER_NAME = "DUPLICATE_USER_NAME"
     DUPLICATE_MACHINE_NAME = "DUPLICATE_MACHINE_NAME"
+    DUPLICATE_PROVIDER = "DUPLICATE_PROVIDER"
+    PROVIDER_IN_USE = "PROVIDER_IN_USE"
     ROLE_IN_USE = "ROLE_IN_USE"
     LAST_ADMINISTRATOR = "LAST_ADMINISTRATOR"
     STATIC_ASSIGNMENT_EXISTS = "STATIC_ASSIGNMENT_EXISTS"
@@ -73,6 +103,11 @@ class Code(StrEnum):
     GRANT_ALREADY_REVOKED = "GRANT_ALREADY_REVOKED"
     GRANT_ALREADY_EXPIRED = "GRANT_ALREADY_EXPIRED"
     INVALID_BOOTSTRAP_TOKEN = "INVALID_BOOTSTRAP_TOKEN"  # noqa: S105 -- the name of an error
+    TOO_MANY_MACHINE_TOKENS = "TOO_MANY_MACHINE_TOKENS"
+    TOO_MANY_TRUST_RULES = "TOO_MANY_TRUST_RULES"
+    EXCHANGE_REFUSED = "EXCHANGE_REFUSED"
+    TOKEN_REPLAYED = "TOKEN_REPLAYED"  # noqa: S105 -- the name of an error
+    ISSUER_UNAVAILABLE = "ISSUER_UNAVAILABLE"
     # Too much
     RATE_LIMITED = "RATE_LIMITED"
     TOO_MANY_STREAMS = "TOO_MANY_STREAMS"
@@ -106,6 +141,75 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     Code.CREDENTIAL_EXPIRED: (401, "Your kubeconfig credential expired at {expired_at}. Get a new one and try again."),
     Code.CREDENTIAL_REVOKED: (401, "Your kubeconfig credential was revoked. Get a new one, or ask your administrator."),
     Code.PERSON_DISABLED: (403, "Your account is disabled. Ask your administrator to enable it."),
+    Code.SESSION_ENDED: (401, "Your session has ended: {why}. Sign in again."),
+    Code.SESSION_EXPIRED: (401, "The access token has expired. Refresh it, or sign in again."),
+    Code.PROVIDER_NOT_FOUND: (404, "There is no such identity provider here. Go to {path} to see which there are."),
+    Code.PROVIDER_UNAVAILABLE: (
+        503,
+        "The identity provider {provider} cannot be used now. Try again; the appliance's log says why.",
+    ),
+    Code.PROVIDER_REFUSED: (
+        403,
+        "The identity provider {provider} did not sign you in: {detail}. Try again, or ask its administrator.",
+    ),
+    Code.ID_TOKEN_REFUSED: (
+        403,
+        "What the identity provider {provider} says of you cannot be believed: {detail}. Tell your administrator.",
+    ),
+    Code.SIGN_IN_EXPIRED: (
+        400,
+        "This sign-in is over: it was finished before, or it took longer than {minutes} minutes. Start again.",
+    ),
+    Code.SIGN_IN_ELSEWHERE: (
+        403,
+        "This sign-in was begun in another browser, so it cannot be finished here. Start again in this one.",
+    ),
+    Code.SIGN_IN_NOT_ALLOWED: (
+        403,
+        (
+            "Your account at the identity provider may not sign in here: its claim {claim} is not one that is let in. "
+            "Use another account, or ask your administrator."
+        ),
+    ),
+    Code.CLAIM_UNUSABLE: (
+        403,
+        "What the identity provider says of you cannot be used: the claim {claim} {detail}. Ask your administrator.",
+    ),
+    Code.EMAIL_NOT_VERIFIED: (
+        403,
+        (
+            "The identity provider does not say that your e-mail is verified, and people here are named by theirs. "
+            "Verify it there, or ask your administrator."
+        ),
+    ),
+    Code.GROUP_OVERAGE: (
+        403,
+        (
+            "You are in more groups than the identity provider puts into a token, so your rights are not known. Ask "
+            "your administrator to have it send only the groups that matter here."
+        ),
+    ),
+    Code.USER_NAME_TAKEN: (
+        403,
+        "The name {name} belongs to somebody else here. Ask your administrator: names are never given twice.",
+    ),
+    Code.FORM_EXPIRED: (403, "This page is from another session, or was left open too long. Go back and reload it."),
+    Code.INVALID_CLIENT: (400, "There is no client of that name that may ask for this. Check client_id."),
+    Code.INVALID_GRANT: (400, "This is no longer good for a session, or never was: {detail}. Sign in again."),
+    Code.GRANT_REPLAYED: (
+        400,
+        "This was used before, so somebody else may hold it: the session has been ended. Sign in again.",
+    ),
+    Code.UNSUPPORTED_GRANT_TYPE: (400, "That grant_type is not one of: {known}. Use one of those."),
+    Code.AUTHORIZATION_PENDING: (400, "Nobody has confirmed the code yet. Ask again after the interval."),
+    Code.POLLED_TOO_SOON: (400, "You ask too often. Wait {seconds} s between two tries."),
+    Code.AUTHORIZATION_REFUSED: (400, "The sign-in was refused in the browser. Start again if it was a mistake."),
+    Code.DEVICE_CODE_EXPIRED: (400, "The code was not confirmed in time. Start again."),
+    Code.USER_CODE_UNKNOWN: (404, "There is no such code, or it has expired. Compare it with the one you were shown."),
+    Code.SETUP_CODE_REFUSED: (
+        403,
+        "The setup code is unknown, used or expired. Make one on the appliance's host with `fairlead setup-code`.",
+    ),
     Code.CLUSTER_MISMATCH: (
         403,
         "This kubeconfig credential is for another cluster. Get one for cluster {cluster}, or switch context.",
@@ -195,6 +299,7 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     Code.ASSIGNMENT_NOT_FOUND: (404, "There is no such binding. List the bindings to see their ids."),
     Code.CREDENTIAL_NOT_FOUND: (404, "There is no such credential; it may have expired. Nothing needs to be done."),
     Code.MACHINE_NOT_FOUND: (404, "There is no such machine. List the machines to see their ids."),
+    Code.SESSION_NOT_FOUND: (404, "There is no such session; it may have ended. List the sessions to see their ids."),
     Code.REQUEST_POLICY_NOT_FOUND: (
         404,
         "There is no such request policy for you. List the request policies to see what can be asked for.",
@@ -205,6 +310,8 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     Code.DUPLICATE_ROLE_NAME: (409, "A role of the name {name} exists. Choose another name."),
     Code.DUPLICATE_USER_NAME: (409, "A person of the name {name} exists. Choose another name."),
     Code.DUPLICATE_MACHINE_NAME: (409, "A machine of the name {name} exists. Choose another name."),
+    Code.DUPLICATE_PROVIDER: (409, "A provider of this slug or issuer exists. Change that one, or choose others."),
+    Code.PROVIDER_IN_USE: (409, "People have signed in with this provider. Disable it, or delete those people first."),
     Code.ROLE_IN_USE: (409, "The role is used by {count} bindings or request policies. Remove those first."),
     Code.LAST_ADMINISTRATOR: (
         409,
@@ -225,6 +332,22 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     Code.INVALID_BOOTSTRAP_TOKEN: (
         401,
         "The bootstrap token is unknown, spent or expired. Make a new bundle for the cluster and install it.",
+    ),
+    Code.MACHINE_TOKEN_NOT_FOUND: (404, "There is no such token of this machine. List its tokens to see their ids."),
+    Code.TRUST_RULE_NOT_FOUND: (404, "There is no such trust rule. List the trust rules to see their ids."),
+    Code.TOO_MANY_MACHINE_TOKENS: (409, "The machine has {limit} tokens, the most there may be. Remove one first."),
+    Code.TOO_MANY_TRUST_RULES: (409, "There are {limit} trust rules, the most there may be. Remove one first."),
+    Code.EXCHANGE_REFUSED: (
+        400,
+        "The token is not exchanged: {detail}. Compare its issuer, audience and claims with the trust rule's.",
+    ),
+    Code.TOKEN_REPLAYED: (
+        400,
+        "The token was exchanged before, and its trust rule lets that happen once. Have the issuer make a new one.",
+    ),
+    Code.ISSUER_UNAVAILABLE: (
+        503,
+        "The keys of the token's issuer cannot be had now. Try again; the appliance's log says why.",
     ),
     Code.RATE_LIMITED: (429, "Too many requests. Wait {seconds} s and try again."),
     Code.TOO_MANY_STREAMS: (

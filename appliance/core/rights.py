@@ -69,8 +69,7 @@ def rights(snapshot: Snapshot, subject: Subject, now: int) -> Rights:
     bindings: Iterable[Binding]
     match subject.kind:
         case SubjectKind.MACHINE:
-            machine = snapshot.machines.get(subject.id)
-            if machine is None or (machine.expires_at is not None and machine.expires_at <= now):
+            if subject.id not in snapshot.machines:
                 return Rights()
             bindings = snapshot.bindings_of(subject)
         case SubjectKind.PERSON:

@@ -50,6 +50,8 @@ class Permission(StrEnum):
     PEOPLE_WRITE = "people:write"
     MACHINES_READ = "machines:read"
     MACHINES_WRITE = "machines:write"
+    TRUST_READ = "trust:read"
+    TRUST_WRITE = "trust:write"
     ROLES_READ = "roles:read"
     ROLES_WRITE = "roles:write"
     ROLES_ESCALATE = "roles:escalate"
@@ -65,6 +67,11 @@ class Permission(StrEnum):
     ACCESS_REQUEST_FOR = "access:request-for"  # on behalf of a person, until people can sign in
     ACCESS_APPROVE = "access:approve"  # and deny, and revoke
     AUDIT_READ = "audit:read"
+    PROVIDERS_READ = "providers:read"
+    PROVIDERS_WRITE = "providers:write"
+
+
+ADMINISTRATOR = "fairlead-administrator"  # the role that is made on the appliance's own host: every permission
 
 
 @dataclass(frozen=True, slots=True)

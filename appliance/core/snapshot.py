@@ -1,7 +1,7 @@
 """The configuration in memory: what authentication, admission and decision read.
 
 One entity is replaced or removed at a time, in the order of the change feed, from one thread; nobody else writes.
-`version` rises with every change, and what was worked out from what changed is forgotten then: of one person when only
+`version` rises with every change, and what was worked out from what changed is forgotten then: of one holder when only
 they are touched, as by a sign-in or a grant, of everybody otherwise. No I/O: the store fills it.
 """
 
@@ -14,7 +14,9 @@ from typing import Any
 from appliance.core.access import AccessRequest, RequestPolicy
 from appliance.core.clusters import AgentCertificate, Cluster
 from appliance.core.credentials import KEPT_SECONDS, SECOND
+from appliance.core.machines import MachineToken, TrustRule
 from appliance.core.people import Machine, Person
+from appliance.core.providers import Provider
 from appliance.core.roles import Binding, Role, Subject, SubjectKind
 
 
@@ -30,6 +32,9 @@ class Entity(StrEnum):
     AGENT_CERTIFICATE = "agent_certificate"
     REQUEST_POLICY = "request_policy"
     ACCESS_REQUEST = "access_request"
+    PROVIDER = "provider"
+    MACHINE_TOKEN = "machine_token"  # noqa: S105 -- the name of an entity
+    TRUST_RULE = "trust_rule"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,10 @@ class Snapshot:
         self.person_by_name: dict[str, Person] = {}
         self.person_by_subject: dict[tuple[str, str], Person] = {}
         self.machines: dict[str, Machine] = {}
-        self.machines_by_token_hash: dict[str, Machine] = {}
+        self.holders: dict[str, Person] = {}  # people, and machines as such
+        self.machine_tokens: dict[str, MachineToken] = {}
+        self.machine_token_by_hash: dict[str, MachineToken] = {}
+        self.trust_rules: dict[str, TrustRule] = {}
         self.roles: dict[str, Role] = {}
         self.role_by_name: dict[str, Role] = {}
         self.bindings: dict[str, Binding] = {}
@@ -61,7 +69,9 @@ class Snapshot:
         self.serials: dict[str, AgentCertificate] = {}
         self.policies: dict[str, RequestPolicy] = {}
         self.access_requests: dict[str, AccessRequest] = {}
-        self.memory: dict[tuple[str, str], Any] = {}  # by person and cluster: what `standing` worked out
+        self.providers: dict[str, Provider] = {}
+        self.provider_by_slug: dict[str, Provider] = {}
+        self.memory: dict[tuple[str, str], Any] = {}  # by holder and cluster: what `standing` worked out
         self._bindings_by_subject: dict[Subject, dict[str, Binding]] = {}
 
     def put(self, entity: Entity, identity: str, value: Any) -> None:
@@ -80,8 +90,15 @@ class Snapshot:
                     (self.person_by_name, lambda it: it.name),
                     (self.person_by_subject, lambda it: (it.issuer, it.subject)),
                 )
+                _replace(self.holders, identity, value)
             case Entity.MACHINE:
-                _replace(self.machines, identity, value, (self.machines_by_token_hash, lambda it: it.token_sha256))
+                self._forget(Subject(SubjectKind.MACHINE, identity))
+                _replace(self.machines, identity, value)
+                _replace(self.holders, identity, None if value is None else value.holder())
+            case Entity.MACHINE_TOKEN:
+                _replace(self.machine_tokens, identity, value, (self.machine_token_by_hash, lambda it: it.sha256))
+            case Entity.TRUST_RULE:
+                _replace(self.trust_rules, identity, value)
             case Entity.ROLE:
                 self.memory.clear()
                 _replace(self.roles, identity, value, (self.role_by_name, lambda it: it.name))
@@ -95,6 +112,8 @@ class Snapshot:
                 _replace(self.policies, identity, value)
             case Entity.ACCESS_REQUEST:
                 _replace(self.access_requests, identity, value)
+            case Entity.PROVIDER:
+                _replace(self.providers, identity, value, (self.provider_by_slug, lambda it: it.slug))
 
     def clear(self) -> None:
         """Forgets everything; what follows is the whole state, put one by one without a wait between."""
@@ -116,15 +135,16 @@ class Snapshot:
         return tuple(found[identity] for identity in sorted(found))
 
     def bindings_of_person(self, person: Person) -> tuple[Binding, ...]:
-        """The bindings that name the person or one of their groups."""
-        subjects = [Subject(SubjectKind.PERSON, person.id)]
+        """The bindings that name the person or one of their groups; or a machine, if that is the holder."""
+        kind = SubjectKind.MACHINE if person.id in self.machines else SubjectKind.PERSON
+        subjects = [Subject(kind, person.id)]
         if person.issuer:
             subjects += [Subject(SubjectKind.GROUP, group, person.issuer) for group in person.groups if group]
         return tuple(binding for subject in dict.fromkeys(subjects) for binding in self.bindings_of(subject))
 
     def bindings_for(self, person_id: str, cluster_id: str) -> tuple[Binding, ...]:
         """The person's bindings that hold on the cluster; whether they are still live is the caller's question."""
-        person, cluster = self.people.get(person_id), self.clusters.get(cluster_id)
+        person, cluster = self.holders.get(person_id), self.clusters.get(cluster_id)
         if person is None or cluster is None:
             return ()
         return tuple(binding for binding in self.bindings_of_person(person) if binding.scope.covers(cluster))
@@ -134,13 +154,15 @@ class Snapshot:
         kept = now - KEPT_SECONDS * SECOND
         for it in [it for it in self.revocations.values() if it.expires_at < kept and it.revoked_at < kept]:
             del self.revocations[it.credential_id]
+        for token_id in [it.id for it in self.machine_tokens.values() if it.expires_at < kept]:
+            _replace(self.machine_tokens, token_id, None, (self.machine_token_by_hash, lambda it: it.sha256))
         for serial in [it.serial for it in self.serials.values() if it.not_after <= now]:
             del self.serials[serial]
 
     def _forget(self, subject: Subject) -> None:
-        """Drops what was worked out about whoever may hold by this subject: only persons and their groups do."""
+        """Drops what was worked out about whoever may hold by this subject; by an e-mail nobody does yet."""
         match subject.kind:
-            case SubjectKind.PERSON:
+            case SubjectKind.PERSON | SubjectKind.MACHINE:
                 for cluster_id in self.clusters:
                     self.memory.pop((subject.id, cluster_id), None)
             case SubjectKind.GROUP:

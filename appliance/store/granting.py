@@ -14,11 +14,12 @@ from typing import TypeVar
 
 from appliance.core.clusters import Cluster, Labels
 from appliance.core.credentials import Credential
+from appliance.core.machines import MachineToken
 from appliance.core.people import Machine, Person
 from appliance.core.problems import Code, Problem, ProblemError, problem
 from appliance.core.rights import Rights, collected, escalation, refusal
 from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Scope, ScopeKind, Subject, SubjectKind
-from appliance.store import issuing, rows, statements, units
+from appliance.store import issuing, removing, rows, statements, units
 from appliance.store.issuing import Wanted
 from appliance.store.unit import Unit, run
 
@@ -31,8 +32,7 @@ def caller_rights(by: Subject, now: int) -> Unit[Rights]:
     found: list[Binding] = []
     match by.kind:
         case SubjectKind.MACHINE:
-            machine = [rows.machine(row) for row in (yield run(statements.MACHINE, by.id))]
-            if machine and _acts_still(machine[0], now):
+            if (yield from _acts_still(by.id, now)):
                 found = yield from _naming(by)
         case SubjectKind.PERSON:
             person = yield from person_of(by)
@@ -138,18 +138,16 @@ def set_person(by: Subject, person_id: str, edit: Callable[[Person], Person], no
 
 
 def issue_credential(by: Subject, wanted: Wanted, now: int) -> Unit[Credential]:
-    """Whoever issues a credential sees its token, and could act as that person: it gives what they hold there.
+    """Whoever issues a credential sees its token, and could act as its holder: it gives what they hold there.
 
     One's own gives nothing. Permissions are left out, since a credential opens the cluster and not the appliance.
     """
-    if by != Subject(SubjectKind.PERSON, wanted.person_id):
+    if by.id != wanted.person_id:
         caller = yield from caller_rights(by, now)
         here = Scope(ScopeKind.CLUSTER, wanted.cluster_id)
         yield from need_within(caller, Permission.CREDENTIALS_ISSUE, here)
         cluster = yield from cluster_of(here)
-        person = yield from person_of(Subject(SubjectKind.PERSON, wanted.person_id))
-        held = (yield from bindings_of_person(person)) if person is not None else []
-        for binding in held:
+        for binding in (yield from _bindings_of_holder(wanted.person_id)):
             role = yield from role_of(binding.role_id)
             if role is None or cluster is None or not binding.live(now) or not binding.scope.covers(cluster):
                 continue
@@ -158,17 +156,25 @@ def issue_credential(by: Subject, wanted: Wanted, now: int) -> Unit[Credential]:
     return (yield from issuing.issue(wanted, now))
 
 
-def add_machine(by: Subject, machine: Machine, now: int) -> Unit[None]:
+def add_machine(by: Subject, machine: Machine, now: int, token: MachineToken | None = None) -> Unit[None]:
     """A machine by itself may do nothing; what it is bound to is checked then."""
     caller = yield from caller_rights(by, now)
     need(caller, Permission.MACHINES_WRITE)
     yield from units.add_machine(machine, now)
+    if token is not None:
+        yield from units.add_machine_token(token, now)
+
+
+def may_become(caller: Rights, machine_id: str, now: int) -> Unit[None]:
+    """Whoever gives out a way to be a machine gives everything it holds, so they must hold it, or may escalate."""
+    bindings = yield from _naming(Subject(SubjectKind.MACHINE, machine_id))
+    yield from _refuse_bindings(caller, bindings, now)
 
 
 def remove_machine(by: Subject, machine_id: str, now: int) -> Unit[None]:
     caller = yield from caller_rights(by, now)
     need(caller, Permission.MACHINES_WRITE)
-    yield from keeping_an_administrator(units.remove_machine(machine_id, now), now)
+    yield from keeping_an_administrator(removing.remove_machine(machine_id, now), now)
 
 
 # What the units of access requests and of refusals share with these.
@@ -231,6 +237,14 @@ def bindings_of_person(person: Person) -> Unit[list[Binding]]:
     return found
 
 
+def _bindings_of_holder(holder_id: str) -> Unit[list[Binding]]:
+    """Of a person, or of a machine as a holder of credentials."""
+    person = yield from person_of(Subject(SubjectKind.PERSON, holder_id))
+    if person is not None:
+        return (yield from bindings_of_person(person))
+    return (yield from _naming(Subject(SubjectKind.MACHINE, holder_id)))
+
+
 def _naming(subject: Subject) -> Unit[list[Binding]]:
     found = yield run(statements.BINDINGS_NAMING, str(subject.kind), subject.id, subject.issuer)
     return [rows.binding(row) for row in found]
@@ -284,8 +298,7 @@ def _administered(now: int) -> Unit[bool]:
 def _someone_acts(subject: Subject, now: int) -> Unit[bool]:
     match subject.kind:
         case SubjectKind.MACHINE:
-            machines = yield run(statements.MACHINE, subject.id)
-            return any(_acts_still(rows.machine(row), now) for row in machines)
+            return (yield from _acts_still(subject.id, now))
         case SubjectKind.PERSON:
             person = yield from person_of(subject)
             return person is not None and person.enabled
@@ -296,8 +309,9 @@ def _someone_acts(subject: Subject, now: int) -> Unit[bool]:
             return False  # nobody yet
 
 
-def _acts_still(machine: Machine, now: int) -> bool:
-    return machine.expires_at is None or now < machine.expires_at
+def _acts_still(machine_id: str, now: int) -> Unit[bool]:
+    """A machine acts by its tokens: without one that is good, nobody can."""
+    return any(rows.machine_token(row).live(now) for row in (yield run(statements.MACHINE_TOKENS_OF, machine_id)))
 
 
 def _content(role: Role) -> tuple[object, ...]:

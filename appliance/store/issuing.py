@@ -41,6 +41,7 @@ class Wanted:
     kind: CredentialKind
     seconds: int
     issued_by: str
+    session_id: str = ""  # the person's own, which it ends with
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +59,16 @@ class Listed:
 def issue(wanted: Wanted, now: int) -> Unit[Credential]:
     """Keeps a new credential, younger than every refusal that holds for it."""
     latest = yield from _hold(wanted.person_id, wanted.cluster_id)
-    person = yield from _person(wanted.person_id)
+    if wanted.session_id:
+        yield from _lasting(wanted.session_id)
+    person = yield from _holder(wanted.person_id)
     if not person.enabled:
         raise ProblemError(problem(Code.PERSON_DISABLED))
     cluster = yield from _cluster(wanted.cluster_id)
     issued_at = max(now, person.not_before + 1, cluster.not_before + 1)
     expires_at = (issued_at // SECOND + wanted.seconds) * SECOND
     made = Credential(wanted.id, person.id, cluster.id, issued_at, expires_at)
-    yield from units.add_credential(made, wanted.issued_by, wanted.kind)
+    yield from units.add_credential(made, wanted.issued_by, wanted.kind, wanted.session_id)
     for holder in latest:
         yield run(statements.ISSUES_NOTE, holder, issued_at)
     return made
@@ -126,6 +129,31 @@ def _hold(*holders: str) -> Unit[dict[str, int]]:
         ((at,),) = yield run(statements.ISSUES_HOLD, holder)
         latest[holder] = int(at)
     return latest
+
+
+def _lasting(session_id: str) -> Unit[None]:
+    """The session has not ended; whoever ends it waits until this unit is over, and sees its credential."""
+    yield from _hold(session_id)
+    found = yield run(statements.SESSION, session_id)
+    session = rows.session(found[0]) if found else None
+    if session is None or session.ended_at is not None:
+        raise ProblemError(problem(Code.SESSION_ENDED, why=session.ended_why if session is not None else "it is gone"))
+
+
+def refuse_machine(machine_id: str, now: int) -> Unit[None]:
+    """Refuses every credential the machine has got so far."""
+    yield from units.change(Entity.MACHINE, machine_id, now)
+    latest = yield from _hold(machine_id)
+    machine = rows.machine((yield run(statements.MACHINE, machine_id))[0])
+    yield run(statements.MACHINE_REFUSE, machine_id, max(now, machine.not_before, *latest.values()))
+
+
+def _holder(holder_id: str) -> Unit[Person]:
+    """A person, or a machine as a holder of credentials."""
+    machines = yield run(statements.MACHINE, holder_id)
+    if machines:
+        return rows.machine(machines[0]).holder()
+    return (yield from _person(holder_id))
 
 
 def _person(person_id: str) -> Unit[Person]:

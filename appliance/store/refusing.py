@@ -13,7 +13,7 @@ from appliance.core.credentials import Credential
 from appliance.core.people import Person
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission, Scope, ScopeKind, Subject
-from appliance.store import issuing, units
+from appliance.store import issuing, sessions, units
 from appliance.store.granting import caller_rights, cluster_of, keeping_an_administrator, need, need_within
 from appliance.store.unit import Unit
 
@@ -42,6 +42,12 @@ def refuse_cluster(by: Subject, cluster_id: str, now: int) -> Unit[Cluster]:
     caller = yield from caller_rights(by, now)
     yield from need_within(caller, Permission.CREDENTIALS_REVOKE, Scope(ScopeKind.CLUSTER, cluster_id))
     return (yield from issuing.refuse_cluster(cluster_id, now))
+
+
+def end_session(by: Subject, session_id: str, why: str, now: int) -> Unit[bool]:
+    caller = yield from caller_rights(by, now)
+    need(caller, Permission.PEOPLE_WRITE)
+    return (yield from sessions.end(session_id, why, now))
 
 
 def revoke_credential(by: Subject, credential_id: str, reason: str, now: int) -> Unit[Credential]:

@@ -10,8 +10,11 @@ from typing import Any
 from appliance.core.access import AccessRequest, Approval, RequestPolicy, RequestState
 from appliance.core.clusters import AgentCertificate, Cluster
 from appliance.core.credentials import Credential
+from appliance.core.machines import Condition, MachineToken, TrustRule
 from appliance.core.people import Machine, Person
+from appliance.core.providers import Provider, Reading
 from appliance.core.roles import Binding, Permission, Role, Rule, Scope, ScopeKind, Subject, SubjectKind
+from appliance.core.sessions import ClientKind, Login, Session
 from appliance.core.snapshot import Entity, Revocation
 from appliance.store import statements
 from appliance.store.unit import Row, Value
@@ -43,11 +46,42 @@ def person(row: Row) -> Person:
 
 
 def machine_values(it: Machine) -> tuple[Value, ...]:
-    return (it.id, it.name, it.token_sha256, it.expires_at, it.created_at, it.created_by)
+    return (it.id, it.name, it.created_at, it.created_by, it.not_before)
 
 
 def machine(row: Row) -> Machine:
     return Machine(*row)
+
+
+def machine_token_values(it: MachineToken) -> tuple[Value, ...]:
+    return (
+        it.id,
+        it.machine_id,
+        it.sha256,
+        it.expires_at,
+        it.label,
+        it.rule_id,
+        it.subject,
+        it.created_at,
+        it.created_by,
+        it.used_at,
+    )
+
+
+def machine_token(row: Row) -> MachineToken:
+    return MachineToken(*row)
+
+
+def trust_rule_values(it: TrustRule) -> tuple[Value, ...]:
+    conditions = to_json([[one.claim, list(one.patterns)] for one in it.conditions])
+    made = (it.created_at, it.created_by)
+    return (it.id, it.machine_id, it.issuer, it.audience, conditions, it.jwks, int(it.single_use), it.seconds, *made)
+
+
+def trust_rule(row: Row) -> TrustRule:
+    identity, machine_id, issuer, audience, conditions, jwks, single_use, *rest = row
+    read = tuple(Condition(claim, tuple(patterns)) for claim, patterns in json.loads(conditions))
+    return TrustRule(identity, machine_id, issuer, audience, read, jwks, single_use == 1, *rest)
 
 
 def role_values(it: Role) -> tuple[Value, ...]:
@@ -173,6 +207,65 @@ def access_request(row: Row) -> AccessRequest:
     )
 
 
+def provider_values(it: Provider) -> tuple[Value, ...]:
+    reading = {
+        "name": it.reading.name,
+        "name_prefix": it.reading.name_prefix,
+        "email": it.reading.email,
+        "email_verified": it.reading.email_verified,
+        "groups": it.reading.groups,
+        "groups_prefix": it.reading.groups_prefix,
+        "required": it.reading.required,
+        "userinfo": it.reading.userinfo,
+    }
+    settings = to_json(
+        {
+            "confidential": it.confidential,
+            "scopes": it.scopes,
+            "parameters": dict(it.parameters),
+            "reading": reading,
+        }
+    )
+    return (it.id, it.slug, it.title, it.issuer, it.client_id, settings, int(it.enabled), it.created_at)
+
+
+def provider(row: Row) -> Provider:
+    identity, slug, title, issuer, client_id, settings, enabled, created_at = row
+    kept = json.loads(settings)
+    reading = kept["reading"]
+    return Provider(
+        identity,
+        slug,
+        title,
+        issuer,
+        client_id,
+        kept["confidential"],
+        tuple(kept["scopes"]),
+        tuple(sorted(kept["parameters"].items())),
+        Reading(
+            name=tuple(reading["name"]),
+            name_prefix=reading["name_prefix"],
+            email=tuple(reading["email"]),
+            email_verified=tuple(reading["email_verified"]),
+            groups=tuple(reading["groups"]),
+            groups_prefix=reading["groups_prefix"],
+            required=tuple((tuple(path), tuple(values)) for path, values in reading["required"]),
+            userinfo=reading["userinfo"],
+        ),
+        enabled == 1,
+        created_at,
+    )
+
+
+def login(row: Row) -> Login:
+    return Login(*row)
+
+
+def session(row: Row) -> Session:
+    identity, login_id, person_id, client, *rest = row
+    return Session(identity, login_id, person_id, ClientKind(client), *rest)
+
+
 def credential(row: Row) -> Credential:
     return Credential(*row)
 
@@ -221,6 +314,9 @@ READERS: Mapping[Entity, tuple[str, str, Callable[[Row], Any]]] = MappingProxyTy
         Entity.REVOCATION: (statements.REVOCATION, statements.REVOCATIONS, revocation),
         Entity.AGENT_CERTIFICATE: (statements.CERTIFICATE, statements.CERTIFICATES, certificate),
         Entity.REQUEST_POLICY: (statements.POLICY, statements.POLICIES, policy),
+        Entity.PROVIDER: (statements.PROVIDER, statements.PROVIDERS, provider),
+        Entity.MACHINE_TOKEN: (statements.MACHINE_TOKEN, statements.MACHINE_TOKENS, machine_token),
+        Entity.TRUST_RULE: (statements.TRUST_RULE, statements.TRUST_RULES, trust_rule),
         Entity.ACCESS_REQUEST: (statements.ACCESS_REQUEST, statements.ACCESS_REQUESTS, access_request),
     }
 )

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from appliance.store.files import sync_directory
 
 MASTER_KEY_BYTES = 32
-NONCE_BYTES = 12  # random; safe for 2^32 boxes under one key, and there are a handful
+NONCE_BYTES = 12  # random; safe for 2^32 boxes under one key: ten thousand people for twenty years
 
 
 class SealError(Exception):

@@ -41,6 +41,10 @@ PEOPLE = "SELECT id, issuer, subject, name, email, groups_json, enabled, not_bef
 PERSON = (
     "SELECT id, issuer, subject, name, email, groups_json, enabled, not_before, created_at FROM people WHERE id = $1"
 )
+PERSON_OF_SUBJECT = (
+    "SELECT id, issuer, subject, name, email, groups_json, enabled, not_before, created_at FROM people "
+    "WHERE issuer = $1 AND subject = $2"
+)
 PERSON_ADD = (
     "INSERT INTO people (id, issuer, subject, name, email, groups_json, enabled, not_before, created_at) "
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING id"
@@ -48,14 +52,57 @@ PERSON_ADD = (
 PERSON_SET = "UPDATE people SET email = $2, groups_json = $3, enabled = $4, not_before = $5 WHERE id = $1 RETURNING id"
 PERSON_REMOVE = "DELETE FROM people WHERE id = $1 RETURNING id"
 
-MACHINES = "SELECT id, name, token_sha256, expires_at, created_at, created_by FROM machines ORDER BY id"
-MACHINE = "SELECT id, name, token_sha256, expires_at, created_at, created_by FROM machines WHERE id = $1"
+MACHINES = "SELECT id, name, created_at, created_by, not_before FROM machines ORDER BY id"
+MACHINE = "SELECT id, name, created_at, created_by, not_before FROM machines WHERE id = $1"
 MACHINE_ADD = (
-    "INSERT INTO machines (id, name, token_sha256, expires_at, created_at, created_by) "
-    "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING id"
+    "INSERT INTO machines (id, name, created_at, created_by, not_before) VALUES ($1, $2, $3, $4, $5) "
+    "ON CONFLICT DO NOTHING RETURNING id"
 )
-MACHINE_END = "UPDATE machines SET expires_at = $2 WHERE id = $1 RETURNING id"
+MACHINE_REFUSE = "UPDATE machines SET not_before = $2 WHERE id = $1 RETURNING id"
 MACHINE_REMOVE = "DELETE FROM machines WHERE id = $1 RETURNING id"
+
+MACHINE_TOKENS = (
+    "SELECT id, machine_id, sha256, expires_at, label, rule_id, subject, created_at, created_by, used_at "
+    "FROM machine_tokens ORDER BY id"
+)
+MACHINE_TOKEN = (
+    "SELECT id, machine_id, sha256, expires_at, label, rule_id, subject, created_at, created_by, used_at "
+    "FROM machine_tokens WHERE id = $1"
+)
+MACHINE_TOKENS_OF = (
+    "SELECT id, machine_id, sha256, expires_at, label, rule_id, subject, created_at, created_by, used_at "
+    "FROM machine_tokens WHERE machine_id = $1 ORDER BY id"
+)
+MACHINE_TOKENS_OF_RULE = "SELECT id FROM machine_tokens WHERE rule_id = $1 ORDER BY id"
+MACHINE_TOKEN_ADD = (
+    "INSERT INTO machine_tokens (id, machine_id, sha256, expires_at, label, rule_id, subject, created_at, created_by, "
+    "used_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+)
+MACHINE_TOKEN_USE = "UPDATE machine_tokens SET used_at = $2 WHERE id = $1 RETURNING id"
+MACHINE_TOKEN_END = "UPDATE machine_tokens SET expires_at = $2 WHERE id = $1 RETURNING id"
+MACHINE_TOKEN_REMOVE = "DELETE FROM machine_tokens WHERE id = $1 RETURNING id"
+MACHINE_TOKENS_FORGET = "DELETE FROM machine_tokens WHERE expires_at < $1"
+
+TRUST_RULES = (
+    "SELECT id, machine_id, issuer, audience, conditions_json, jwks, single_use, seconds, created_at, created_by "
+    "FROM trust_rules ORDER BY id"
+)
+TRUST_RULE = (
+    "SELECT id, machine_id, issuer, audience, conditions_json, jwks, single_use, seconds, created_at, created_by "
+    "FROM trust_rules WHERE id = $1"
+)
+TRUST_RULES_OF = "SELECT id FROM trust_rules WHERE machine_id = $1 ORDER BY id"
+TRUST_RULES_COUNT = "SELECT count(*) FROM trust_rules"
+TRUST_RULE_ADD = (
+    "INSERT INTO trust_rules (id, machine_id, issuer, audience, conditions_json, jwks, single_use, seconds, "
+    "created_at, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+)
+TRUST_RULE_REMOVE = "DELETE FROM trust_rules WHERE id = $1 RETURNING id"
+EXCHANGED_ADD = (
+    "INSERT INTO exchanged (token_sha256, expires_at) VALUES ($1, $2) "
+    "ON CONFLICT (token_sha256) DO NOTHING RETURNING token_sha256"
+)
+EXCHANGED_FORGET = "DELETE FROM exchanged WHERE expires_at < $1"
 
 ROLES = "SELECT id, name, description, groups_json, rules_json, permissions_json, created_at FROM roles ORDER BY id"
 ROLE = "SELECT id, name, description, groups_json, rules_json, permissions_json, created_at FROM roles WHERE id = $1"
@@ -160,9 +207,10 @@ ACCESS_REQUESTS_CLOSED = (
 ACCESS_REQUEST_REMOVE = "DELETE FROM access_requests WHERE id = $1"
 
 CREDENTIAL_ADD = (
-    "INSERT INTO credentials (id, person_id, cluster_id, issued_at, expires_at, issued_by, kind) "
-    "VALUES ($1, $2, $3, $4, $5, $6, $7)"
+    "INSERT INTO credentials (id, person_id, cluster_id, issued_at, expires_at, issued_by, kind, session_id) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
 )
+CREDENTIALS_OF_SESSION = "SELECT id, expires_at FROM credentials WHERE session_id = $1 AND expires_at > $2 ORDER BY id"
 CREDENTIAL = "SELECT id, person_id, cluster_id, issued_at, expires_at FROM credentials WHERE id = $1"
 # One page, the latest first, beyond ($3, $4). $2: the clusters wanted, with commas between, or '' for all. $5 is now;
 # $6 the state wanted, or ''.
@@ -218,6 +266,124 @@ CERTIFICATE_FOR_KEY = (
 CERTIFICATE_REMOVE = "DELETE FROM agent_certificates WHERE serial = $1"
 CERTIFICATES_FORGET = "DELETE FROM agent_certificates WHERE not_after < $1"
 
+PROVIDERS = "SELECT id, slug, title, issuer, client_id, settings_json, enabled, created_at FROM providers ORDER BY id"
+PROVIDER = "SELECT id, slug, title, issuer, client_id, settings_json, enabled, created_at FROM providers WHERE id = $1"
+PROVIDER_ADD = (
+    "INSERT INTO providers (id, slug, title, issuer, client_id, settings_json, enabled, created_at) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING id"
+)
+PROVIDER_SET = (
+    "UPDATE providers SET title = $2, client_id = $3, settings_json = $4, enabled = $5 WHERE id = $1 RETURNING id"
+)
+PROVIDER_REMOVE = "DELETE FROM providers WHERE id = $1 RETURNING id"
+PROVIDER_PEOPLE = "SELECT count(*) FROM people WHERE issuer = $1"
+
+SIGN_IN_ADD = (
+    "INSERT INTO sign_ins (state_sha256, browser_sha256, provider_id, next_path, expires_at) "
+    "VALUES ($1, $2, $3, $4, $5)"
+)
+SIGN_IN_SPEND = (
+    "DELETE FROM sign_ins WHERE state_sha256 = $1 RETURNING browser_sha256, provider_id, next_path, expires_at"
+)
+SIGN_INS_FORGET = "DELETE FROM sign_ins WHERE expires_at < $1"
+
+LOGIN = "SELECT id, person_id, provider_id, read_at, created_at, ends_at, ended_at, ended_why FROM logins WHERE id = $1"
+LOGIN_ADD = (
+    "INSERT INTO logins (id, person_id, provider_id, read_at, created_at, ends_at, ended_at, ended_why, key_id, box, "
+    "busy_until) VALUES ($1, $2, $3, $4, $5, $6, NULL, '', $7, $8, 0)"
+)
+LOGIN_BOX = "SELECT key_id, box FROM logins WHERE id = $1"
+LOGIN_TAKE = (
+    "UPDATE logins SET busy_until = $3 WHERE id = $1 AND ended_at IS NULL AND busy_until <= $2 RETURNING key_id, box"
+)
+LOGIN_LEAVE = "UPDATE logins SET busy_until = $2 WHERE id = $1"
+LOGIN_READ = "UPDATE logins SET read_at = $2, key_id = $3, box = $4, busy_until = 0 WHERE id = $1"
+LOGIN_END = (
+    "UPDATE logins SET ended_at = $2, ended_why = $3, box = '' WHERE id = $1 AND ended_at IS NULL RETURNING person_id"
+)
+LOGINS_TO_READ = (
+    "SELECT id, person_id, provider_id, read_at, created_at, ends_at, ended_at, ended_why FROM logins "
+    "WHERE read_at < $1 AND busy_until <= $2 AND ended_at IS NULL AND provider_id <> '' ORDER BY read_at, id LIMIT $3"
+)
+LOGINS_OVER = (
+    "SELECT id, person_id, provider_id, read_at, created_at, ends_at, ended_at, ended_why FROM logins "
+    "WHERE ended_at IS NULL AND (ends_at <= $1 OR (provider_id <> '' AND read_at <= $2)) ORDER BY id LIMIT $3"
+)
+LOGINS_FORGET = "DELETE FROM logins WHERE ends_at < $1"
+
+SESSION = (
+    "SELECT id, login_id, person_id, client, label, address, created_at, used_at, ended_at, ended_why FROM sessions "
+    "WHERE id = $1"
+)
+SESSION_ADD = (
+    "INSERT INTO sessions (id, login_id, person_id, client, label, address, created_at, used_at, ended_at, ended_why) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL, '')"
+)
+SESSION_USE = "UPDATE sessions SET used_at = $2 WHERE id = $1 AND used_at < $2"
+SESSION_END = "UPDATE sessions SET ended_at = $2, ended_why = $3 WHERE id = $1 AND ended_at IS NULL RETURNING person_id"
+SESSIONS_OF_LOGIN = "SELECT id FROM sessions WHERE login_id = $1 AND ended_at IS NULL ORDER BY id"
+# Those that have not ended, the latest first; $1: of one person, or '' for all.
+SESSIONS_LISTED = (
+    "SELECT s.id, s.login_id, s.person_id, s.client, s.label, s.address, s.created_at, s.used_at, s.ended_at, "
+    "s.ended_why, l.id, l.person_id, l.provider_id, l.read_at, l.created_at, l.ends_at, l.ended_at, l.ended_why "
+    "FROM sessions s JOIN logins l ON l.id = s.login_id WHERE ($1 = '' OR s.person_id = $1) AND s.ended_at IS NULL "
+    "AND l.ended_at IS NULL ORDER BY s.created_at DESC, s.id DESC LIMIT $2"
+)
+SESSIONS_FORGET = "DELETE FROM sessions WHERE created_at < $1"
+
+SESSION_TOKEN = (
+    "SELECT t.kind, t.expires_at, t.spent_at, s.id, s.login_id, s.person_id, s.client, s.label, s.address, "
+    "s.created_at, s.used_at, s.ended_at, s.ended_why, l.id, l.person_id, l.provider_id, l.read_at, l.created_at, "
+    "l.ends_at, l.ended_at, l.ended_why FROM session_tokens t JOIN sessions s ON s.id = t.session_id "
+    "JOIN logins l ON l.id = s.login_id WHERE t.token_sha256 = $1"
+)
+SESSION_TOKEN_ADD = (
+    "INSERT INTO session_tokens (token_sha256, session_id, kind, expires_at, spent_at) VALUES ($1, $2, $3, $4, NULL)"
+)
+SESSION_TOKEN_SPEND = (
+    "UPDATE session_tokens SET spent_at = $2 WHERE token_sha256 = $1 AND spent_at IS NULL RETURNING session_id"
+)
+SESSION_TOKENS_FORGET = "DELETE FROM session_tokens WHERE expires_at < $1"
+
+AUTHORIZATION_CODE = (
+    "SELECT login_id, redirect_uri, challenge, label, session_id, expires_at FROM authorizations WHERE code_sha256 = $1"
+)
+AUTHORIZATION_ADD = (
+    "INSERT INTO authorizations (code_sha256, login_id, redirect_uri, challenge, label, session_id, expires_at) "
+    "VALUES ($1, $2, $3, $4, $5, '', $6)"
+)
+AUTHORIZATION_SPEND = (
+    "UPDATE authorizations SET session_id = $2 WHERE code_sha256 = $1 AND session_id = '' RETURNING login_id"
+)
+AUTHORIZATIONS_FORGET = "DELETE FROM authorizations WHERE expires_at < $1"
+
+DEVICE = (
+    "SELECT device_sha256, user_code, label, address, state, login_id, poll_seconds, polled_at, created_at, expires_at "
+    "FROM device_codes WHERE device_sha256 = $1"
+)
+DEVICE_NAMED = (
+    "SELECT device_sha256, user_code, label, address, state, login_id, poll_seconds, polled_at, created_at, expires_at "
+    "FROM device_codes WHERE user_code = $1"
+)
+DEVICE_ADD = (
+    "INSERT INTO device_codes (device_sha256, user_code, label, address, state, login_id, poll_seconds, polled_at, "
+    "created_at, expires_at) VALUES ($1, $2, $3, $4, $5, '', $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING user_code"
+)
+DEVICE_POLLED = "UPDATE device_codes SET polled_at = $2, poll_seconds = $3 WHERE device_sha256 = $1"
+DEVICE_MOVE = (
+    "UPDATE device_codes SET state = $3, login_id = $4 WHERE device_sha256 = $1 AND state = $2 RETURNING device_sha256"
+)
+DEVICES_FORGET = "DELETE FROM device_codes WHERE expires_at < $1"
+
+SETUP_CODE_ADD = "INSERT INTO setup_codes (code_sha256, created_at, expires_at) VALUES ($1, $2, $3)"
+SETUP_CODE_SPEND = "DELETE FROM setup_codes WHERE code_sha256 = $1 AND expires_at > $2 RETURNING created_at"
+SETUP_CODES_FORGET = "DELETE FROM setup_codes WHERE expires_at < $1"
+
+SEALED_SET = (
+    "INSERT INTO sealed (name, key_id, box, created_at) VALUES ($1, $2, $3, $4) "
+    "ON CONFLICT (name) DO UPDATE SET key_id = excluded.key_id, box = excluded.box, created_at = excluded.created_at"
+)
+SEALED_REMOVE = "DELETE FROM sealed WHERE name = $1"
 SEALED = "SELECT key_id, box FROM sealed WHERE name = $1"
 SEALED_ADD = "INSERT INTO sealed (name, key_id, box, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO NOTHING"
 SEALED_NAMES = "SELECT name FROM sealed ORDER BY name"

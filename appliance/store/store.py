@@ -18,7 +18,7 @@ from typing import TypeVar
 import trio
 
 from appliance.core.snapshot import Entity, Snapshot
-from appliance.store import schema, statements, units
+from appliance.store import forgetting, schema, statements
 from appliance.store.engine import Engine, open_engine
 from appliance.store.faults import StoreRefused, StoreUnavailable
 from appliance.store.feed import UNREAD, Changes, changes_since, watched
@@ -120,7 +120,7 @@ class Store:
                 await self.poll()
                 if trio.current_time() >= forget_at:
                     now = self._clock()
-                    await self.write(units.forget_expired(now, now - HISTORY_SECONDS * 1_000_000))
+                    await self.write(forgetting.forget_expired(now, now - HISTORY_SECONDS * 1_000_000))
                     forget_at = trio.current_time() + FORGET_SECONDS
                 if failing:
                     log.warning("the store can be read again")
@@ -183,6 +183,14 @@ class Store:
             return found[0][0], found[0][1]
 
         key_id, box = await self.write(keep())
+        return self._sealer.open(name, key_id, box)
+
+    def seal(self, name: str, secret: bytes) -> tuple[str, str]:
+        """Key id and box of a secret, for a row that a unit keeps."""
+        return self._sealer.key_id, self._sealer.seal(name, secret)
+
+    def unseal(self, name: str, key_id: str, box: str) -> bytes:
+        """The secret in a box. Raises SealError when the box or the row it lay in is not the one it was."""
         return self._sealer.open(name, key_id, box)
 
     def fresh(self) -> bool:

@@ -13,17 +13,16 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from appliance.core import access
-from appliance.core.access import AccessRequest, RequestState
+from appliance.core.access import AccessRequest
 from appliance.core.clusters import AgentCertificate, Cluster
-from appliance.core.credentials import KEPT_SECONDS, SECOND, Credential, CredentialKind
-from appliance.core.people import Machine, Person, email_key
+from appliance.core.credentials import Credential, CredentialKind
+from appliance.core.machines import MachineToken
+from appliance.core.people import Machine, Person, email_key, person_name_fault
 from appliance.core.problems import Code, Problem, ProblemError, problem
 from appliance.core.roles import Binding, Role, Subject, SubjectKind
 from appliance.core.snapshot import Entity
 from appliance.store import rows, statements
 from appliance.store.unit import Unit, run
-
-MAX_FORGOTTEN = 500  # bindings or requests in one sweep; the next one takes the rest
 
 
 def change(entity: Entity, identity: str, now: int) -> Unit[None]:
@@ -78,6 +77,10 @@ def remove_cluster(cluster_id: str, now: int) -> Unit[None]:
 
 
 def add_person(person: Person, now: int) -> Unit[None]:
+    """Whoever names people has looked at the name; that it is no machine's is asked here, where all of them come by."""
+    fault = person_name_fault(person.name)
+    if fault is not None:
+        raise ProblemError(problem(Code.RESERVED_IDENTITY, detail=fault))
     yield from change(Entity.PERSON, person.id, now)
     if not (yield run(statements.PERSON_ADD, *rows.person_values(person))):
         raise ProblemError(problem(Code.DUPLICATE_USER_NAME, name=person.name))
@@ -112,13 +115,11 @@ def add_machine(machine: Machine, now: int) -> Unit[None]:
         raise ProblemError(problem(Code.DUPLICATE_MACHINE_NAME, name=machine.name))
 
 
-def remove_machine(machine_id: str, now: int) -> Unit[None]:
-    """With its bindings."""
-    yield from change(Entity.MACHINE, machine_id, now)
-    if not (yield run(statements.MACHINE_REMOVE, machine_id)):
+def add_machine_token(token: MachineToken, now: int) -> Unit[None]:
+    yield from change(Entity.MACHINE_TOKEN, token.id, now)
+    if not (yield run(statements.MACHINE, token.machine_id)):
         raise ProblemError(problem(Code.MACHINE_NOT_FOUND))
-    for (binding_id,) in (yield run(statements.BINDINGS_OF_SUBJECT, str(SubjectKind.MACHINE), machine_id)):
-        yield from remove_binding(binding_id, now)
+    yield run(statements.MACHINE_TOKEN_ADD, *rows.machine_token_values(token))
 
 
 def add_role(role: Role, now: int) -> Unit[None]:
@@ -184,7 +185,6 @@ def claim_bindings(person: Person, email: str, now: int) -> Unit[list[Binding]]:
     key = email_key(email)
     if key is None:
         return []
-    yield run(statements.FEED_LOCK)
     claimed = []
     for row in (yield run(statements.BINDINGS_NAMING, str(SubjectKind.EMAIL), key, person.issuer)):
         binding = replace(rows.binding(row), subject=Subject(SubjectKind.PERSON, person.id))
@@ -212,7 +212,9 @@ def set_request(request: AccessRequest, now: int) -> Unit[None]:
     yield run(statements.ACCESS_REQUEST_SET, request.id, *rows.access_request_fate(request))
 
 
-def add_credential(credential: Credential, issued_by: str, kind: CredentialKind = CredentialKind.STATIC) -> Unit[None]:
+def add_credential(
+    credential: Credential, issued_by: str, kind: CredentialKind = CredentialKind.STATIC, session_id: str = ""
+) -> Unit[None]:
     """Keeps that a kubeconfig credential was issued; not a change of the configuration."""
     it = credential
     yield run(
@@ -224,6 +226,7 @@ def add_credential(credential: Credential, issued_by: str, kind: CredentialKind 
         it.expires_at,
         issued_by,
         str(kind),
+        session_id,
     )
 
 
@@ -326,29 +329,6 @@ def add_certificate(certificate: AgentCertificate, public_key_sha256: str, pem: 
     if not found or rows.cluster(found[0]).generation != certificate.generation:
         raise ProblemError(problem(Code.CLUSTER_NOT_FOUND, cluster=certificate.cluster_id))
     yield from _keep_certificate(certificate, public_key_sha256, pem, now)
-
-
-def forget_expired(now: int, changes_before: int) -> Unit[None]:
-    """Removes what the clock has already made void, and old history of the feed.
-
-    Revocations and certificates the snapshot forgets by itself. Bindings stay as long as the feed's history, so that
-    `explain` can say "it has ended"; closed requests stay for a season.
-    """
-    yield run(statements.FEED_LOCK)
-    kept = now - KEPT_SECONDS * SECOND
-    yield run(statements.CREDENTIALS_FORGET, kept)
-    yield run(statements.REVOCATIONS_FORGET, kept)
-    yield run(statements.ISSUES_FORGET, kept)
-    yield run(statements.BOOTSTRAP_TOKENS_FORGET, now)
-    yield run(statements.CERTIFICATES_FORGET, now)
-    yield run(statements.CHANGES_FORGET, changes_before)
-    for (binding_id,) in (yield run(statements.BINDINGS_ENDED, changes_before, MAX_FORGOTTEN)):
-        yield from remove_binding(binding_id, now)
-    kept_after = now - access.KEPT_SECONDS * access.SECOND
-    open_states = (str(RequestState.PENDING), str(RequestState.APPROVED))
-    for (request_id,) in (yield run(statements.ACCESS_REQUESTS_CLOSED, kept_after, *open_states, MAX_FORGOTTEN)):
-        yield from change(Entity.ACCESS_REQUEST, request_id, now)
-        yield run(statements.ACCESS_REQUEST_REMOVE, request_id)
 
 
 def _keep_certificate(it: AgentCertificate, public_key_sha256: str, pem: str, now: int) -> Unit[None]:

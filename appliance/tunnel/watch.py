@@ -103,7 +103,7 @@ def _event(change: Change | SessionChange, cluster: str, now: int) -> AuditEvent
     whose = (("serial", change.serial), ("generation", str(change.generation)))
     return AuditEvent(
         now,
-        EventType.SESSION_OPENED if change.began else EventType.SESSION_ENDED,
+        EventType.AGENT_SESSION_OPENED if change.began else EventType.AGENT_SESSION_ENDED,
         client_address=change.address,
         cluster_id=change.cluster_id,
         cluster=cluster,

@@ -37,8 +37,9 @@ def serve(config: Path | None) -> None:
 
     Example: fairlead serve --config /etc/fairlead/fairlead.toml
     """
-    from appliance.assemble import StartError, run
+    from appliance.assemble import run
     from appliance.config import load
+    from appliance.listening import StartError
     from daemon.settings import ConfigError
 
     try:
@@ -82,6 +83,29 @@ def machine_token(config: Path | None, name: str, days: int) -> None:
     except (ConfigError, MachineTokenError) as error:
         _stop(error)
     click.echo(token)
+
+
+@main.command("setup-code")
+@click.option("--config", type=_FILE, help="The appliance's settings (TOML).")
+def setup_code(config: Path | None) -> None:
+    """Print a code that makes whoever types it on the appliance's page /fairlead/setup an administrator, once.
+
+    For the first administrator, and for when no identity provider works. Works on the appliance's own host only; the
+    code is good for an hour.
+
+    Example: fairlead setup-code --config /etc/fairlead/fairlead.toml
+    """
+    import trio
+
+    from appliance.config import load
+    from appliance.setup_code import SetupCodeError, make
+    from daemon.settings import ConfigError
+
+    try:
+        code = trio.run(make, load(config, os.environ))
+    except (ConfigError, SetupCodeError) as error:
+        _stop(error)
+    click.echo(code)
 
 
 @main.command("revoke-agent")

@@ -13,6 +13,7 @@ import queue
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -22,11 +23,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.journeys.door import Door
+from tests.journeys.gatehouse import Gatehouse, running_gatehouse
+from tests.journeys.network import ALLOW_MISSING
 from tests.journeys.processes import Running
+from tests.support.browser import Browser, browser, key_pin
 
 START_SECONDS = 60.0  # on a busy two-core machine; alone it takes less than five
 STOP_SECONDS = 30.0
@@ -88,6 +93,34 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(item.path).is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.journey)
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gatehouse]:
+    """One appliance with one identity provider, for every journey of someone who signs in."""
+    need("node")
+    with running_gatehouse(tmp_path_factory.mktemp("gatehouse")) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def window(house: Gatehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One real browser."""
+    need("chromedriver")
+    pins = [key_pin(served(house.stack.bound.users)), key_pin(served(urlsplit(house.provider.issuer).port or 0))]
+    with browser(tmp_path_factory.mktemp("browser"), pins) as made:
+        yield made
+
+
+def need(tool: str) -> None:
+    """Skip what this machine cannot do, where that is allowed; else it fails later, and says what is missing."""
+    if shutil.which(tool) is None and os.environ.get(ALLOW_MISSING) == "1":
+        pytest.skip(f"{tool} is not on this machine")
+
+
+def served(port: int) -> str:
+    """The certificate that is shown there."""
+    return ssl.get_server_certificate(("127.0.0.1", port))
 
 
 @dataclass(frozen=True)

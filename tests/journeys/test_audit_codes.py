@@ -9,17 +9,20 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 import trio
 
 from agent.enrolment import EnrolmentRefusedError, enrol, read_bundle, renew
 from agent.identity import DataDirectory
 from appliance.audit.book import Book
+from appliance.core.buckets import FAILURES_BURST
 from appliance.core.events import AuditEvent, EventType
 from appliance.keys import open_keys
 from appliance.layout import Layout
@@ -27,9 +30,11 @@ from appliance.store.store import Store, utc_micros
 from ops.demo import ports
 from ops.demo.admin import ApiError, Appliance
 from ops.demo.settings import Home
+from tests.journeys.gatehouse import Gatehouse, running_gatehouse
 from tests.journeys.processes import eventually
-from tests.journeys.stack import REPOSITORY, Stack, running_stack
+from tests.journeys.stack import REPOSITORY, Stack
 from tests.rules.sources import sources
+from tests.support.surfer import Seen
 
 DAY_MICROS = 86_400_000_000
 SEEN_SECONDS = 30.0
@@ -39,9 +44,13 @@ SEEN_SECONDS = 30.0
 class Scene:
     """The running programs, and the admin API as an administrator uses it."""
 
-    stack: Stack
+    house: Gatehouse
     directory: Path
     unique: Callable[[], str]
+
+    @property
+    def stack(self) -> Stack:
+        return self.house.stack
 
     @property
     def api(self) -> Appliance:
@@ -112,15 +121,15 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack whose ledger has records that are older than they must be kept."""
+def ledgered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gatehouse]:
+    """One whose ledger has records that are older than they must be kept."""
     directory = tmp_path_factory.mktemp("stack")
     home = Home(directory / "home")
     home.make()
     trio.run(write_old_records, Layout(home.appliance))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FAIRLEAD_AUDIT_RETENTION_DAYS", "1")
-        with running_stack(directory) as started:
+        with running_gatehouse(directory) as started:
             yield started
 
 
@@ -136,10 +145,12 @@ async def write_old_records(layout: Layout) -> None:
 
 
 @pytest.fixture
-def scene(stack: Stack, tmp_path: Path) -> Scene:
-    stack.mend()
+def scene(ledgered: Gatehouse, tmp_path: Path) -> Scene:
+    ledgered.stack.mend()
     numbers = iter(range(1_000_000))
-    return Scene(stack, tmp_path, lambda: f"{tmp_path.name.replace('_', '-').lower()[-40:].strip('-')}-{next(numbers)}")
+    return Scene(
+        ledgered, tmp_path, lambda: f"{tmp_path.name.replace('_', '-').lower()[-40:].strip('-')}-{next(numbers)}"
+    )
 
 
 # What makes each code happen
@@ -268,6 +279,69 @@ def restore_a_backup(scene: Scene) -> None:
     scene.stack.until_it_works()
 
 
+def make_a_setup_code(scene: Scene) -> None:
+    """While the appliance is stopped: else the ledger is its own, and the use of the code is what is recorded."""
+    assert scene.stack.appliance.stop() == 0
+    scene.house.setup_code()
+    scene.stack.start_appliance()
+    scene.stack.until_it_works()
+
+
+def provider(scene: Scene) -> str:
+    name = scene.unique()
+    body = {"slug": name, "issuer": f"https://{name}.example.com", "client_id": "fairlead"}
+    return f"providers/{scene.call('POST', 'providers', body)['id']}"
+
+
+def sign_out(scene: Scene) -> None:
+    tokens = scene.house.command(scene.house.person())
+    assert scene.house.oauth("revoke", {"token": tokens["refresh_token"]})[0] == 200
+
+
+def guess_a_refresh_token(scene: Scene) -> None:
+    assert scene.house.token({"grant_type": "refresh_token", "refresh_token": "flr_guessed"})[0] == 400
+
+
+def trust_rule(scene: Scene) -> tuple[str, str]:
+    """The path of a rule, and a token that fits it."""
+    name, provider = scene.unique(), scene.house.provider
+    scene.call("POST", "machines", {"name": name})
+    public = jwt.algorithms.RSAAlgorithm.to_jwk(provider.signing.public_key(), as_dict=True)
+    body = {
+        "machine": name,
+        "issuer": f"https://{name}.example.com",
+        "conditions": [{"claim": "sub", "values": [name]}],
+        "jwks": {"keys": [{**public, "kid": provider.kid}]},
+    }
+    rule = scene.call("POST", "trust-rules", body)
+    now = int(time.time())
+    claims = {"iss": body["issuer"], "sub": name, "aud": scene.house.url, "iat": now, "exp": now + 300, "jti": name}
+    return f"trust-rules/{rule['id']}", provider.signs(claims)
+
+
+def exchange(scene: Scene, token: str) -> Seen:
+    grant = "urn:ietf:params:oauth:grant-type:token-exchange"
+    kind = "urn:ietf:params:oauth:token-type:jwt"
+    form = {"grant_type": grant, "subject_token_type": kind, "subject_token": token}
+    return scene.house.surfer().go(f"{scene.house.url}/fairlead/v1/token", form)
+
+
+def exchange_a_token(scene: Scene) -> None:
+    assert exchange(scene, trust_rule(scene)[1]).status == 200
+
+
+def fail_until_limited(scene: Scene) -> None:
+    surfer = scene.house.surfer()
+    for _ in range(FAILURES_BURST):
+        surfer.go(f"{scene.house.callback}?state=guessed")
+
+
+def machine_token(scene: Scene) -> str:
+    name = scene.unique()
+    scene.call("POST", "machines", {"name": name})
+    return f"machines/{name}/tokens/{scene.call('POST', f'machines/{name}/tokens', {})['id']}"
+
+
 NO_RULES = [{"verbs": ["none"], "apiGroups": [""], "resources": ["none"]}]
 
 MAKERS: dict[str, Callable[[Scene], object]] = {  # by the name of the code
@@ -296,6 +370,23 @@ MAKERS: dict[str, Callable[[Scene], object]] = {  # by the name of the code
     "PERSON_UPDATED": lambda scene: scene.call(
         "PATCH", f"people/{scene.person()['id']}", {"email": "other@example.com"}
     ),
+    "MACHINE_TOKEN_CREATED": machine_token,
+    "MACHINE_TOKEN_DELETED": lambda scene: scene.call("DELETE", machine_token(scene)),
+    "TRUST_RULE_CREATED": trust_rule,
+    "TRUST_RULE_DELETED": lambda scene: scene.call("DELETE", trust_rule(scene)[0]),
+    "TOKEN_EXCHANGED": exchange_a_token,
+    "EXCHANGE_REFUSED": lambda scene: exchange(scene, "guessed"),
+    "SIGN_IN_LIMITED": fail_until_limited,
+    "SIGNED_IN": lambda scene: scene.house.command(scene.house.person()),
+    "SIGN_IN_FAILED": lambda scene: scene.house.surfer().go(f"{scene.house.callback}?state=guessed"),
+    "SESSION_STARTED": lambda scene: scene.house.command(scene.house.person()),
+    "SESSION_ENDED": sign_out,
+    "SESSION_REFUSED": guess_a_refresh_token,
+    "SETUP_CODE_MADE": make_a_setup_code,
+    "SETUP_CODE_USED": lambda scene: scene.house.set_up(scene.house.surfer(), scene.house.setup_code()),
+    "PROVIDER_CREATED": provider,
+    "PROVIDER_UPDATED": lambda scene: scene.call("PATCH", provider(scene), {"title": "Another"}),
+    "PROVIDER_DELETED": lambda scene: scene.call("DELETE", provider(scene)),
     "BINDING_CLAIMED": bind_someone_not_yet_seen,
     "MACHINE_DELETED": lambda scene: scene.call(
         "DELETE", f"machines/{scene.call('POST', 'machines', {'name': scene.unique()})['id']}"
@@ -314,8 +405,8 @@ MAKERS: dict[str, Callable[[Scene], object]] = {  # by the name of the code
     "AGENT_AUTH_FAILED": enrol_with_a_wrong_token,
     "AGENT_ENROLLED": lambda scene: None,  # the stack's own agent
     "AGENT_RENEWED": renew_the_certificate,
-    "SESSION_OPENED": lambda scene: scene.restart(),
-    "SESSION_ENDED": lose_the_agent,
+    "AGENT_SESSION_OPENED": lambda scene: scene.restart(),
+    "AGENT_SESSION_ENDED": lose_the_agent,
     "PROXY_CLOSED": read,
     "PROXY_DENIED": name_oneself_somebody_else,
     "PROXY_OPENED": write,

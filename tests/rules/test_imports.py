@@ -27,7 +27,10 @@ DAEMON = ("daemon",)
 CORE = ("appliance.core",)
 STORE = tuple(
     f"appliance.store.{module}"
-    for module in ("store", "unit", "units", "granting", "requests", "ids", "faults", "sealing", "issuing", "refusing")
+    for module in (
+        *("store", "unit", "units", "ids", "faults", "sealing", "statements"),
+        *("granting", "requests", "issuing", "refusing", "machines", "sessions", "flows", "providers", "administrator"),
+    )
 )
 EDGE_WHY = (
     "Neighbours at the edge never import each other, so that each can be read, tested and replaced alone: they know "

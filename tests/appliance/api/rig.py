@@ -15,12 +15,14 @@ from quart.typing import TestClientProtocol
 from quart_trio import QuartTrio
 from werkzeug.datastructures import Headers
 
+from appliance import bridges
 from appliance.api.app import make_app
 from appliance.api.parts import Bundle, Parts
 from appliance.api.table import ROUTES
 from appliance.core.audit_query import AuditQuery
 from appliance.core.credentials import TokenVerifier, mint
 from appliance.core.events import AuditEvent, EventType
+from appliance.core.machines import MachineToken
 from appliance.core.people import Machine
 from appliance.core.problems import Code
 from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Scope, Subject, SubjectKind
@@ -85,10 +87,12 @@ class Rig:
     async def machine(self, *permissions: Permission, expires_at: int | None = None, scope: Scope = EVERYWHERE) -> str:
         """A machine that may do just this, there; its token."""
         token = ids.new_token("flm")
-        machine = Machine(ids.new_id("machine"), f"machine-{token[-8:]}", ids.token_hash(token), expires_at)
+        machine = Machine(ids.new_id("machine"), f"machine-{token[-8:]}")
+        shown = MachineToken(ids.new_id("token"), machine.id, ids.token_hash(token), expires_at or NOW + 24 * HOUR)
         role = Role(ids.new_id("role"), f"role-{machine.id[-8:]}", permissions=permissions)
         subject = Subject(SubjectKind.MACHINE, machine.id)
         await self.store.write(units.add_machine(machine, NOW))
+        await self.store.write(units.add_machine_token(shown, NOW))
         await self.store.write(units.add_role(role, NOW))
         await self.store.write(units.add_binding(Binding(ids.new_id("binding"), subject, role.id, scope), NOW))
         return token
@@ -127,6 +131,7 @@ async def rig(directory: Path) -> AsyncIterator[Rig]:
         search_audit=search,
         audit_record=one,
         make_bundle=lambda cluster, now: Bundle({"cluster": cluster, "token": "flb_x"}, ids.new_id("t"), now + HOUR),
+        seal=store.seal,
         sign=lambda credential: mint(credential, key),
         prove=verifier.verify,
         clock=lambda: made.now,
@@ -134,6 +139,7 @@ async def rig(directory: Path) -> AsyncIterator[Rig]:
         help_url="https://fairlead.example.com/help/errors/",
         ca_pem="CA",
         faults={DiskFullError: Code.AUDIT_UNAVAILABLE},
+        key_set_fault=bridges.key_set_fault,
     )
     app = make_app(parts, ROUTES)
     made = Rig(store, app.test_client(), verifier, app, recorded, called)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
-from appliance.api.routes import Answer, Call, Route, UndeclaredRouteError, checked
+from appliance.api.routes import Answer, Call, Proof, Route, UndeclaredRouteError, checked
 from appliance.api.table import ROUTES
 from appliance.core.roles import Permission
 
@@ -24,6 +24,8 @@ def test_every_route_declares_a_permission() -> None:
 
 def test_reading_never_needs_a_permission_to_write_and_writing_always_does() -> None:
     for route in ROUTES:
+        if route.proof is Proof.SIGNED_IN:  # about whoever calls, and nobody else
+            continue
         names = {str(it).partition(":")[2] for it in route.permissions}
         assert (names == {"read"}) == (route.method == "GET"), route
 

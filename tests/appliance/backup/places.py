@@ -22,6 +22,7 @@ from appliance.config import Config, load
 from appliance.core.clusters import AgentCertificate, Cluster
 from appliance.core.credentials import Credential
 from appliance.core.events import AuditEvent, EventType
+from appliance.core.machines import MachineToken
 from appliance.core.people import Machine, Person
 from appliance.core.roles import Binding, Role, Scope, ScopeKind, Subject, SubjectKind
 from appliance.keys import open_keys
@@ -156,8 +157,10 @@ def entities() -> Unit[None]:
         units.add_cluster(cluster, NOW),
         units.add_role(role, NOW),
         units.add_person(person, NOW),
-        units.add_machine(Machine("machine_1", "ci", "ab" * 32, NOW + HOUR, NOW), NOW),
-        units.add_machine(Machine("machine_2", "forgotten", "cd" * 32, NOW - HOUR, NOW), NOW),
+        units.add_machine(Machine("machine_1", "ci", NOW), NOW),
+        units.add_machine_token(MachineToken("token_1", "machine_1", "ab" * 32, NOW + HOUR), NOW),
+        units.add_machine(Machine("machine_2", "forgotten", NOW), NOW),
+        units.add_machine_token(MachineToken("token_2", "machine_2", "cd" * 32, NOW - HOUR), NOW),
         *(units.add_binding(binding, NOW) for binding in bindings),
         units.add_certificate(certificate, "ef" * 32, "PEM", NOW),
         units.add_bootstrap_token("12" * 32, cluster.id, NOW + HOUR),

@@ -86,9 +86,9 @@ async def test_what_was_given_out_before_is_refused_and_the_feed_says_so(make_pl
     assert cluster["generation"] == 1  # its agents stay
     assert rows["agent_certificates"] == before["agent_certificates"]
     assert rows["bootstrap_tokens"] == []
-    assert all(machine[3] <= utc_micros() for machine in rows["machines"])
+    assert all(token[3] <= utc_micros() for token in rows["machine_tokens"])
     told_of = {(entity, identity) for _, entity, identity, _ in sorted(rows["changes"])[-2:]}
-    assert told_of == {("cluster", "cluster_1"), ("machine", "machine_1")}
+    assert told_of == {("cluster", "cluster_1"), ("machine_token", "token_1")}
     assert rows["sealed"] == before["sealed"]
     assert await wrong(new) == []
 

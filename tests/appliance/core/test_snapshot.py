@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from appliance.core.clusters import AgentCertificate, Cluster
 from appliance.core.credentials import KEPT_SECONDS, SECOND
+from appliance.core.machines import MachineToken
 from appliance.core.people import Machine, Person
 from appliance.core.roles import EVERYWHERE, Binding, Scope, ScopeKind, Subject, SubjectKind
 from appliance.core.snapshot import Entity, Revocation, Snapshot
@@ -32,11 +33,17 @@ def test_people_and_machines_have_their_look_ups() -> None:
     alice = Person("p", "iss", "sub", "alice")
     snapshot.put(Entity.PERSON, "p", alice)
     assert snapshot.person_by_name["alice"] is snapshot.person_by_subject["iss", "sub"] is alice
-    machine = Machine("m", "ci", "ab" * 32)
-    snapshot.put(Entity.MACHINE, "m", machine)
-    assert snapshot.machines_by_token_hash["ab" * 32] is machine
-    snapshot.put(Entity.MACHINE, "m", replace(machine, token_sha256="cd" * 32))
-    assert list(snapshot.machines_by_token_hash) == ["cd" * 32]
+    snapshot.put(Entity.MACHINE, "m", Machine("m", "ci"))
+    assert set(snapshot.holders) == {"p", "m"}
+    assert snapshot.holders["m"].name == "machine:ci"
+    token = MachineToken("t", "m", "ab" * 32, 9)
+    snapshot.put(Entity.MACHINE_TOKEN, "t", token)
+    assert snapshot.machine_token_by_hash["ab" * 32] is token
+    snapshot.put(Entity.MACHINE_TOKEN, "t", replace(token, sha256="cd" * 32))
+    assert list(snapshot.machine_token_by_hash) == ["cd" * 32]
+    snapshot.forget_expired(1 << 62)
+    assert not snapshot.machine_tokens
+    assert not snapshot.machine_token_by_hash
 
 
 def test_bindings_are_found_by_subject_group_and_cluster() -> None:

@@ -8,6 +8,7 @@ import trio
 
 from appliance.core.access import PENDING_SECONDS, SECOND, AccessRequest, RequestPolicy
 from appliance.core.clusters import Cluster
+from appliance.core.machines import MachineToken
 from appliance.core.people import Machine, Person
 from appliance.core.problems import Code, ProblemError
 from appliance.core.rights import Principal
@@ -57,8 +58,10 @@ async def cast(store: Store) -> None:
 
 async def machine(store: Store, name: str, *held: tuple[Role, Scope], until: int | None = None) -> Principal:
     """A machine with these roles in these scopes, given past every check."""
-    made = Machine(f"machine_{name}", name, ids.token_hash(name), created_at=NOW)
+    made = Machine(f"machine_{name}", name, created_at=NOW)
     await store.write(units.add_machine(made, NOW))
+    token = MachineToken(f"token_{name}", made.id, ids.token_hash(name), NOW * 2, created_at=NOW)
+    await store.write(units.add_machine_token(token, NOW))
     subject = Subject(SubjectKind.MACHINE, made.id)
     for role, scope in held:
         if role.id not in store.snapshot.roles:

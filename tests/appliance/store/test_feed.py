@@ -9,7 +9,7 @@ import pytest
 from appliance.core.clusters import Cluster
 from appliance.core.roles import Role
 from appliance.core.snapshot import Entity
-from appliance.store import rows, statements, units
+from appliance.store import forgetting, rows, statements, units
 from appliance.store.feed import is_followed
 from appliance.store.store import Applied
 from appliance.store.unit import Unit, run
@@ -144,7 +144,7 @@ async def test_what_is_forgotten_leaves_no_gap_when_a_clock_was_set_back(home: H
     async with home.opened() as store:
         for number, at in enumerate((NOW, NOW + 5, NOW + 1, NOW + 9), 1):
             await store.write(units.add_role(Role(f"role_{number}", f"r{number}", ""), at))
-        await store.write(units.forget_expired(NOW, NOW + 2))
+        await store.write(forgetting.forget_expired(NOW, NOW + 2))
         assert home.query("SELECT number FROM changes ORDER BY number") == [("2",), ("3",), ("4",)]
-        await store.write(units.forget_expired(NOW, NOW + 100))
+        await store.write(forgetting.forget_expired(NOW, NOW + 100))
         assert home.query("SELECT number FROM changes") == [("4",)]

@@ -10,6 +10,7 @@ import pytest
 
 from appliance.core.clusters import Cluster
 from appliance.core.credentials import CredentialKind
+from appliance.core.machines import MachineToken
 from appliance.core.people import Machine, Person
 from appliance.core.problems import Code
 from appliance.core.rights import Principal
@@ -235,7 +236,8 @@ async def test_a_binding_waits_for_a_verified_email_and_is_claimed_once(home: Ho
 
 async def test_a_caller_who_is_gone_disabled_or_expired_holds_nothing(home: Home) -> None:
     async with opened(home) as store:
-        await store.write(units.add_machine(Machine("machine_x", "x", "ab" * 32, NOW + HOUR), NOW))
+        await store.write(units.add_machine(Machine("machine_x", "x"), NOW))
+        await store.write(units.add_machine_token(MachineToken("token_x", "machine_x", "ab" * 32, NOW + HOUR), NOW))
         expiring = Subject(SubjectKind.MACHINE, "machine_x")
         for subject in (expiring, cast.person(ANN)):
             await store.write(units.add_binding(bound(subject, ADMIN), NOW))
@@ -339,13 +341,13 @@ async def test_a_permission_held_for_one_cluster_removes_no_other(home: Home) ->
 async def test_a_machine_by_itself_may_do_nothing(home: Home) -> None:
     async with opened(home) as store:
         maker = await cast.machine(store, "maker", (cast.may(Permission.MACHINES_WRITE), EVERYWHERE))
-        made = Machine(ids.new_id("machine"), "made", "cd" * 32, NOW + HOUR, NOW, maker.id)
+        made = Machine(ids.new_id("machine"), "made", NOW, maker.id)
         await store.write(granting.add_machine(maker.subject, made, NOW))
         assert store.snapshot.machines[made.id].created_by == maker.id
         given = bound(cast.person(BEN), VIEWER)
         subject = Subject(SubjectKind.MACHINE, made.id)
         assert await refused(store, granting.add_binding(subject, given, NOW)) is Code.FORBIDDEN
-        taken = replace(made, id="machine_2", token_sha256="ef" * 32)
+        taken = replace(made, id="machine_2")
         assert await refused(store, granting.add_machine(maker.subject, taken, NOW)) is Code.DUPLICATE_MACHINE_NAME
         await store.write(granting.remove_machine(maker.subject, made.id, NOW))
         scoped = await cast.machine(store, "scoped", (cast.may(Permission.MACHINES_WRITE), ON_PROD))

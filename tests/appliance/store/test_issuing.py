@@ -12,7 +12,7 @@ from appliance.core.clusters import Cluster
 from appliance.core.credentials import KEPT_SECONDS, SECOND, Credential, CredentialKind
 from appliance.core.people import Person
 from appliance.core.problems import Code, ProblemError
-from appliance.store import issuing, units
+from appliance.store import forgetting, issuing, units
 from appliance.store.issuing import FIRST_PAGE, CredentialState, Wanted
 from appliance.store.store import Store
 from appliance.store.unit import Unit
@@ -150,13 +150,13 @@ async def test_rows_outlive_the_token_and_then_go(home: Home) -> None:
         made = await store.write(issuing.issue(wanted(), NOW))
         await store.write(units.revoke_credential("cred_1", "lost", NOW))
         kept = made.expires_at + KEPT_SECONDS * SECOND
-        await store.write(units.forget_expired(kept, 0))
+        await store.write(forgetting.forget_expired(kept, 0))
         store.snapshot.forget_expired(kept)
         assert store.snapshot.revoked("cred_1")
         assert await listed(store, now=kept) == ["cred_1 expired"]
     async with home.opened() as store:
         assert store.snapshot.revoked("cred_1"), "also after a restart"
-        await store.write(units.forget_expired(kept + 1, 0))
+        await store.write(forgetting.forget_expired(kept + 1, 0))
         store.snapshot.forget_expired(kept + 1)
         assert not store.snapshot.revoked("cred_1")
         assert await listed(store, now=kept) == []

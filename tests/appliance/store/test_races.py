@@ -18,7 +18,7 @@ from appliance.core.people import Person
 from appliance.core.problems import Code
 from appliance.core.rights import Principal, rights
 from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Subject, SubjectKind
-from appliance.store import granting, ids, requests, units
+from appliance.store import granting, ids, removing, requests, units
 from appliance.store.store import Store
 from appliance.store.unit import Unit
 from tests.appliance.store import cast
@@ -160,7 +160,7 @@ async def test_two_administrators_who_remove_each_other(home: Home) -> None:
             assert sum(it is Code.ASSIGNMENT_NOT_FOUND for it in outcomes) == 1
             assert len(escalators(one)) == len(escalators(other)) == 1
             (left,) = escalators(one)
-            await one.write(units.remove_machine(left, NOW))
+            await one.write(removing.remove_machine(left, NOW))
 
 
 async def test_two_administrators_who_both_leave(home: Home) -> None:
@@ -177,7 +177,7 @@ async def test_two_administrators_who_both_leave(home: Home) -> None:
             assert sum(it is Code.LAST_ADMINISTRATOR for it in outcomes) == 1
             (left,) = escalators(one)
             assert [left] == escalators(other)
-            await one.write(units.remove_machine(left, NOW))
+            await one.write(removing.remove_machine(left, NOW))
 
 
 async def test_a_right_given_while_it_is_taken_from_the_giver(home: Home) -> None:

@@ -13,7 +13,7 @@ from appliance.core.access import KEPT_SECONDS, PENDING_SECONDS, SECOND, AccessR
 from appliance.core.problems import Code
 from appliance.core.rights import Principal
 from appliance.core.roles import EVERYWHERE, Permission, Scope, Subject
-from appliance.store import granting, ids, requests, units
+from appliance.store import forgetting, granting, ids, requests, units
 from appliance.store.store import Store
 from appliance.store.unit import Unit
 from tests.appliance.store import cast
@@ -312,14 +312,14 @@ async def test_the_clock_needs_no_sweep_and_the_sweep_tidies_up(home: Home) -> N
 
         brief = bound(cast.person(BEN), VIEWER, until=NOW + 1)
         await it.store.write(units.add_binding(brief, NOW))
-        await it.store.write(units.forget_expired(NOW + 1, NOW + 1))
+        await it.store.write(forgetting.forget_expired(NOW + 1, NOW + 1))
         assert brief.id in it.store.snapshot.bindings
-        await it.store.write(units.forget_expired(NOW + 2, NOW + 2))
+        await it.store.write(forgetting.forget_expired(NOW + 2, NOW + 2))
         assert brief.id not in it.store.snapshot.bindings
         much_later = after + KEPT_SECONDS * SECOND
-        await it.store.write(units.forget_expired(much_later, after))
+        await it.store.write(forgetting.forget_expired(much_later, after))
         assert set(it.store.snapshot.access_requests) == {waiting.id}
-        await it.store.write(units.forget_expired(much_later + 1, after))
+        await it.store.write(forgetting.forget_expired(much_later + 1, after))
         assert it.store.snapshot.access_requests == {}
 
 

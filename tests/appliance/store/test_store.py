@@ -11,11 +11,12 @@ import trio
 
 from appliance.core.clusters import AgentCertificate, Cluster
 from appliance.core.credentials import Credential
+from appliance.core.machines import Condition, MachineToken, TrustRule
 from appliance.core.people import Machine, Person
 from appliance.core.problems import Code, ProblemError
 from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Rule, Scope, ScopeKind, Subject, SubjectKind
 from appliance.core.snapshot import Entity
-from appliance.store import statements, units
+from appliance.store import forgetting, removing, rows, statements, units
 from appliance.store.faults import StoreUnavailable
 from appliance.store.store import Applied, Store
 from appliance.store.unit import Unit, run
@@ -27,7 +28,22 @@ pytestmark = pytest.mark.real_clock
 HOUR = 3600 * 1_000_000
 CLUSTER = Cluster("cluster_1", "prod", (("env", "prod"),), created_at=NOW)
 ALICE = Person("person_1", "iss", "sub", "alice@example.com", "a@example.com", ("dev", "ops"), created_at=NOW)
-MACHINE = Machine("machine_1", "ci", "ab" * 32, NOW + HOUR, NOW)
+MACHINE = Machine("machine_1", "ci", NOW, "machine_0", 7)
+TOKEN = MachineToken(
+    "token_1", "machine_1", "ab" * 32, NOW + HOUR, "laptop", "trust_1", "repo:x", NOW, "machine_0", NOW
+)
+TRUST = TrustRule(
+    "trust_1",
+    "machine_1",
+    "https://ci.example.com",
+    "https://fairlead.example.com",
+    (Condition("sub", ("repo:example/*",)), Condition("/a/b", ("c", "d"))),
+    '{"keys":[]}',
+    single_use=False,
+    seconds=60,
+    created_at=NOW,
+    created_by="machine_0",
+)
 ROLE = Role(
     "role_1",
     "viewer",
@@ -39,6 +55,11 @@ ROLE = Role(
 )
 ME = Subject(SubjectKind.PERSON, "person_1")
 SPACES = Scope(ScopeKind.NAMESPACES, "cluster_1", namespaces=("blue", "green"))
+
+
+def added_rule(rule: TrustRule) -> Unit[None]:
+    yield from units.change(Entity.TRUST_RULE, rule.id, NOW)
+    yield run(statements.TRUST_RULE_ADD, *rows.trust_rule_values(rule))
 
 
 async def test_everything_reads_back_as_it_was_written_here_and_after_a_restart(home: Home) -> None:
@@ -55,6 +76,8 @@ async def test_everything_reads_back_as_it_was_written_here_and_after_a_restart(
             units.add_cluster(CLUSTER, NOW),
             units.add_person(ALICE, NOW),
             units.add_machine(MACHINE, NOW),
+            units.add_machine_token(TOKEN, NOW),
+            added_rule(TRUST),
             units.add_role(ROLE, NOW),
             units.add_binding(binding, NOW),
             units.add_binding(group, NOW),
@@ -65,7 +88,9 @@ async def test_everything_reads_back_as_it_was_written_here_and_after_a_restart(
         for found in (here, store.snapshot):
             assert found.clusters == {"cluster_1": CLUSTER}
             assert found.people == {"person_1": ALICE}
-            assert found.machines_by_token_hash == {"ab" * 32: MACHINE}
+            assert found.machines == {"machine_1": MACHINE}
+            assert found.machine_token_by_hash == {"ab" * 32: TOKEN}
+            assert found.trust_rules == {"trust_1": TRUST}
             assert found.roles == {"role_1": ROLE}
             assert found.bindings_for("person_1", "cluster_1") == (binding, group)
 
@@ -99,7 +124,7 @@ async def test_what_is_refused_leaves_nothing_and_the_feed_has_no_gap(home: Home
             (units.remove_cluster("nowhere", NOW), Code.CLUSTER_NOT_FOUND),
             (units.remove_role("nowhere", NOW), Code.ROLE_NOT_FOUND),
             (units.remove_binding("nowhere", NOW), Code.ASSIGNMENT_NOT_FOUND),
-            (units.remove_machine("nowhere", NOW), Code.MACHINE_NOT_FOUND),
+            (removing.remove_machine("nowhere", NOW), Code.MACHINE_NOT_FOUND),
             (units.add_binding(Binding("b", ME, "nowhere", EVERYWHERE), NOW), Code.ROLE_NOT_FOUND),
         ):
             with pytest.raises(ProblemError) as caught:
@@ -157,7 +182,7 @@ async def test_removing_takes_along_what_hangs_on_it_but_never_a_revocation(home
         assert store.snapshot.revocations["cred_1"].reason == "lost"
         assert store.snapshot.serials == {"0a": certificate}
         await store.write(units.remove_cluster("cluster_1", NOW))
-        await store.write(units.remove_machine("machine_1", NOW))
+        await store.write(removing.remove_machine("machine_1", NOW))
         await store.write(units.remove_role("role_1", NOW))
         assert (store.snapshot.bindings, store.snapshot.serials, store.snapshot.roles) == ({}, {}, {})
         assert store.snapshot.revoked("cred_1")
@@ -291,7 +316,7 @@ async def test_behind_a_pruned_history_everything_is_read_again(home: Home) -> N
         await theirs.write(units.remove_cluster("cluster_1", NOW))
         await theirs.write(units.add_role(ROLE, NOW))
         await theirs.write(units.add_person(ALICE, NOW))
-        await theirs.write(units.forget_expired(NOW, NOW + 1))
+        await theirs.write(forgetting.forget_expired(NOW, NOW + 1))
         heard: list[Applied] = []
         ours.on_change.append(heard.append)
         await ours.poll()

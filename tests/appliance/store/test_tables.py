@@ -20,9 +20,10 @@ def schema(text: str) -> list[Migration]:
 
 def test_every_table_and_column_is_found() -> None:
     made = {name for it in migrations() for name in re.findall(r"CREATE TABLE (\w+)", it.text)}
-    assert {table.name for table in TABLES} == made
+    renamed = {name for it in migrations() for name in re.findall(r"ALTER TABLE (\w+) RENAME TO", it.text)}
+    assert {table.name for table in TABLES} == made - renamed
     machines = next(table for table in TABLES if table.name == "machines")
-    assert machines.columns[-1] == "created_by"  # added by a later migration
+    assert machines.columns[-1] == "not_before"  # added by a later migration
     assert machines.key == "id"
     assert set(machines.kinds) == {str, int}
     assert tables_after(migrations()[:1]) != TABLES

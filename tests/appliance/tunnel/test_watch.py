@@ -93,8 +93,8 @@ async def test_turns_are_recorded_and_a_ledger_in_trouble_stops_nothing() -> Non
 
     whose = (("serial", "s"), ("generation", "2"))
     assert [(event.type, event.cluster, event.tunnel_session, event.details) for event in events] == [
-        (EventType.SESSION_OPENED, "alpha", "1", whose),
+        (EventType.AGENT_SESSION_OPENED, "alpha", "1", whose),
         (EventType.CLUSTER_CONNECTED, "alpha", "", ()),
-        (EventType.SESSION_ENDED, "alpha", "1", (*whose, ("reason", "silent"))),
+        (EventType.AGENT_SESSION_ENDED, "alpha", "1", (*whose, ("reason", "silent"))),
         (EventType.CLUSTER_DISCONNECTED, "alpha", "", (("reason", "silent"),)),
     ]

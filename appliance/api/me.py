@@ -1,0 +1,109 @@
+"""What a person who signed in may see and do about themselves: who they are, their sessions, their own credentials.
+
+It takes no permission but their session. A cluster on which they hold nothing looks like one that is not there.
+"""
+
+from __future__ import annotations
+
+from appliance.api import bodies, credentials, render
+from appliance.api.bodies import Field
+from appliance.api.journal import note
+from appliance.api.routes import Answer, Call, Proof, Route
+from appliance.api.sessions import shown
+from appliance.core.clusters import Cluster
+from appliance.core.events import EventType
+from appliance.core.people import Person
+from appliance.core.problems import Code, ProblemError, problem
+from appliance.core.sessions import Login, Session
+from appliance.store import sessions
+
+SIGNED_OUT = "signed out"
+
+
+async def who(call: Call) -> Answer:
+    """The person, what they may do to the appliance somewhere, and the clusters they can reach."""
+    person, (session, login) = _person(call), _held(call)
+    permissions = sorted({str(it) for held in call.rights.held for it in held.role.permissions})
+    return Answer(
+        200,
+        {
+            **render.person(person),
+            "permissions": permissions,
+            "clusters": [it.name for it in _clusters(call, person)],
+            "session": shown(session, login, person),
+        },
+    )
+
+
+async def reachable(call: Call) -> Answer:
+    states = call.parts.states()
+    return Answer(200, {"items": [render.cluster(it, states.get(it.id)) for it in _clusters(call, _person(call))]})
+
+
+async def issue(call: Call) -> Answer:
+    """A credential of their own, which ends with the session."""
+    person, (session, login) = _person(call), _held(call)
+    found = call.parts.snapshot().cluster(call.body["cluster"])
+    try:
+        if found is None or found not in _clusters(call, person):
+            raise ProblemError(problem(Code.CLUSTER_NOT_FOUND, cluster=call.body["cluster"]))
+        return await credentials.give(call, found, person, session.id, login.ends_at)
+    except ProblemError as error:
+        named = {"person": person.name, "cluster_named": call.body["cluster"], "reason": error.problem.code}
+        await note(call, EventType.CREDENTIAL_ISSUE_FAILED, cluster=found, **named)
+        raise
+
+
+async def listed(call: Call) -> Answer:
+    person = _person(call)
+    held = await call.parts.read(sessions.listed(person.id))
+    live = [(it, login) for it, login in held if it.fault(login, person, call.now) is None]
+    return Answer(200, {"items": [shown(it, login, person) for it, login in live]})
+
+
+async def end(call: Call) -> Answer:
+    """One of their sessions, this one included, with the credentials got in it."""
+    found = await call.parts.read(sessions.one(call.path["session"]))
+    ended = False
+    if found is not None and found.person_id == call.caller.id:
+        ended = await call.parts.write(sessions.end(found.id, SIGNED_OUT, call.now))
+    if not ended:
+        raise ProblemError(problem(Code.SESSION_NOT_FOUND))
+    await note(call, EventType.SESSION_ENDED, session=call.path["session"], why=SIGNED_OUT)
+    return Answer(204)
+
+
+def _person(call: Call) -> Person:
+    found = call.parts.snapshot().people.get(call.caller.id)
+    if found is None:
+        raise ProblemError(problem(Code.USER_NOT_FOUND))
+    return found
+
+
+def _held(call: Call) -> tuple[Session, Login]:
+    assert call.held is not None  # the edge has seen to it
+    return call.held
+
+
+def _clusters(call: Call, person: Person) -> list[Cluster]:
+    """Those on which the person has a binding that has not ended, by name."""
+    snapshot = call.parts.snapshot()
+    live = [it for it in snapshot.bindings_of_person(person) if it.live(call.now)]
+    found = [it for it in snapshot.clusters.values() if any(binding.scope.covers(it) for binding in live)]
+    return sorted(found, key=lambda it: it.name)
+
+
+ROUTES = (
+    Route("GET", "me", (), who, proof=Proof.SIGNED_IN),
+    Route("GET", "me/clusters", (), reachable, proof=Proof.SIGNED_IN),
+    Route(
+        "POST",
+        "me/credentials",
+        (),
+        issue,
+        body=(Field("cluster", bodies.text), *credentials.FORM),
+        proof=Proof.SIGNED_IN,
+    ),
+    Route("GET", "me/sessions", (), listed, proof=Proof.SIGNED_IN),
+    Route("DELETE", "me/sessions/<session>", (), end, proof=Proof.SIGNED_IN),
+)

@@ -1,0 +1,60 @@
+"""Sessions of everybody: list them, end one. A person lies in no cluster, so this needs its permission everywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from appliance.api import people, render
+from appliance.api.journal import note
+from appliance.api.routes import Answer, Call, Route
+from appliance.core.events import EventType
+from appliance.core.people import Person
+from appliance.core.problems import Code, ProblemError, problem
+from appliance.core.roles import Permission
+from appliance.core.sessions import Login, Session
+from appliance.store import refusing, sessions
+
+ENDED = "an administrator ended it"
+
+
+def shown(it: Session, login: Login, person: Person | None) -> dict[str, Any]:
+    """A session without its tokens, of which only digests are kept."""
+    return {
+        "id": it.id,
+        "person_id": it.person_id,
+        "person": person.name if person is not None else None,
+        "client": str(it.client),
+        "label": it.label,
+        "address": it.address,
+        "created_at": render.moment(it.created_at),
+        "used_at": render.moment(it.used_at),
+        "provider_id": login.provider_id or None,
+        "provider_asked_at": render.moment(login.read_at),
+        "ends_at": render.moment(login.ends_at),
+    }
+
+
+async def listed(call: Call) -> Answer:
+    """The latest first; of one person, or of all."""
+    given = call.query.get("person")
+    known = call.parts.snapshot().people
+    held = await call.parts.read(sessions.listed(people.find(call, given).id if given is not None else ""))
+    live = [(it, login) for it, login in held if it.fault(login, known.get(it.person_id), call.now) is None]
+    return Answer(200, {"items": [shown(it, login, known.get(it.person_id)) for it, login in live]})
+
+
+async def end(call: Call) -> Answer:
+    """With the credentials got in it; streams that rest on those end within two seconds."""
+    found = await call.parts.read(sessions.one(call.path["session"]))
+    if found is None or not await call.parts.write(
+        refusing.end_session(call.caller.subject, found.id, ENDED, call.now)
+    ):
+        raise ProblemError(problem(Code.SESSION_NOT_FOUND))
+    await note(call, EventType.SESSION_ENDED, session=found.id, person_id=found.person_id, why=ENDED)
+    return Answer(204)
+
+
+ROUTES = (
+    Route("GET", "sessions", (Permission.PEOPLE_READ,), listed, query=frozenset({"person"})),
+    Route("DELETE", "sessions/<session>", (Permission.PEOPLE_WRITE,), end),
+)

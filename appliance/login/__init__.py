@@ -1,0 +1,1 @@
+"""How people and machines prove who they are."""

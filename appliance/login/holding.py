@@ -1,0 +1,76 @@
+"""What clients hold: fresh tokens for a session, and what a token that is shown stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.core.people import Person
+from appliance.core.problems import Code, Problem, problem
+from appliance.core.sessions import (
+    ACCESS_SECONDS,
+    IDLE_SECONDS,
+    PREFIXES,
+    SECOND,
+    ClientKind,
+    Login,
+    Session,
+    TokenKind,
+)
+from appliance.login.parts import LoginParts
+from appliance.store import ids, sessions
+from appliance.store.sessions import Token
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """A new token, which is shown once."""
+
+    text: str
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Someone with a session that is good now."""
+
+    session: Session
+    login: Login
+    person: Person
+
+
+def fresh(kind: TokenKind, now: int) -> Fresh:
+    seconds = ACCESS_SECONDS if kind is TokenKind.ACCESS else IDLE_SECONDS
+    text = ids.new_token(PREFIXES[kind])
+    return Fresh(text, Token(ids.token_hash(text), kind, now + seconds * SECOND))
+
+
+def new_session(login_id: str, client: ClientKind, label: str, address: str, now: int) -> Session:
+    """One that the store completes with its person."""
+    return Session(ids.new_id("session"), login_id, "", client, label, address, now, now)
+
+
+async def holder(parts: LoginParts, text: str | None, kind: TokenKind, now: int) -> Holder | Problem:
+    """Whose token of this kind that is, if it is good now."""
+    if not text or not text.startswith(PREFIXES[kind] + "_"):
+        return problem(Code.AUTHENTICATION_REQUIRED)
+    seen = await parts.read(sessions.seen(ids.token_hash(text)))
+    if seen is None or seen.token.kind is not kind:
+        return problem(Code.INVALID_TOKEN, detail="it is not a known one")
+    person = parts.snapshot().people.get(seen.session.person_id)
+    fault = seen.session.fault(seen.login, person, now)
+    if person is None or fault is not None:
+        return problem(Code.SESSION_ENDED, why=fault)
+    if seen.token.expires_at <= now or seen.spent:
+        return problem(Code.SESSION_EXPIRED)
+    return Holder(seen.session, seen.login, person)
+
+
+def granted(access: Fresh, refresh: Fresh | None, session: Session, person: Person | None) -> Mapping[str, Any]:
+    """As RFC 6749 §5.1 has it, with who it is for."""
+    answer: dict[str, Any] = {"access_token": access.text, "token_type": "Bearer", "expires_in": ACCESS_SECONDS}
+    if refresh is not None:
+        answer["refresh_token"] = refresh.text
+    named = {"id": session.person_id, "name": person.name if person is not None else ""}
+    return {**answer, "session_id": session.id, "person": named}

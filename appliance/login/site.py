@@ -1,0 +1,232 @@
+"""The edge of sign-in: HTTP in, pages and tokens out. It adds its routes to the application that the API made.
+
+What always holds: every page has a policy under which no script runs, no other site frames it and its forms lead to us
+or to the one place it names; a parameter that stands twice is refused; cookies are for this host only, over TLS, out of
+reach of scripts; an error is a page for people and an RFC 6749 answer for programs, each with a code of the catalogue.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Final
+
+import jinja2
+from quart import Response, g, request
+from quart_trio import QuartTrio
+from werkzeug.datastructures import MultiDict
+
+from appliance.core.problems import Code, Problem, ProblemError, problem
+from appliance.login.arriving import Arriving
+from appliance.login.authorizing import Authorizing
+from appliance.login.devices import Devices
+from appliance.login.leaving import Leaving
+from appliance.login.parties import Parties
+from appliance.login.parts import LoginParts
+from appliance.login.rereading import Rereading
+from appliance.login.setting_up import SettingUp
+from appliance.login.token_endpoint import TokenEndpoint
+from appliance.login.visits import Cookie, Json, Page, Redirect, Shown, Visit
+
+OAUTH: Final = "/fairlead/v1/oauth"
+MAX_FORM_BYTES: Final = 32 * 1024  # an authorization request and a token fit several times
+MAX_FIELDS: Final = 32
+
+#: RFC 6749 §5.2 and RFC 8628 §3.5; what is not here is `invalid_request`.
+_OAUTH_ERRORS: Final = {
+    Code.INVALID_CLIENT: "invalid_client",
+    Code.INVALID_GRANT: "invalid_grant",
+    Code.GRANT_REPLAYED: "invalid_grant",
+    Code.SESSION_ENDED: "invalid_grant",
+    Code.UNSUPPORTED_GRANT_TYPE: "unsupported_grant_type",
+    Code.AUTHORIZATION_PENDING: "authorization_pending",
+    Code.POLLED_TOO_SOON: "slow_down",
+    Code.AUTHORIZATION_REFUSED: "access_denied",
+    Code.DEVICE_CODE_EXPIRED: "expired_token",
+    Code.PROVIDER_UNAVAILABLE: "temporarily_unavailable",
+    Code.STORE_STALE: "temporarily_unavailable",
+    Code.AUDIT_UNAVAILABLE: "temporarily_unavailable",
+    Code.INTERNAL_ERROR: "server_error",
+}
+
+_templates = jinja2.Environment(
+    loader=jinja2.PackageLoader("appliance.login", "pages"), autoescape=True, undefined=jinja2.StrictUndefined
+)
+_STYLE: Final = (files("appliance.login") / "pages" / "style.css").read_bytes()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One route. `page`: it is for a browser, and so are its errors."""
+
+    method: str
+    path: str
+    answer: Callable[[Visit], Awaitable[Shown]]
+    page: bool = True
+
+
+def mount(app: QuartTrio, parts: LoginParts) -> Rereading:
+    """Adds sign-in to the application; what is returned must be run beside it."""
+    parties = Parties(parts)
+    rereading = Rereading(parts, parties)
+    for place in places(parts, parties, rereading):
+        app.add_url_rule(
+            place.path,
+            endpoint=f"{place.method} {place.path}",
+            view_func=_view(parts, place),
+            methods=[place.method],
+        )
+    app.add_url_rule("/fairlead/style.css", endpoint="style", view_func=_style, methods=["GET"])
+    return rereading
+
+
+def places(parts: LoginParts, parties: Parties, rereading: Rereading) -> Iterable[Place]:
+    """Every way into sign-in."""
+    arriving, authorizing, devices = Arriving(parts, parties), Authorizing(parts), Devices(parts)
+    leaving, setting_up, tokens = Leaving(parts, parties), SettingUp(parts), TokenEndpoint(parts, rereading)
+
+    async def described(_: Visit) -> Json:
+        return Json(metadata(parts.public_url, tokens.grants))
+
+    return (
+        Place("GET", "/fairlead/sign-in", arriving.choose),
+        Place("GET", "/fairlead/sign-in/<provider>", arriving.start),
+        Place("GET", "/fairlead/callback/<provider>", arriving.finish),
+        Place("GET", "/fairlead/authorize", authorizing.ask),
+        Place("POST", "/fairlead/authorize", authorizing.answer),
+        Place("GET", "/fairlead/device", devices.ask),
+        Place("POST", "/fairlead/device", devices.answer),
+        Place("GET", "/fairlead/setup", setting_up.ask),
+        Place("POST", "/fairlead/setup", setting_up.answer),
+        Place("GET", "/fairlead/home", leaving.home),
+        Place("POST", "/fairlead/sign-out", leaving.leave),
+        Place("GET", "/fairlead/signed-out", leaving.left),
+        Place("GET", "/.well-known/oauth-authorization-server", described, page=False),
+        Place("POST", f"{OAUTH}/device", devices.begin, page=False),
+        Place("POST", f"{OAUTH}/token", tokens.tokens, page=False),
+        Place("POST", f"{OAUTH}/revoke", tokens.revoke, page=False),
+    )
+
+
+def metadata(public_url: str, grants: Iterable[str]) -> dict[str, object]:
+    """What a client needs to know (RFC 8414)."""
+    return {
+        "issuer": public_url,
+        "authorization_endpoint": f"{public_url}/fairlead/authorize",
+        "token_endpoint": f"{public_url}{OAUTH}/token",
+        "device_authorization_endpoint": f"{public_url}{OAUTH}/device",
+        "revocation_endpoint": f"{public_url}{OAUTH}/revoke",
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": list(grants),
+        "code_challenge_methods_supported": ["S256"],
+        "token_endpoint_auth_methods_supported": ["none"],
+        "authorization_response_iss_parameter_supported": True,
+    }
+
+
+def _view(parts: LoginParts, place: Place) -> Callable[..., Awaitable[Response]]:
+    async def view(**path: str) -> Response:
+        try:
+            shown = await place.answer(await _visit(parts, place, path))
+        except ProblemError as error:
+            return _error(parts, place, error.problem)
+        except tuple(parts.faults) as error:
+            return _error(
+                parts, place, problem(next(code for kind, code in parts.faults.items() if isinstance(error, kind)))
+            )
+        return _rendered(shown)
+
+    return view
+
+
+async def _visit(parts: LoginParts, place: Place, path: dict[str, str]) -> Visit:
+    form: dict[str, str] = {}
+    if place.method == "POST":
+        if request.mimetype != "application/x-www-form-urlencoded":
+            raise ProblemError(problem(Code.UNSUPPORTED_MEDIA_TYPE, expected="application/x-www-form-urlencoded"))
+        if (request.content_length or 0) > MAX_FORM_BYTES:
+            raise ProblemError(problem(Code.PAYLOAD_TOO_LARGE, limit=f"{MAX_FORM_BYTES // 1024} KiB"))
+        form = _single(await request.form)
+    return Visit(
+        path=path,
+        query=_single(request.args),
+        form=form,
+        cookies=request.cookies.to_dict(),
+        origin=request.headers.get("Origin"),
+        address=request.remote_addr or "",
+        now=parts.clock(),
+        correlation_id=g.correlation_id,
+    )
+
+
+def _single(given: MultiDict[str, str]) -> dict[str, str]:
+    found = list(given.items(multi=True))
+    single = dict(found)
+    if len(single) != len(found) or len(found) > MAX_FIELDS:
+        raise ProblemError(problem(Code.BAD_REQUEST, detail="a parameter stands twice, or there are too many"))
+    return single
+
+
+def _rendered(shown: Shown) -> Response:
+    match shown:
+        case Page():
+            response = Response(
+                _templates.get_template(shown.template).render(shown.words),
+                shown.status,
+                content_type="text/html; charset=utf-8",
+            )
+            _protect(response, shown.form_to)
+        case Redirect():
+            response = Response(b"", 303)
+            response.headers["Location"] = shown.url
+            _protect(response, "")
+        case Json():
+            response = Response(json.dumps(shown.body), shown.status, content_type="application/json")
+    for cookie in shown.cookies:
+        _set(response, cookie)
+    return response
+
+
+def _protect(response: Response, form_to: str) -> None:
+    """What a browser is to hold a page to."""
+    response.headers["Content-Security-Policy"] = (
+        f"default-src 'none'; style-src 'self'; form-action 'self'{' ' + form_to if form_to else ''}; "
+        "frame-ancestors 'none'; base-uri 'none'"
+    )
+    response.headers["X-Frame-Options"] = "DENY"
+    response.headers["Referrer-Policy"] = "same-origin"  # stricter, and browsers leave Origin out of our own forms
+    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    response.headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
+
+
+def _set(response: Response, cookie: Cookie) -> None:
+    """Lax: the provider sends the browser back from its own site."""
+    response.set_cookie(
+        cookie.name, cookie.value, max_age=cookie.seconds, path="/", secure=True, httponly=True, samesite="Lax"
+    )
+
+
+def _error(parts: LoginParts, place: Place, found: Problem) -> Response:
+    if place.page:
+        words = {
+            "message": found.message,
+            "code": str(found.code),
+            "help": f"{parts.help_url}{found.code}",
+            "correlation_id": g.correlation_id,
+        }
+        response = _rendered(Page("error.html", words, found.status))
+    else:
+        body = {"error": _OAUTH_ERRORS.get(found.code, "invalid_request"), "error_description": found.message}
+        response = _rendered(Json({**body, "code": str(found.code)}, found.status))
+    response.headers["X-Fairlead-Error-Code"] = str(found.code)
+    if found.retry_after is not None:
+        response.headers["Retry-After"] = str(found.retry_after)
+    return response
+
+
+async def _style() -> Response:
+    return Response(_STYLE, content_type="text/css; charset=utf-8")

@@ -1,0 +1,139 @@
+"""Codes and refresh tokens for tokens (RFC 6749 §3.2), and taking them back (RFC 7009).
+
+What always holds: each is spent once; a code or refresh token that is shown again ends its session; at each refresh the
+provider is asked again who the person is, and if it says no, the session ends; every refusal is on record, and
+counts against its address.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from appliance.core.events import EventType
+from appliance.core.problems import Code, Problem, ProblemError, problem
+from appliance.core.sessions import ClientKind, Session, TokenKind
+from appliance.login.authorizing import CLIENT_ID
+from appliance.login.holding import Fresh, fresh, granted, new_session
+from appliance.login.parts import LoginParts
+from appliance.login.rereading import Rereading
+from appliance.login.trail import failed, note, refused
+from appliance.login.visits import Json, Visit, challenge_of
+from appliance.store import flows, ids, sessions
+from appliance.store.sessions import Seen, Token
+
+DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
+SIGNED_OUT: Final = "signed out"
+_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 §4.1
+_WAITING: Final = frozenset({Code.AUTHORIZATION_PENDING, Code.POLLED_TOO_SOON})
+
+
+class TokenEndpoint:
+    """What a command asks for without a browser."""
+
+    def __init__(self, parts: LoginParts, rereading: Rereading) -> None:
+        self._parts = parts
+        self._rereading = rereading
+        self.grants: dict[str, Callable[[Visit], Awaitable[Json | Problem]]] = {
+            "authorization_code": self._code,
+            "refresh_token": self._refresh,
+            DEVICE_GRANT: self._device,
+        }
+
+    async def tokens(self, visit: Visit) -> Json:
+        """One grant for tokens."""
+        limited = self._parts.failures.refuse(visit.address, visit.now)
+        if limited is not None:
+            raise ProblemError(limited)
+        grant = self.grants.get(visit.form.get("grant_type", ""))
+        if grant is None:
+            raise ProblemError(problem(Code.UNSUPPORTED_GRANT_TYPE, known=", ".join(self.grants)))
+        if visit.form.get("client_id") != CLIENT_ID:
+            raise ProblemError(problem(Code.INVALID_CLIENT))
+        answer = await grant(visit)
+        if isinstance(answer, Json):
+            return answer
+        if answer.code not in _WAITING:
+            if answer.code is not Code.PROVIDER_UNAVAILABLE:
+                await failed(self._parts, visit)
+            kind = visit.form["grant_type"].rpartition(":")[2]
+            await refused(self._parts, EventType.SESSION_REFUSED, visit, answer, grant=kind, why=answer.message)
+        raise ProblemError(answer)
+
+    async def revoke(self, visit: Visit) -> Json:
+        """The session of a token ends. An unknown one is no error (RFC 7009 §2.2)."""
+        limited = self._parts.failures.refuse(visit.address, visit.now)
+        if limited is not None:
+            raise ProblemError(limited)
+        seen = await self._seen(visit.form.get("token", ""))
+        if seen is None or seen.token.kind is TokenKind.COOKIE:
+            await failed(self._parts, visit)
+        elif await self._parts.write(sessions.end(seen.session.id, SIGNED_OUT, visit.now)):
+            person = self._parts.snapshot().people.get(seen.session.person_id)
+            await note(self._parts, EventType.SESSION_ENDED, visit, person, session=seen.session.id, why=SIGNED_OUT)
+        return Json({})
+
+    async def _code(self, visit: Visit) -> Json | Problem:
+        verifier = visit.form.get("code_verifier", "")
+        challenge = challenge_of(verifier) if _VERIFIER.fullmatch(verifier) else ""
+        code, uri = visit.form.get("code", ""), visit.form.get("redirect_uri", "")
+        access, refresh, made = _begun(ClientKind.COMMAND, visit)
+        spend = flows.spend_authorization(ids.token_hash(code), uri, challenge, made, visit.now)
+        return await self._started(visit, await self._parts.write(spend), access, refresh)
+
+    async def _device(self, visit: Visit) -> Json | Problem:
+        access, refresh, made = _begun(ClientKind.DEVICE, visit)
+        code = ids.token_hash(visit.form.get("device_code", ""))
+        return await self._started(
+            visit, await self._parts.write(flows.poll_device(code, made, visit.now)), access, refresh
+        )
+
+    async def _started(self, visit: Visit, session: Session | Problem, access: Fresh, refresh: Fresh) -> Json | Problem:
+        if isinstance(session, Problem):
+            return session
+        person = self._parts.snapshot().people.get(session.person_id)
+        await note(
+            self._parts,
+            EventType.SESSION_STARTED,
+            visit,
+            person,
+            session=session.id,
+            client=session.client,
+            label=session.label,
+            login=session.login_id,
+        )
+        return Json(granted(access, refresh, session, person))
+
+    async def _refresh(self, visit: Visit) -> Json | Problem:
+        text = visit.form.get("refresh_token", "")
+        seen = await self._seen(text)
+        if seen is not None and seen.token.kind is TokenKind.REFRESH and not seen.spent:
+            limited = await self._rereading.before(seen.login, visit.now)
+            if limited is not None:
+                return limited
+        access, refresh = fresh(TokenKind.ACCESS, visit.now), fresh(TokenKind.REFRESH, visit.now)
+        tokens = [access.token, refresh.token]
+        renewed = await self._parts.write(sessions.renew(ids.token_hash(text), tokens, visit.now))
+        if not isinstance(renewed, Problem):
+            person = self._parts.snapshot().people.get(renewed.person_id)
+            return Json(granted(access, refresh, renewed, person))
+        if renewed.code is Code.GRANT_REPLAYED and seen is not None:
+            person = self._parts.snapshot().people.get(seen.session.person_id)
+            await note(
+                self._parts, EventType.SESSION_ENDED, visit, person, session=seen.session.id, why=sessions.REPLAYED
+            )
+        return renewed
+
+    async def _seen(self, text: str) -> Seen | None:
+        return await self._parts.read(sessions.seen(ids.token_hash(text))) if text else None
+
+
+def _begun(client: ClientKind, visit: Visit) -> tuple[Fresh, Fresh, flows.Made]:
+    """Fresh tokens, and the session they are for once the store says of which login."""
+    access, refresh = fresh(TokenKind.ACCESS, visit.now), fresh(TokenKind.REFRESH, visit.now)
+
+    def made(login_id: str, named: str) -> tuple[Session, list[Token]]:
+        return new_session(login_id, client, named, visit.address, visit.now), [access.token, refresh.token]
+
+    return access, refresh, made
