@@ -61,7 +61,7 @@ class Scene:
         return trio.run(self.api.call, method, path, None if body is None else dict(body))
 
     def recorded(self, kind: EventType) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.call("GET", f"audit?type={kind}")["items"]
+        found: list[dict[str, Any]] = self.call("GET", f"audit?type={kind}&limit=500")["items"]
         return found
 
     def person(self) -> dict[str, Any]:
