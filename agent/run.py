@@ -22,7 +22,7 @@ from agent.identity import DataDirectory
 from agent.outgoing import Outbox
 from agent.relay import Relay
 from agent.upstream import Upstream
-from daemon import memory, probes
+from daemon import interpreter, probes
 from daemon.probes import Health
 
 _log = logging.getLogger("fairlead.agent")
@@ -74,7 +74,7 @@ async def run(
             await beside.start(_stop_on_signal, dialler)
         if stop is not None:
             beside.start_soon(_stop_on_event, stop, dialler)
-        memory.settle()
+        interpreter.settle()
         task_status.started(listeners)
         with contextlib.closing(relay):
             await dialler.run()

@@ -64,7 +64,7 @@ from appliance.store.store import Store, utc_micros
 from appliance.tunnel import listener as tunnel
 from appliance.tunnel.enrolment import Enrolment
 from appliance.tunnel.registry import Registry
-from daemon import memory, probes
+from daemon import interpreter, probes
 from daemon.probes import Health
 from wire.session import Session
 from wire.tls import server_context
@@ -168,7 +168,7 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
                 await serving.start(partial(tunnel.serve, agents, bound.agents, stop=stop))
                 replace_file(layout.ca, keys.authority.certificate_pem)
                 replace_file(layout.ports, json.dumps(bound.ports()))
-                memory.settle()
+                interpreter.settle()
                 log.info("ready", public_url=bound.public_url, agents_url=bound.agents_url, **bound.ports())
                 await stop.wait()
                 log.info("stopping", drain_seconds=config.limits.drain_seconds)
