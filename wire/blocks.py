@@ -22,9 +22,9 @@ MAX_GROUPS: Final = 200
 MAX_BLOCK_BYTES: Final = 96 * 1024
 """One block: the front takes 64 KiB of text, an identity of two hundred groups is smaller."""
 
-MAX_REMEMBERED: Final = 1024
+MAX_REMEMBERED: Final = 256
 MAX_REMEMBERED_BYTES: Final = 4 * 1024
-"""Per entry: together at most a few MiB, whatever a peer sends."""
+"""Per entry. Taken apart a block takes ten times as much: together some ten MiB at worst, whatever a peer sends."""
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")

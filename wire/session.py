@@ -352,7 +352,7 @@ class Session:
                 self._write_began = trio.current_time()
                 await stream.write(batch)
                 self.carried += len(batch)
-                self._write_began = None
+            self._write_began = None  # also when what waited for room is wanted no more
             for lane in spoke:
                 if lane.owner is not None:
                     lane.owner.on_room()
