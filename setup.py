@@ -69,7 +69,7 @@ def extensions() -> list[object]:
         return []
     from mypyc.build import mypycify
 
-    # A C file for each module: one of them all takes the compiler twice as long, for the same machine code.
+    # A C file for each module, because one of them all takes the compiler longer.
     return list(mypycify(["--follow-imports=silent", *COMPILED], opt_level="2", debug_level="0", multi_file=True))
 
 
