@@ -68,9 +68,9 @@ class Outbox:
             RefusedError: it must not go up.
 
         """
-        self._targets.of((request.method, request.target, upgrade))
-        who = self._identities.of(identity)
-        passed = self._headers.of(request.headers)
+        self._targets[request.method, request.target, upgrade]  # refused, or passed now or before
+        who = self._identities[identity]
+        passed = self._headers[request.headers]
         framing, chunked = _framing(request.method, passed, has_body=has_body, upgrade=upgrade)
         head = b"".join(
             (

@@ -107,7 +107,7 @@ def parse_fields(lines: list[bytes], most: int) -> tuple[Headers, dict[bytes, li
     pairs: list[tuple[bytes, bytes]] = []
     framing: dict[bytes, list[bytes]] = {}
     for line in lines:
-        field = _LINES.of(line)
+        field = _LINES[line]
         pairs.append(field.pair)
         if field.kind:
             framing.setdefault(field.kind, []).append(field.pair[1])
@@ -131,7 +131,7 @@ def render_fields(headers: Headers) -> bytes:
         UnsafeField: one of them would be read back as something else, or not at all.
 
     """
-    return b"".join([_RENDERED.of(pair) for pair in headers])
+    return b"".join([_RENDERED[pair] for pair in headers])
 
 
 def _render(pair: tuple[bytes, bytes]) -> bytes:

@@ -189,7 +189,7 @@ def encode_open(frame: Open) -> bytes:
     head = frame.head
     flags = (_FLAG_BODY if frame.has_body else 0) | (_FLAG_UPGRADE if frame.upgrade else 0)
     try:
-        who, headers = WRITTEN_IDENTITIES.of(frame.identity), WRITTEN_HEADERS.of(head.headers)
+        who, headers = WRITTEN_IDENTITIES[frame.identity], WRITTEN_HEADERS[head.headers]
     except (BadBlock, UnsafeField) as error:
         raise FrameError(f"OPEN with {error}") from error
     packed = _packed((2, frame.id, flags, frame.window, head.method, head.target, headers, who))
@@ -335,8 +335,8 @@ def _hello(v: tuple[Any, ...]) -> Hello:
 def _open(v: tuple[Any, ...]) -> Open:
     if not v[4] or not v[5]:
         raise FrameError("OPEN without method or target")
-    head = RequestHead(v[4], v[5], READ_HEADERS.of(v[6]))
-    identity = READ_IDENTITIES.of(v[7])
+    head = RequestHead(v[4], v[5], READ_HEADERS[v[6]])
+    identity = READ_IDENTITIES[v[7]]
     return Open(v[1], bool(v[2] & _FLAG_BODY), bool(v[2] & _FLAG_UPGRADE), v[3], head, identity)
 
 

@@ -103,7 +103,7 @@ def response_end_to_end(headers: Headers, *, upgrade: bool = False) -> Headers:
     kept: list[tuple[bytes, bytes]] = []
     for pair in headers:
         name = pair[0]
-        fate = _FATES.of(name)
+        fate = _FATES[name]
         if (fate is _CROSSES and not (named and canonical(name) in named)) or (fate is _UPGRADES and upgrade):
             kept.append(pair)
     return tuple(kept)
