@@ -53,7 +53,7 @@ def payload(events: list[CarrierEvent]) -> bytes:
     return b"".join(event.data for event in events if isinstance(event, Payload))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 16384), st.none() | st.integers(0, 255), st.booleans()), min_size=1, max_size=12),
     st.lists(st.integers(1, 5000), min_size=1, max_size=8),
@@ -82,7 +82,7 @@ def test_what_h2_sends_we_read_however_it_is_cut(pieces: list[tuple[int, int | N
     assert sum(isinstance(event, h2.events.PingAckReceived) for event in acknowledged) == sum(p[2] for p in pieces)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(1, 70_000), min_size=1, max_size=10))
 def test_what_we_send_h2_reads(sizes: list[int]) -> None:
     client, server = h2_client(), Carrier(client=False)

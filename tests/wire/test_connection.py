@@ -294,7 +294,7 @@ ACTIONS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(ACTIONS)
 def test_whatever_crosses_neither_end_calls_the_other_broken(actions: list[tuple[str, bool, int]]) -> None:
     """RESET, END, STOP, CREDIT and DATA in every order, with bytes in flight: no ProtocolViolation, no leak."""

@@ -90,7 +90,7 @@ def _asks() -> list[Ask]:
 
 
 @given(st.lists(worlds.rules, max_size=3), worlds.rules)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_what_a_covered_rule_allows_is_allowed_already(held: list[Rule], wanted: Rule) -> None:
     if covers(held, wanted):
         for ask in _asks():

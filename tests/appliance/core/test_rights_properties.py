@@ -19,7 +19,7 @@ from tests.appliance.core.worlds import CLUSTERS, PEOPLE
 from wire.kube import Ask, is_discovery, is_self_review
 
 WORLDS = worlds.worlds()
-PROPERTY = settings(max_examples=300, deadline=None)
+PROPERTY = settings(max_examples=300)
 
 
 def decided(snapshot: Snapshot, person: Person, cluster: Cluster, ask: Ask, now: int) -> Permit | Denial:
@@ -178,7 +178,7 @@ def mixed(data: st.DataObject, held: Rights) -> tuple[Role, Scope, int | None]:
 
 
 @given(worlds.worlds(least=2), st.sampled_from(PEOPLE[:2]), st.data())
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_what_someone_may_give_they_could_have_done_themselves(
     snapshot: Snapshot, giver: Person, data: st.DataObject
 ) -> None:

@@ -17,7 +17,7 @@ ASKS = st.builds(Ask, st.just("GET"), WORDS, WORDS, st.booleans(), st.just("api"
 
 @given(st.lists(st.lists(RULES | worlds.rules, max_size=3).map(tuple), max_size=5), ASKS | worlds.asks)
 @example([(Rule(("list",), ("",), ("pods",), ("",)),)], worlds.ask("GET /api/v1/namespaces/blue/pods"))
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 def test_it_allows_what_its_rules_allow_one_by_one(written: list[tuple[Rule, ...]], ask: Ask) -> None:
     roles = [Role(f"role_{number}", f"r{number}", rules=rules) for number, rules in enumerate(written)]
     book = Rulebook(roles)

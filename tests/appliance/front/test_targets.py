@@ -125,7 +125,7 @@ async def check(rig: Rig, log: Log, method: str, target: bytes) -> None:
 
 
 @pytest.mark.parametrize("lane", LANES)
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(asked=st.lists(st.tuples(st.sampled_from(["GET", "DELETE", "OPTIONS"]), mangled()), min_size=1, max_size=40))
 def test_mangled_targets(tmp_path: Path, lane: Lane, asked: list[tuple[str, str]]) -> None:
     async def try_all() -> None:

@@ -21,7 +21,7 @@ words = st.one_of(
     st.text("ab-+%\\/.0 \n'\"$é", max_size=6),
 )
 quiet = st.sampled_from(sorted(set(COMMANDS) - {"yes", "tar"}))
-relaxed = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+relaxed = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
 
 
 @relaxed
