@@ -144,7 +144,7 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
             partial(server_context, alpn=["h2"], client_ca_pem=keys.authority.certificate_pem, tls13_only=True),
         )
         verifier = TokenVerifier(keys.believed)
-        failures = FailedLogins()  # one count for every door: who fails at one is slowed at all
+        failures = FailedLogins(ledger.deny)  # one count for every door: who fails at one is slowed at all
         app, rereading = _app(config, store, keys, verifier, ledger, registry, bound, failures)
         users = front.Front(_front_parts(config, store, verifier, ledger, registry, bound, app, failures))
         agents = _agents_parts(config, store, keys, ledger, registry, agents_context)

@@ -32,7 +32,7 @@ from appliance.login.parties import Parties
 from appliance.login.parts import LoginParts
 from appliance.login.relying_party import Given, Refused, RelyingParty, Unavailable
 from appliance.login.tokens import TokenRefused
-from appliance.login.trail import failed, note, refused
+from appliance.login.trail import note, refused
 from appliance.login.visits import (
     BROWSER_COOKIE,
     SESSION_COOKIE,
@@ -98,7 +98,7 @@ class Arriving:
         except ProblemError as error:
             found = error.problem
             if found.code is not Code.PROVIDER_UNAVAILABLE:
-                await failed(self._parts, visit)
+                self._parts.failures.failed(visit.address, visit.now)
             provider = self._parts.snapshot().provider_by_slug.get(visit.path["provider"])
             named = provider.issuer if provider is not None else ""
             await refused(self._parts, EventType.SIGN_IN_FAILED, visit, found, provider=named, why=found.message)

@@ -23,7 +23,7 @@ from appliance.core.sessions import (
 from appliance.login.arriving import admit, signed_in
 from appliance.login.authorizing import CLIENT_ID
 from appliance.login.parts import LoginParts
-from appliance.login.trail import failed, note, refused
+from appliance.login.trail import note, refused
 from appliance.login.visits import SESSION_COOKIE, Json, Page, Redirect, Shown, Visit, check_form, derived, label
 from appliance.store import flows, ids
 from appliance.store.flows import Device, DeviceState
@@ -128,7 +128,7 @@ class Devices:
         code = user_code(typed[:32])
         device = await self._parts.read(flows.device_named(code, visit.now)) if code is not None else None
         if device is None:
-            await failed(self._parts, visit)
+            self._parts.failures.failed(visit.address, visit.now)
             found = problem(Code.USER_CODE_UNKNOWN)
             await refused(self._parts, EventType.SESSION_REFUSED, visit, found)
             raise ProblemError(found)

@@ -154,18 +154,18 @@ class Exchanging:
 
     async def _refused(self, asked: Asked, refusal: Problem, issuer: str, subject: str = "", account: str = "") -> None:
         details = (("issuer", _shown(issuer)), ("subject", _shown(subject)), ("why", refusal.message))
-        event = AuditEvent(
-            asked.now,
-            EventType.EXCHANGE_REFUSED,
-            client_address=asked.address,
-            status=refusal.status,
-            code=refusal.code,
-            correlation_id=asked.correlation_id,
-            details=details,
+        await self.record(
+            AuditEvent(
+                asked.now,
+                EventType.EXCHANGE_REFUSED,
+                client_address=asked.address,
+                status=refusal.status,
+                code=refusal.code,
+                correlation_id=asked.correlation_id,
+                details=details,
+            )
         )
-        await self.record(event)
-        if self.failures.failed(asked.address, asked.now, account):
-            await self.record(event._replace(type=EventType.SIGN_IN_LIMITED, status=429, code=Code.RATE_LIMITED))
+        self.failures.failed(asked.address, asked.now, account)
 
     async def _note(
         self, asked: Asked, kind: EventType, rule: TrustRule, claims: Mapping[str, Any], machine: Machine, **more: str

@@ -15,7 +15,7 @@ from appliance.core.roles import EVERYWHERE, Binding, Subject, SubjectKind
 from appliance.core.sessions import BREAK_GLASS_SECONDS, HOST_ISSUER, SECOND, Login
 from appliance.login.arriving import browser_session, signed_in
 from appliance.login.parts import LoginParts
-from appliance.login.trail import failed, note, refused
+from appliance.login.trail import note, refused
 from appliance.login.visits import (
     BROWSER_COOKIE,
     HOME,
@@ -67,7 +67,7 @@ class SettingUp:
             return await self._break_glass(visit, digest)
         except ProblemError as error:
             if error.problem.code is Code.SETUP_CODE_REFUSED:
-                await failed(self._parts, visit)
+                self._parts.failures.failed(visit.address, visit.now)
             await refused(self._parts, EventType.SIGN_IN_FAILED, visit, error.problem, provider=HOST_ISSUER)
             raise
 

@@ -18,7 +18,7 @@ from appliance.login.authorizing import CLIENT_ID
 from appliance.login.holding import Fresh, fresh, granted, new_session
 from appliance.login.parts import LoginParts
 from appliance.login.rereading import Rereading
-from appliance.login.trail import failed, note, refused
+from appliance.login.trail import note, refused
 from appliance.login.visits import Json, Visit, challenge_of
 from appliance.store import flows, ids, sessions
 from appliance.store.sessions import Seen, Token
@@ -56,7 +56,7 @@ class TokenEndpoint:
             return answer
         if answer.code not in _WAITING:
             if answer.code is not Code.PROVIDER_UNAVAILABLE:
-                await failed(self._parts, visit)
+                self._parts.failures.failed(visit.address, visit.now)
             kind = visit.form["grant_type"].rpartition(":")[2]
             await refused(self._parts, EventType.SESSION_REFUSED, visit, answer, grant=kind, why=answer.message)
         raise ProblemError(answer)
@@ -68,7 +68,7 @@ class TokenEndpoint:
             raise ProblemError(limited)
         seen = await self._seen(visit.form.get("token", ""))
         if seen is None or seen.token.kind is TokenKind.COOKIE:
-            await failed(self._parts, visit)
+            self._parts.failures.failed(visit.address, visit.now)
         elif await self._parts.write(sessions.end(seen.session.id, SIGNED_OUT, visit.now)):
             person = self._parts.snapshot().people.get(seen.session.person_id)
             await note(self._parts, EventType.SESSION_ENDED, visit, person, session=seen.session.id, why=SIGNED_OUT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.people import Person
-from appliance.core.problems import Code, Problem, problem
+from appliance.core.problems import Problem
 from appliance.login.parts import LoginParts
 from appliance.login.visits import Visit
 
@@ -43,9 +43,3 @@ async def refused(
             details=tuple((name, str(value)) for name, value in details.items()),
         )
     )
-
-
-async def failed(parts: LoginParts, visit: Visit) -> None:
-    """Counts a failed try against its address; that it is refused for a while from now on is on record."""
-    if parts.failures.failed(visit.address, visit.now):
-        await refused(parts, EventType.SIGN_IN_LIMITED, visit, problem(Code.RATE_LIMITED, seconds=1))
