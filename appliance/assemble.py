@@ -52,7 +52,6 @@ from appliance.front.replies import HELP_PREFIX
 from appliance.keys import Keys, KeyWatch, open_keys
 from appliance.layout import InUseError, Layout, replace_file
 from appliance.listening import Bound, StartError, bind, host_of
-from appliance.login import exchange_route
 from appliance.login.dialling import Dialler
 from appliance.login.parts import BEGUN_AT_ONCE, BEGUN_PER_SECOND, LoginParts
 from appliance.login.rereading import Rereading
@@ -242,9 +241,7 @@ def _app(
 ) -> tuple[QuartTrio, Rereading]:
     """Everything behind the users' listener that is not a cluster: the admin API, and the ways to prove who one is."""
     app = make_app(_api_parts(config, store, keys, verifier, ledger, registry, bound, failures), ROUTES)
-    parts = _login_parts(config, store, ledger, bound, failures)
-    exchange_route.mount(app, parts)
-    return app, mount(app, parts)
+    return app, mount(app, _login_parts(config, store, ledger, bound, failures))
 
 
 def _dialler(config: Config, bound: Bound) -> Dialler:

@@ -32,7 +32,7 @@ from appliance.login.parties import Parties
 from appliance.login.parts import LoginParts
 from appliance.login.relying_party import Given, Refused, RelyingParty, Unavailable
 from appliance.login.tokens import TokenRefused
-from appliance.login.trail import note, refused
+from appliance.login.trail import limit, note, refused
 from appliance.login.visits import (
     BROWSER_COOKIE,
     SESSION_COOKIE,
@@ -90,9 +90,7 @@ class Arriving:
 
     async def finish(self, visit: Visit) -> Redirect:
         """Back from the provider. What fails is on record and, if the provider is up, counts against its address."""
-        limited = self._parts.failures.refuse(visit.address, visit.now)
-        if limited is not None:
-            raise ProblemError(limited)
+        limit(self._parts, visit)
         try:
             return await self._finish(visit)
         except ProblemError as error:

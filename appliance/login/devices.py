@@ -23,7 +23,7 @@ from appliance.core.sessions import (
 from appliance.login.arriving import admit, signed_in
 from appliance.login.authorizing import CLIENT_ID
 from appliance.login.parts import LoginParts
-from appliance.login.trail import note, refused
+from appliance.login.trail import limit, note, refused
 from appliance.login.visits import SESSION_COOKIE, Json, Page, Redirect, Shown, Visit, check_form, derived, label
 from appliance.store import flows, ids
 from appliance.store.flows import Device, DeviceState
@@ -122,9 +122,7 @@ class Devices:
         return Page("decided.html", {"yes": yes, "label": device.label, "name": who.person.name})
 
     async def _named(self, visit: Visit, typed: str) -> Device:
-        limited = self._parts.failures.refuse(visit.address, visit.now)
-        if limited is not None:
-            raise ProblemError(limited)
+        limit(self._parts, visit)
         code = user_code(typed[:32])
         device = await self._parts.read(flows.device_named(code, visit.now)) if code is not None else None
         if device is None:

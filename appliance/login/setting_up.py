@@ -15,7 +15,7 @@ from appliance.core.roles import EVERYWHERE, Binding, Subject, SubjectKind
 from appliance.core.sessions import BREAK_GLASS_SECONDS, HOST_ISSUER, SECOND, Login
 from appliance.login.arriving import browser_session, signed_in
 from appliance.login.parts import LoginParts
-from appliance.login.trail import note, refused
+from appliance.login.trail import limit, note, refused
 from appliance.login.visits import (
     BROWSER_COOKIE,
     HOME,
@@ -55,9 +55,7 @@ class SettingUp:
         """A code was typed."""
         who = await signed_in(self._parts, visit)
         check_form(visit, visit.cookie(SESSION_COOKIE if who is not None else BROWSER_COOKIE), self._parts.public_url)
-        limited = self._parts.failures.refuse(visit.address, visit.now)
-        if limited is not None:
-            raise ProblemError(limited)
+        limit(self._parts, visit)
         digest = ids.token_hash(visit.form.get("code", "").strip())
         try:
             if who is not None:

@@ -18,7 +18,7 @@ from appliance.login.authorizing import CLIENT_ID
 from appliance.login.holding import Fresh, fresh, granted, new_session
 from appliance.login.parts import LoginParts
 from appliance.login.rereading import Rereading
-from appliance.login.trail import note, refused
+from appliance.login.trail import limit, note, refused
 from appliance.login.visits import Json, Visit, challenge_of
 from appliance.store import flows, ids, sessions
 from appliance.store.sessions import Seen, Token
@@ -43,9 +43,7 @@ class TokenEndpoint:
 
     async def tokens(self, visit: Visit) -> Json:
         """One grant for tokens."""
-        limited = self._parts.failures.refuse(visit.address, visit.now)
-        if limited is not None:
-            raise ProblemError(limited)
+        limit(self._parts, visit)
         grant = self.grants.get(visit.form.get("grant_type", ""))
         if grant is None:
             raise ProblemError(problem(Code.UNSUPPORTED_GRANT_TYPE, known=", ".join(self.grants)))
@@ -63,9 +61,7 @@ class TokenEndpoint:
 
     async def revoke(self, visit: Visit) -> Json:
         """The session of a token ends. An unknown one is no error (RFC 7009 §2.2)."""
-        limited = self._parts.failures.refuse(visit.address, visit.now)
-        if limited is not None:
-            raise ProblemError(limited)
+        limit(self._parts, visit)
         seen = await self._seen(visit.form.get("token", ""))
         if seen is None or seen.token.kind is TokenKind.COOKIE:
             self._parts.failures.failed(visit.address, visit.now)
