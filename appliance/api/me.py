@@ -17,8 +17,6 @@ from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.sessions import Login, Session
 from appliance.store import sessions
 
-SIGNED_OUT = "signed out"
-
 
 async def who(call: Call) -> Answer:
     """The person, what they may do to the appliance somewhere, and the clusters they can reach."""
@@ -66,10 +64,10 @@ async def end(call: Call) -> Answer:
     found = await call.parts.read(sessions.one(call.path["session"]))
     ended = False
     if found is not None and found.person_id == call.caller.id:
-        ended = await call.parts.write(sessions.end(found.id, SIGNED_OUT, call.now))
+        ended = await call.parts.write(sessions.end(found.id, sessions.SIGNED_OUT, call.now))
     if not ended:
         raise ProblemError(problem(Code.SESSION_NOT_FOUND))
-    await note(call, EventType.SESSION_ENDED, session=call.path["session"], why=SIGNED_OUT)
+    await note(call, EventType.SESSION_ENDED, session=call.path["session"], why=sessions.SIGNED_OUT)
     return Answer(204)
 
 

@@ -41,6 +41,7 @@ from appliance.login.visits import (
     Redirect,
     Visit,
     challenge_of,
+    check_form,
     derived,
     label,
     next_path,
@@ -189,8 +190,15 @@ async def browser_session(parts: LoginParts, visit: Visit, login: Login) -> Cook
 
 async def signed_in(parts: LoginParts, visit: Visit) -> Holder | None:
     """Who holds this browser's session; None: nobody, sign in."""
-    found = await holder(parts, visit.cookie(SESSION_COOKIE), TokenKind.COOKIE, visit.now)
-    return None if isinstance(found, Problem) else found
+    return await holder(parts, visit.cookie(SESSION_COOKIE), visit.now)
+
+
+async def pressed(parts: LoginParts, visit: Visit) -> Holder:
+    """Who pressed a button on a page of theirs. Raises ProblemError when that is nobody."""
+    who = await signed_in(parts, visit)
+    check_form(visit, visit.cookie(SESSION_COOKIE) if who is not None else None, parts.public_url)
+    assert who is not None
+    return who
 
 
 def packed(given: Given) -> bytes:

@@ -20,11 +20,11 @@ from appliance.core.sessions import (
     shown,
     user_code,
 )
-from appliance.login.arriving import admit, signed_in
+from appliance.login.arriving import admit, pressed, signed_in
 from appliance.login.authorizing import CLIENT_ID
 from appliance.login.parts import LoginParts
 from appliance.login.trail import limit, note, refused
-from appliance.login.visits import SESSION_COOKIE, Json, Page, Redirect, Shown, Visit, check_form, derived, label
+from appliance.login.visits import SESSION_COOKIE, Json, Page, Redirect, Shown, Visit, derived, label
 from appliance.store import flows, ids
 from appliance.store.flows import Device, DeviceState
 
@@ -100,9 +100,7 @@ class Devices:
 
     async def answer(self, visit: Visit) -> Shown:
         """The button was pressed."""
-        who = await signed_in(self._parts, visit)
-        check_form(visit, visit.cookie(SESSION_COOKIE) if who is not None else None, self._parts.public_url)
-        assert who is not None
+        who = await pressed(self._parts, visit)
         device = await self._named(visit, visit.form.get("code", ""))
         yes = visit.form.get("answer") == "yes"
         decided = await self._parts.write(

@@ -24,7 +24,6 @@ from appliance.store import flows, ids, sessions
 from appliance.store.sessions import Seen, Token
 
 DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
-SIGNED_OUT: Final = "signed out"
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 §4.1
 _WAITING: Final = frozenset({Code.AUTHORIZATION_PENDING, Code.POLLED_TOO_SOON})
 
@@ -65,9 +64,11 @@ class TokenEndpoint:
         seen = await self._seen(visit.form.get("token", ""))
         if seen is None or seen.token.kind is TokenKind.COOKIE:
             self._parts.failures.failed(visit.address, visit.now)
-        elif await self._parts.write(sessions.end(seen.session.id, SIGNED_OUT, visit.now)):
+        elif await self._parts.write(sessions.end(seen.session.id, sessions.SIGNED_OUT, visit.now)):
             person = self._parts.snapshot().people.get(seen.session.person_id)
-            await note(self._parts, EventType.SESSION_ENDED, visit, person, session=seen.session.id, why=SIGNED_OUT)
+            await note(
+                self._parts, EventType.SESSION_ENDED, visit, person, session=seen.session.id, why=sessions.SIGNED_OUT
+            )
         return Json({})
 
     async def _code(self, visit: Visit) -> Json | Problem:
