@@ -48,7 +48,8 @@ from appliance.login.visits import (
 )
 from appliance.store import flows, ids, sessions
 from appliance.store.flows import SignIn
-from appliance.store.sessions import Sealed
+from appliance.store.sessions import Arrived, Sealed
+from appliance.store.unit import Unit
 
 MAX_PARAMETER_CHARS: Final = 4096  # of a code or a state; Entra ID's codes have some 1,500
 _AGAIN: Final = {"temporarily_unavailable", "server_error"}
@@ -151,7 +152,8 @@ class Arriving:
             raise ProblemError(claimed)
         login = Login(ids.new_id("login"), "", provider.id, now, now, now + LOGIN_SECONDS * SECOND)
         sealed = Sealed(*self._parts.seal(f"login/{login.id}", packed(given)))
-        arrived = await self._parts.write(sessions.arrive(claimed, ids.new_id("person"), login, sealed, now))
+        arrive, cookie = with_session(sessions.arrive(claimed, ids.new_id("person"), login, sealed, now), visit)
+        arrived = await self._parts.write(arrive)
         person = arrived.person
         if arrived.made:
             await note(self._parts, EventType.PERSON_CREATED, visit, person, person=person.name, issuer=person.issuer)
@@ -160,7 +162,6 @@ class Arriving:
         for binding in arrived.bindings:
             await note(self._parts, EventType.BINDING_CLAIMED, visit, person, binding=binding.id, email=person.email)
         await note(self._parts, EventType.SIGNED_IN, visit, person, provider=provider.issuer, login=arrived.login.id)
-        cookie = await browser_session(self._parts, visit, arrived.login)
         return Redirect(onwards, (cookie, Cookie(BROWSER_COOKIE, "", 0)))
 
     def _redirect_uri(self, provider: Provider) -> str:
@@ -180,12 +181,17 @@ def admit(parts: LoginParts, visit: Visit) -> None:
     parts.beginnings.release(source, "")
 
 
-async def browser_session(parts: LoginParts, visit: Visit, login: Login) -> Cookie:
-    """A session that the browser holds by a cookie."""
+def with_session(arrive: Unit[Arrived], visit: Visit) -> tuple[Unit[Arrived], Cookie]:
+    """The unit that also begins a session of the browser, and the cookie by which the browser holds that."""
     made = fresh(TokenKind.COOKIE, visit.now)
-    session = new_session(login.id, ClientKind.BROWSER, "browser", visit.address, visit.now)
-    await parts.write(sessions.begin(session, [made.token], visit.now))
-    return Cookie(SESSION_COOKIE, made.text, IDLE_SECONDS)
+
+    def unit() -> Unit[Arrived]:
+        arrived = yield from arrive
+        session = new_session(arrived.login.id, ClientKind.BROWSER, "browser", visit.address, visit.now)
+        yield from sessions.begin(session, [made.token], visit.now)
+        return arrived
+
+    return unit(), Cookie(SESSION_COOKIE, made.text, IDLE_SECONDS)
 
 
 async def signed_in(parts: LoginParts, visit: Visit) -> Holder | None:

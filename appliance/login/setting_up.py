@@ -13,7 +13,7 @@ from appliance.core.people import Person
 from appliance.core.problems import Code, ProblemError
 from appliance.core.roles import EVERYWHERE, Binding, Subject, SubjectKind
 from appliance.core.sessions import BREAK_GLASS_SECONDS, HOST_ISSUER, SECOND, Login
-from appliance.login.arriving import browser_session, signed_in
+from appliance.login.arriving import signed_in, with_session
 from appliance.login.parts import LoginParts
 from appliance.login.trail import limit, note, refused
 from appliance.login.visits import (
@@ -81,11 +81,11 @@ class SettingUp:
             yield from _raise_up(digest, arrived.person, ends_at, now)
             return arrived
 
-        arrived = await self._parts.write(unit())
+        raised, cookie = with_session(unit(), visit)
+        arrived = await self._parts.write(raised)
         person = arrived.person
         await note(self._parts, EventType.PERSON_CREATED, visit, person, person=person.name, issuer=person.issuer)
         await note(self._parts, EventType.SETUP_CODE_USED, visit, person, person=person.name)
-        cookie = await browser_session(self._parts, visit, arrived.login)
         return Redirect(HOME, (cookie, Cookie(BROWSER_COOKIE, "", 0)))
 
 
