@@ -15,6 +15,7 @@ import sqlite3
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from types import MappingProxyType
@@ -52,7 +53,6 @@ from appliance.front.replies import HELP_PREFIX
 from appliance.keys import Keys, KeyWatch, open_keys
 from appliance.layout import InUseError, Layout, replace_file
 from appliance.listening import Bound, StartError, bind, host_of
-from appliance.login import exchange_route
 from appliance.login.dialling import Dialler
 from appliance.login.parts import BEGUN_AT_ONCE, BEGUN_PER_SECOND, LoginParts
 from appliance.login.rereading import Rereading
@@ -143,11 +143,12 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
             agents_source,
             partial(server_context, alpn=["h2"], client_ca_pem=keys.authority.certificate_pem, tls13_only=True),
         )
-        verifier = TokenVerifier(keys.believed)
-        failures = FailedLogins()  # one count for every door: who fails at one is slowed at all
-        app, rereading = _app(config, store, keys, verifier, ledger, registry, bound, failures)
-        users = front.Front(_front_parts(config, store, verifier, ledger, registry, bound, app, failures))
-        agents = _agents_parts(config, store, keys, ledger, registry, agents_context)
+        common = _Common(
+            config, store, keys, ledger, registry, bound, TokenVerifier(keys.believed), FailedLogins(ledger.deny)
+        )
+        app, rereading = _app(common)
+        users = front.Front(_front_parts(common, app))
+        agents = _agents_parts(common, agents_context)
         state = Health({"store": store.fresh, "audit": lambda: ledger.available, "listeners": layout.ports.exists})
         stop = trio.Event()
         watch = KeyWatch(store, keys)
@@ -199,113 +200,98 @@ async def _await_signals(stop: trio.Event, everything: trio.CancelScope) -> None
 # Parts
 
 
-def _front_parts(
-    config: Config,
-    store: Store,
-    verifier: TokenVerifier,
-    ledger: Ledger,
-    registry: Registry[Session],
-    bound: Bound,
-    app: QuartTrio,
-    failures: FailedLogins,
-) -> FrontParts:
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """What several parts are made of. `failures`: one count for every door, so who fails at one is slowed at all."""
+
+    config: Config
+    store: Store
+    keys: Keys
+    ledger: Ledger
+    registry: Registry[Session]
+    bound: Bound
+    verifier: TokenVerifier
+    failures: FailedLogins
+
+
+def _front_parts(it: _Common, app: QuartTrio) -> FrontParts:
     return FrontParts(
-        public_url=bound.public_url,
-        verifier=verifier,
-        store=store,
+        public_url=it.bound.public_url,
+        verifier=it.verifier,
+        store=it.store,
         admission=Admission(
-            per_second=config.limits.requests_per_second,
-            burst=config.limits.request_burst,
-            max_open=config.limits.open_exchanges,
+            per_second=it.config.limits.requests_per_second,
+            burst=it.config.limits.request_burst,
+            max_open=it.config.limits.open_exchanges,
         ),
-        failed_logins=failures,
-        ledger=ledger,
-        registry=registry,
+        failed_logins=it.failures,
+        ledger=it.ledger,
+        registry=it.registry,
         clock=utc_micros,
         app=app,
-        lane="hypercorn" if config.users.lane == "hypercorn" else "express",
-        max_connections=config.limits.connections,
-        proxy_protocol_from=config.users.proxy_protocol_from,
-        trusted_proxies=config.users.trusted_proxies,
+        lane="hypercorn" if it.config.users.lane == "hypercorn" else "express",
+        max_connections=it.config.limits.connections,
+        proxy_protocol_from=it.config.users.proxy_protocol_from,
+        trusted_proxies=it.config.users.trusted_proxies,
     )
 
 
-def _app(
-    config: Config,
-    store: Store,
-    keys: Keys,
-    verifier: TokenVerifier,
-    ledger: Ledger,
-    registry: Registry[Session],
-    bound: Bound,
-    failures: FailedLogins,
-) -> tuple[QuartTrio, Rereading]:
+def _app(it: _Common) -> tuple[QuartTrio, Rereading]:
     """Everything behind the users' listener that is not a cluster: the admin API, and the ways to prove who one is."""
-    app = make_app(_api_parts(config, store, keys, verifier, ledger, registry, bound, failures), ROUTES)
-    parts = _login_parts(config, store, ledger, bound, failures)
-    exchange_route.mount(app, parts)
-    return app, mount(app, parts)
+    app = make_app(_api_parts(it), ROUTES)
+    return app, mount(app, _login_parts(it))
 
 
-def _dialler(config: Config, bound: Bound) -> Dialler:
+def _dialler(it: _Common) -> Dialler:
     return Dialler(
-        allowed=config.dialling.allow,
-        more_ca=config.dialling.ca,
-        own_ports=frozenset(bound.ports().values()),
-        own_names=frozenset(destination(url).named for url in (bound.public_url, bound.agents_url)),
+        allowed=it.config.dialling.allow,
+        more_ca=it.config.dialling.ca,
+        own_ports=frozenset(it.bound.ports().values()),
+        own_names=frozenset(destination(url).named for url in (it.bound.public_url, it.bound.agents_url)),
     )
 
 
-def _api_parts(
-    config: Config,
-    store: Store,
-    keys: Keys,
-    verifier: TokenVerifier,
-    ledger: Ledger,
-    registry: Registry[Session],
-    bound: Bound,
-    failures: FailedLogins,
-) -> Parts:
-    trail = bridges.AuditTrail(audit_place(config))
+def _api_parts(it: _Common) -> Parts:
+    trail = bridges.AuditTrail(audit_place(it.config))
 
     return Parts(
-        snapshot=lambda: store.snapshot,
-        write=store.write,
-        read=store.read,
-        states=registry.states,
-        record=ledger.record,
+        snapshot=lambda: it.store.snapshot,
+        write=it.store.write,
+        read=it.store.read,
+        states=it.registry.states,
+        record=it.ledger.record,
         search_audit=trail.search,
         audit_record=trail.record,
-        make_bundle=bridges.bundle_maker(bound.agents_url, keys.authority.certificate_pem),
-        sign=partial(_sign, keys),
-        seal=store.seal,
-        prove=verifier.verify,
+        make_bundle=bridges.bundle_maker(it.bound.agents_url, it.keys.authority.certificate_pem),
+        sign=partial(_sign, it.keys),
+        seal=it.store.seal,
+        prove=it.verifier.verify,
         clock=utc_micros,
-        public_url=bound.public_url,
-        help_url=bound.public_url + HELP_PREFIX.decode(),
-        ca_pem=keys.authority.certificate_pem if config.users.certificate is None else None,
+        public_url=it.bound.public_url,
+        help_url=it.bound.public_url + HELP_PREFIX.decode(),
+        ca_pem=it.keys.authority.certificate_pem if it.config.users.certificate is None else None,
         faults=FAULTS,
         key_set_fault=bridges.key_set_fault,
-        failures=failures,
+        failures=it.failures,
     )
 
 
-def _login_parts(config: Config, store: Store, ledger: Ledger, bound: Bound, failures: FailedLogins) -> LoginParts:
+def _login_parts(it: _Common) -> LoginParts:
     return LoginParts(
-        snapshot=lambda: store.snapshot,
-        write=store.write,
-        read=store.read,
-        record=ledger.record,
-        seal=store.seal,
-        unseal=store.unseal,
-        dialler=_dialler(config, bound),
-        failures=failures,
+        snapshot=lambda: it.store.snapshot,
+        write=it.store.write,
+        read=it.store.read,
+        record=it.ledger.record,
+        seal=it.store.seal,
+        unseal=it.store.unseal,
+        dialler=_dialler(it),
+        failures=it.failures,
         beginnings=Admission(per_second=BEGUN_PER_SECOND, burst=BEGUN_AT_ONCE),
         clock=utc_micros,
-        public_url=bound.public_url,
-        help_url=bound.public_url + HELP_PREFIX.decode(),
+        public_url=it.bound.public_url,
+        help_url=it.bound.public_url + HELP_PREFIX.decode(),
         faults=FAULTS,
-        reread_seconds=config.login.reread_seconds,
+        reread_seconds=it.config.login.reread_seconds,
     )
 
 
@@ -317,25 +303,18 @@ def _sign(keys: Keys, credential: Credential) -> str:
     return mint(credential, keys.credentials)
 
 
-def _agents_parts(
-    config: Config,
-    store: Store,
-    keys: Keys,
-    ledger: Ledger,
-    registry: Registry[Session],
-    context: ssl.SSLContext,
-) -> tunnel.AgentsListener:
-    enrolments = bridges.Enrolments(store)
+def _agents_parts(it: _Common, context: ssl.SSLContext) -> tunnel.AgentsListener:
+    enrolments = bridges.Enrolments(it.store)
     return tunnel.AgentsListener(
         context=context,
         store=enrolments,
-        enrolment=Enrolment(keys.authority, enrolments, ledger.record, utc_micros),
-        registry=registry,
-        record=ledger.record,
+        enrolment=Enrolment(it.keys.authority, enrolments, it.ledger.record, utc_micros),
+        registry=it.registry,
+        record=it.ledger.record,
         clock=utc_micros,
         name=f"fairlead/{version('fairlead')}",
-        drain_seconds=float(config.limits.drain_seconds),
-        proxy_protocol_from=config.agents.proxy_protocol_from,
+        drain_seconds=float(it.config.limits.drain_seconds),
+        proxy_protocol_from=it.config.agents.proxy_protocol_from,
     )
 
 

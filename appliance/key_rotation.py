@@ -9,22 +9,18 @@ PostgreSQL could not know of, because it was cut off from it, ends when it comes
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 
-import trio
-
 from appliance import database
-from appliance.audit.book import Book
-from appliance.audit.shelf import AuditBroken, Place
+from appliance.audit.shelf import Place
 from appliance.audit_place import audit_place
 from appliance.config import Config
 from appliance.core.credentials import key_id
 from appliance.core.events import AuditEvent, EventType
+from appliance.host_record import record, told_as
 from appliance.keys import CREDENTIAL_KEY, open_keys, signing_key, signing_key_names
 from appliance.layout import InUseError, Layout
-from appliance.store.faults import StoreInUse, StoreRefused, StoreUnavailable
-from appliance.store.sealing import SealError
+from appliance.store.faults import StoreInUse
 from appliance.store.store import Store, utc_micros
 
 
@@ -36,20 +32,17 @@ async def rotate(config: Config, clock: Callable[[], int] = utc_micros) -> str:
     """Make the key that the next start signs with; its id."""
     layout = Layout(config.data_dir)
     layout.make()
-    try:
-        with layout.claimed():
-            async with database.opened(config, migrate=False, clock=clock) as store, store.alone():
-                return await _rotate(audit_place(config), store, clock())
-    except InUseError as error:
-        raise KeyRotationError(f"{str(error).rstrip('.')}: stop it, rotate, and start it again.") from None
-    except StoreInUse:
-        raise KeyRotationError(
-            "Appliances are running on this database: stop all of them, rotate, and start them again."
-        ) from None
-    except (StoreRefused, StoreUnavailable, SealError) as error:
-        raise KeyRotationError(str(error)) from None
-    except (OSError, sqlite3.Error, AuditBroken) as error:
-        raise KeyRotationError(f"The audit record cannot be kept: {error}.") from None
+    with told_as(KeyRotationError):
+        try:
+            with layout.claimed():
+                async with database.opened(config, migrate=False, clock=clock) as store, store.alone():
+                    return await _rotate(audit_place(config), store, clock())
+        except InUseError as error:
+            raise KeyRotationError(f"{str(error).rstrip('.')}: stop it, rotate, and start it again.") from None
+        except StoreInUse:
+            raise KeyRotationError(
+                "Appliances are running on this database: stop all of them, rotate, and start them again."
+            ) from None
 
 
 async def _rotate(place: Place, store: Store, now: int) -> str:
@@ -58,12 +51,5 @@ async def _rotate(place: Place, store: Store, now: int) -> str:
     name = f"{CREDENTIAL_KEY}/{number}"
     details = (("key", name), ("replaces", key_id(keys.credentials.public_key())))
 
-    def record() -> None:
-        book = Book(place, keys.audit, now)
-        try:
-            book.append([AuditEvent(now, EventType.KEY_ROTATED, actor="host", details=details)])
-        finally:
-            book.close()
-
-    await trio.to_thread.run_sync(record)
+    await record(place, store, AuditEvent(now, EventType.KEY_ROTATED, actor="host", details=details))
     return key_id((await signing_key(store, name)).public_key())

@@ -8,17 +8,12 @@ a second and records it (`record_new`).
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from collections.abc import Callable
-from contextlib import nullcontext
 
 import structlog
 
 from appliance import database
 from appliance.audit.ledger import Ledger
-from appliance.audit.shelf import AuditBroken
-from appliance.audit_place import audit_place
 from appliance.config import Config
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.machines import MachineToken
@@ -26,11 +21,9 @@ from appliance.core.people import Machine, name_fault
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import EVERYWHERE, Binding, Subject, SubjectKind
 from appliance.core.snapshot import Entity
-from appliance.host_record import record
-from appliance.layout import InUseError, Layout
+from appliance.host_record import record_unless_running, told_as
+from appliance.layout import Layout
 from appliance.store import administrator, ids, units
-from appliance.store.faults import StoreRefused, StoreUnavailable
-from appliance.store.sealing import SealError
 from appliance.store.store import Applied, Store, utc_micros
 from appliance.store.unit import Unit
 
@@ -44,8 +37,7 @@ async def mint(config: Config, name: str, seconds: int, clock: Callable[[], int]
     fault = name_fault(name)
     if fault is not None:
         raise MachineTokenError(f"--name {name!r}: {fault}.")
-    layout = Layout(config.data_dir)
-    layout.make()
+    Layout(config.data_dir).make()
     now = clock()
     token = ids.new_token("flm")
     machine = Machine(ids.new_id("machine"), name, now)
@@ -53,19 +45,14 @@ async def mint(config: Config, name: str, seconds: int, clock: Callable[[], int]
         ids.new_id("token"), machine.id, ids.token_hash(token), now + seconds * 1_000_000, created_at=now
     )
     try:
-        async with database.opened(config, migrate=False, clock=clock) as store:
-            if any(it.name == name for it in store.snapshot.machines.values()):
-                raise ProblemError(problem(Code.DUPLICATE_MACHINE_NAME, name=name))  # before it is on record
-            place = audit_place(config)
-            with contextlib.suppress(InUseError), nullcontext() if place.shared else layout.claimed():
-                await record(place, store, _event(machine, now))
-            await store.write(_unit(machine, kept, now))
+        with told_as(MachineTokenError):
+            async with database.opened(config, migrate=False, clock=clock) as store:
+                if any(it.name == name for it in store.snapshot.machines.values()):
+                    raise ProblemError(problem(Code.DUPLICATE_MACHINE_NAME, name=name))  # before it is on record
+                await record_unless_running(config, store, _event(machine, now))
+                await store.write(_unit(machine, kept, now))
     except ProblemError as error:
         raise MachineTokenError(error.problem.message) from None
-    except (StoreRefused, StoreUnavailable, SealError) as error:
-        raise MachineTokenError(str(error)) from None
-    except (OSError, sqlite3.Error, AuditBroken) as error:
-        raise MachineTokenError(f"The audit record cannot be kept: {error}.") from None
     return token
 
 

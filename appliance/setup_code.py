@@ -8,22 +8,15 @@ is its own: then its use is what is on record.
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from collections.abc import Callable
-from contextlib import nullcontext
 
 from appliance import database
-from appliance.audit.shelf import AuditBroken
-from appliance.audit_place import audit_place
 from appliance.config import Config
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.sessions import SECOND, SETUP_CODE_SECONDS
-from appliance.host_record import record
-from appliance.layout import InUseError, Layout
+from appliance.host_record import record_unless_running, told_as
+from appliance.layout import Layout
 from appliance.store import flows, ids
-from appliance.store.faults import StoreRefused, StoreUnavailable
-from appliance.store.sealing import SealError
 from appliance.store.store import utc_micros
 
 PREFIX = "fls"
@@ -35,17 +28,10 @@ class SetupCodeError(Exception):
 
 async def make(config: Config, clock: Callable[[], int] = utc_micros) -> str:
     """Make a code and return it."""
-    layout = Layout(config.data_dir)
-    layout.make()
+    Layout(config.data_dir).make()
     now, code = clock(), ids.new_token(PREFIX)
-    try:
+    with told_as(SetupCodeError):
         async with database.opened(config, migrate=False, clock=clock) as store:
-            place = audit_place(config)
-            with contextlib.suppress(InUseError), nullcontext() if place.shared else layout.claimed():
-                await record(place, store, AuditEvent(now, EventType.SETUP_CODE_MADE, actor="host"))
+            await record_unless_running(config, store, AuditEvent(now, EventType.SETUP_CODE_MADE, actor="host"))
             await store.write(flows.add_setup_code(ids.token_hash(code), now, now + SETUP_CODE_SECONDS * SECOND))
-    except (StoreRefused, StoreUnavailable, SealError) as error:
-        raise SetupCodeError(str(error)) from None
-    except (OSError, sqlite3.Error, AuditBroken) as error:
-        raise SetupCodeError(f"The audit record cannot be kept: {error}.") from None
     return code

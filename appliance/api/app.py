@@ -27,7 +27,6 @@ from appliance.api.callers import NOBODY, Caller, caller_of
 from appliance.api.parts import Parts
 from appliance.api.routes import PREFIX, Answer, Call, Proof, Route, checked
 from appliance.api.token_uses import TokenUses
-from appliance.core.buckets import FailedLogins
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.problems import CATALOGUE, Code, Problem, ProblemError, problem
 from appliance.core.rights import Principal
@@ -66,11 +65,11 @@ def _view(parts: Parts, route: Route, uses: TokenUses) -> Callable[..., Awaitabl
     """The one way to a route's function."""
 
     async def view(**path: str) -> Response:
-        now, failures = parts.clock(), parts.failures
+        now = parts.clock()
         address = request.remote_addr or ""
         if route.proof is Proof.SHOWN_IN_BODY:
-            return await _proved(parts, route, failures, address, path, now)
-        caller = await caller_of(request.headers.get("Authorization"), address, parts, failures, now)
+            return await _proved(parts, route, address, path, now)
+        caller = await caller_of(request.headers.get("Authorization"), address, parts, now)
         if isinstance(caller, Problem):
             if caller.code is Code.INVALID_TOKEN:  # bounded: failed tries are limited before they get here
                 await _record_refusal(parts, None, address, now, caller.code, caller.message)
@@ -98,11 +97,9 @@ def _view(parts: Parts, route: Route, uses: TokenUses) -> Callable[..., Awaitabl
     return view
 
 
-async def _proved(
-    parts: Parts, route: Route, failures: FailedLogins, address: str, path: Mapping[str, str], now: int
-) -> Response:
+async def _proved(parts: Parts, route: Route, address: str, path: Mapping[str, str], now: int) -> Response:
     """A route that checks its caller's proof itself. Failed tries count like those with a wrong token."""
-    limited = failures.refuse(address, now)
+    limited = parts.failures.refuse(address, now)
     if limited is not None:
         return _reply(limited)
     call = await _call(parts, route, NOBODY, address, path, now)
@@ -112,7 +109,7 @@ async def _proved(
         return await _changed(parts, route, call)
     except ProblemError as error:
         if error.problem.status == 401:
-            failures.failed(address, now)
+            parts.failures.failed(address, now)
         raise
 
 

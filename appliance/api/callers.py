@@ -9,20 +9,17 @@ ended anywhere is ended here. The first token is made on the appliance's own hos
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from dataclasses import dataclass
 from typing import Final
 
 from appliance.api.parts import Parts
-from appliance.core.buckets import FailedLogins
 from appliance.core.machines import MachineToken
 from appliance.core.problems import Code, Problem, problem
 from appliance.core.rights import Principal, Rights, rights
 from appliance.core.roles import Subject, SubjectKind
 from appliance.core.sessions import PREFIXES, Login, Session, TokenKind
 from appliance.core.snapshot import Snapshot
-from appliance.store import sessions
+from appliance.store import ids, sessions
 
 TOKEN_PREFIXES: Final = ("flm_", "flx_")  # a machine's own token, and a session that another's was exchanged for
 MAX_HEADER_CHARS: Final = 256  # ours are about 50
@@ -43,56 +40,45 @@ class Caller:
 NOBODY: Final = Caller(Principal(Subject(SubjectKind.MACHINE, "nobody"), ""), Rights())  # an id that none has
 
 
-def token_digest(token: str) -> str:
-    """How a token is known to the store. Looking it up by digest leaks nothing through timing."""
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
-def authenticate(
-    authorization: str | None, address: str, snapshot: Snapshot, failures: FailedLogins, now: int
-) -> Caller | Problem:
-    """Who shows this header. A missing one is no failed try; a wrong one is."""
+async def caller_of(authorization: str | None, address: str, parts: Parts, now: int) -> Caller | Problem:
+    """Who shows this header, be it a machine or a person. A missing one is no failed try; a wrong one is."""
     if not authorization:
         return problem(Code.AUTHENTICATION_REQUIRED)
-    limited = failures.refuse(address, now)
+    limited = parts.failures.refuse(address, now)
     if limited is not None:
         return limited
     scheme, _, token = authorization.partition(" ")
-    token = token.strip()
-    digest = token_digest(token)
-    known = scheme.lower() == "bearer" and len(authorization) <= MAX_HEADER_CHARS and token.startswith(TOKEN_PREFIXES)
-    shown = snapshot.machine_token_by_hash.get(digest) if known else None
-    machine = snapshot.machines.get(shown.machine_id) if shown is not None else None
-    if shown is None or machine is None or not hmac.compare_digest(shown.sha256, digest):
-        failures.failed(address, now)
-        return problem(Code.INVALID_TOKEN, detail="the admin API takes machine tokens, and this is not a known one")
+    token = token.strip() if scheme.lower() == "bearer" and len(authorization) <= MAX_HEADER_CHARS else ""
+    if token.startswith(PREFIXES[TokenKind.ACCESS] + "_"):
+        found = await _person(token, parts, now)
+    else:
+        found = machine(token, parts.snapshot(), now)
+    if found is not None:
+        return found
+    parts.failures.failed(address, now)
+    return problem(Code.INVALID_TOKEN, detail="it is not one that the admin API knows")
+
+
+def machine(token: str, snapshot: Snapshot, now: int) -> Caller | Problem | None:
+    """The machine whose token this is; None: it is no known one."""
+    shown = snapshot.machine_token_by_hash.get(ids.token_hash(token)) if token.startswith(TOKEN_PREFIXES) else None
+    found = snapshot.machines.get(shown.machine_id) if shown is not None else None
+    if shown is None or found is None:
+        return None
     if not shown.live(now):
         return problem(Code.INVALID_TOKEN, detail="this machine token has expired")
-    subject = Subject(SubjectKind.MACHINE, machine.id)
-    return Caller(Principal(subject, machine.name), rights(snapshot, subject, now), shown)
+    subject = Subject(SubjectKind.MACHINE, found.id)
+    return Caller(Principal(subject, found.name), rights(snapshot, subject, now), shown)
 
 
-async def caller_of(
-    authorization: str | None, address: str, parts: Parts, failures: FailedLogins, now: int
-) -> Caller | Problem:
-    """Who shows this header, be it a machine or a person."""
-    scheme, _, token = (authorization or "").partition(" ")
-    token = token.strip()
-    if scheme.lower() != "bearer" or not token.startswith(PREFIXES[TokenKind.ACCESS] + "_"):
-        return authenticate(authorization, address, parts.snapshot(), failures, now)
-    limited = failures.refuse(address, now)
-    if limited is not None:
-        return limited
-    seen = await parts.read(sessions.seen(token_digest(token))) if len(token) <= MAX_HEADER_CHARS else None
+async def _person(token: str, parts: Parts, now: int) -> Caller | Problem | None:
+    seen = await parts.read(sessions.seen(ids.token_hash(token)))
     if seen is None or seen.token.kind is not TokenKind.ACCESS:
-        failures.failed(address, now)
-        return problem(Code.INVALID_TOKEN, detail="it is not a known access token")
+        return None
     snapshot = parts.snapshot()
     person = snapshot.people.get(seen.session.person_id)
-    fault = seen.session.fault(seen.login, person, now)
-    if person is None or fault is not None:
-        return problem(Code.SESSION_ENDED, why=fault)
-    if seen.token.expires_at <= now:
-        return problem(Code.SESSION_EXPIRED)
+    refusal = seen.refusal(person, now)
+    if person is None or refusal is not None:
+        return refusal
     subject = Subject(SubjectKind.PERSON, person.id)
     return Caller(Principal(subject, person.name), rights(snapshot, subject, now), held=(seen.session, seen.login))

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from appliance.api import bodies, clusters, people, render
+from appliance.api import bodies, clusters, people, readers, render
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
@@ -18,7 +18,7 @@ from appliance.core.clusters import Cluster
 from appliance.core.credentials import MAX_STATIC_SECONDS, SECOND, CredentialKind
 from appliance.core.events import EventType
 from appliance.core.people import Person
-from appliance.core.problems import ProblemError
+from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import EVERYWHERE, Permission
 from appliance.store import granting, ids, issuing
 from appliance.store.issuing import FIRST_PAGE, CredentialState, Listed, Wanted
@@ -32,15 +32,6 @@ _PERSON_ID: Final = re.compile(r"person_[0-9a-f]{1,64}")
 _CLUSTER_ID: Final = re.compile(r"cluster_[0-9a-f]{1,64}")
 
 
-def kind(where: str, value: Any) -> CredentialKind:
-    """How the credential will be kept."""
-    try:
-        return CredentialKind(value)
-    except ValueError:
-        known = ", ".join(CredentialKind)
-        raise BodyError(where, f"{where} must be one of: {known}.") from None
-
-
 async def issue(call: Call) -> Answer:
     """For anyone, by whoever may."""
     cluster: Cluster | None = None
@@ -51,9 +42,26 @@ async def issue(call: Call) -> Answer:
             return await give(call, cluster, person, call.held[0].id, call.held[1].ends_at)
         return await give(call, cluster, person)
     except ProblemError as error:
-        named = {"person": call.body["person"], "cluster_named": call.body["cluster"], "reason": error.problem.code}
-        await note(call, EventType.CREDENTIAL_ISSUE_FAILED, cluster=cluster, **named)
+        await _note_failed(call, cluster, error, person=call.body["person"])
         raise
+
+
+async def issue_own(call: Call, holder: Person, no_later: int, session_id: str = "", **named: str) -> Answer:
+    """For whoever asks; a cluster on which they hold nothing looks like one that is not there."""
+    snapshot = call.parts.snapshot()
+    cluster = snapshot.cluster(call.body["cluster"])
+    try:
+        if cluster is None or not any(it.live(call.now) for it in snapshot.bindings_for(holder.id, cluster.id)):
+            raise ProblemError(problem(Code.CLUSTER_NOT_FOUND, cluster=call.body["cluster"]))
+        return await give(call, cluster, holder, session_id, no_later)
+    except ProblemError as error:
+        await _note_failed(call, cluster, error, **named)
+        raise
+
+
+async def _note_failed(call: Call, cluster: Cluster | None, error: ProblemError, **named: str) -> None:
+    details: dict[str, Any] = {**named, "cluster_named": call.body["cluster"], "reason": error.problem.code}
+    await note(call, EventType.CREDENTIAL_ISSUE_FAILED, cluster=cluster, **details)
 
 
 async def give(call: Call, cluster: Cluster, person: Person, session_id: str = "", no_later: int = 1 << 62) -> Answer:
@@ -161,7 +169,7 @@ def _beyond(call: Call) -> tuple[int, str]:
 
 #: How a credential is to be kept, and for how long.
 FORM: Final = (
-    Field("kind", kind, required=False, default=CredentialKind.STATIC),
+    Field("kind", readers.one_of(CredentialKind), required=False, default=CredentialKind.STATIC),
     Field("ttl_seconds", bodies.whole(MIN_SECONDS, MAX_STATIC_SECONDS), required=False, default=None),
 )
 

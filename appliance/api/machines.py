@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from appliance.api import bodies, readers, render
 from appliance.api.bodies import Field
-from appliance.api.credentials import FORM, give
+from appliance.api.credentials import FORM, issue_own
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Proof, Route
 from appliance.core.events import EventType
@@ -89,16 +89,8 @@ async def remove_token(call: Call) -> Answer:
 async def credential(call: Call) -> Answer:
     """For the machine that asks. It expires with the token that was shown, at the latest."""
     assert call.token is not None
-    snapshot = call.parts.snapshot()
-    cluster, holder = snapshot.cluster(call.body["cluster"]), snapshot.holders[call.caller.id]
-    try:
-        if cluster is None or not any(it.live(call.now) for it in snapshot.bindings_for(holder.id, cluster.id)):
-            raise ProblemError(problem(Code.CLUSTER_NOT_FOUND, cluster=call.body["cluster"]))
-        return await give(call, cluster, holder, no_later=call.token.expires_at)
-    except ProblemError as error:
-        named = {"machine_id": call.caller.id, "cluster_named": call.body["cluster"], "reason": error.problem.code}
-        await note(call, EventType.CREDENTIAL_ISSUE_FAILED, cluster=cluster, **named)
-        raise
+    holder = call.parts.snapshot().holders[call.caller.id]
+    return await issue_own(call, holder, call.token.expires_at, machine_id=call.caller.id)
 
 
 def _fresh(call: Call, machine: Machine, label: str) -> tuple[str, MachineToken]:

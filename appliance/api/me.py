@@ -9,15 +9,13 @@ from appliance.api import bodies, credentials, render
 from appliance.api.bodies import Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Proof, Route
-from appliance.api.sessions import shown
+from appliance.api.sessions import live, shown
 from appliance.core.clusters import Cluster
 from appliance.core.events import EventType
 from appliance.core.people import Person
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.sessions import Login, Session
 from appliance.store import sessions
-
-SIGNED_OUT = "signed out"
 
 
 async def who(call: Call) -> Answer:
@@ -43,22 +41,11 @@ async def reachable(call: Call) -> Answer:
 async def issue(call: Call) -> Answer:
     """A credential of their own, which ends with the session."""
     person, (session, login) = _person(call), _held(call)
-    found = call.parts.snapshot().cluster(call.body["cluster"])
-    try:
-        if found is None or found not in _clusters(call, person):
-            raise ProblemError(problem(Code.CLUSTER_NOT_FOUND, cluster=call.body["cluster"]))
-        return await credentials.give(call, found, person, session.id, login.ends_at)
-    except ProblemError as error:
-        named = {"person": person.name, "cluster_named": call.body["cluster"], "reason": error.problem.code}
-        await note(call, EventType.CREDENTIAL_ISSUE_FAILED, cluster=found, **named)
-        raise
+    return await credentials.issue_own(call, person, login.ends_at, session.id, person=person.name)
 
 
 async def listed(call: Call) -> Answer:
-    person = _person(call)
-    held = await call.parts.read(sessions.listed(person.id))
-    live = [(it, login) for it, login in held if it.fault(login, person, call.now) is None]
-    return Answer(200, {"items": [shown(it, login, person) for it, login in live]})
+    return Answer(200, {"items": await live(call, call.caller.id)})
 
 
 async def end(call: Call) -> Answer:
@@ -66,10 +53,10 @@ async def end(call: Call) -> Answer:
     found = await call.parts.read(sessions.one(call.path["session"]))
     ended = False
     if found is not None and found.person_id == call.caller.id:
-        ended = await call.parts.write(sessions.end(found.id, SIGNED_OUT, call.now))
+        ended = await call.parts.write(sessions.end(found.id, sessions.SIGNED_OUT, call.now))
     if not ended:
         raise ProblemError(problem(Code.SESSION_NOT_FOUND))
-    await note(call, EventType.SESSION_ENDED, session=call.path["session"], why=SIGNED_OUT)
+    await note(call, EventType.SESSION_ENDED, session=call.path["session"], why=sessions.SIGNED_OUT)
     return Answer(204)
 
 

@@ -12,11 +12,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from appliance.api import bodies
+from appliance.api import bodies, readers
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
-from appliance.core.destinations import BadURL, destination
 from appliance.core.events import EventType
 from appliance.core.providers import FLOW_PARAMETERS, Provider, Reading
 from appliance.core.roles import Permission
@@ -25,18 +24,6 @@ from appliance.store.sessions import Sealed
 
 MAX_DEPTH: Final = 8  # names in the path of one claim
 _SCOPE = re.compile(r"[!#-\[\]-~]{1,128}")  # RFC 6749 §3.3
-
-
-def issuer(where: str, value: Any) -> str:
-    """An https URL without query (OpenID Connect Core §2), as the provider itself writes it."""
-    text = bodies.text(where, value)
-    try:
-        destination(text)
-    except BadURL as error:
-        raise BodyError(where, f"{where} {error}.") from None
-    if "?" in text:
-        raise BodyError(where, f"{where} has no query.")
-    return text
 
 
 def path(where: str, value: Any) -> tuple[str, ...]:
@@ -210,7 +197,7 @@ ROUTES = (
         create,
         body=(
             Field("slug", bodies.name),
-            Field("issuer", issuer),
+            Field("issuer", readers.issuer),
             Field("client_id", bodies.text),
             *(Field(name, read, required=False, default=default) for name, read, default in _FORM),
         ),

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from appliance.api import bodies
 from appliance.api.bodies import BodyError, Field
+from appliance.core.destinations import BadURL, destination
 from appliance.core.people import email_key, name_fault
 from appliance.core.roles import Rule, Scope, ScopeKind, Subject, SubjectKind
 
@@ -31,6 +32,18 @@ def kubernetes_name(where: str, value: Any) -> str:
     if fault is not None:
         raise BodyError(where, f"{fault}.")
     return name
+
+
+def issuer(where: str, value: Any) -> str:
+    """An https URL without query (OpenID Connect Core §2), to the letter as it stands in the issuer's tokens."""
+    text = bodies.text(where, value)
+    try:
+        found = destination(text)
+    except BadURL as error:
+        raise BodyError(where, f"{where} {error}.") from None
+    if "?" in found.target:
+        raise BodyError(where, f"{where} is not an issuer: it has a query.")
+    return text
 
 
 def rule(where: str, value: Any) -> Rule:

@@ -34,13 +34,18 @@ def shown(it: Session, login: Login, person: Person | None) -> dict[str, Any]:
     }
 
 
+async def live(call: Call, person_id: str) -> list[dict[str, Any]]:
+    """Those that are good now; of one person, or (without an id) of all."""
+    held = await call.parts.read(sessions.listed(person_id))
+    known = call.parts.snapshot().people
+    all_of_them = [(it, login, known.get(it.person_id)) for it, login in held]
+    return [shown(it, login, who) for it, login, who in all_of_them if it.fault(login, who, call.now) is None]
+
+
 async def listed(call: Call) -> Answer:
     """The latest first; of one person, or of all."""
     given = call.query.get("person")
-    known = call.parts.snapshot().people
-    held = await call.parts.read(sessions.listed(people.find(call, given).id if given is not None else ""))
-    live = [(it, login) for it, login in held if it.fault(login, known.get(it.person_id), call.now) is None]
-    return Answer(200, {"items": [shown(it, login, known.get(it.person_id)) for it, login in live]})
+    return Answer(200, {"items": await live(call, people.find(call, given).id if given is not None else "")})
 
 
 async def end(call: Call) -> Answer:

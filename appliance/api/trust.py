@@ -8,11 +8,10 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from appliance.api import bodies, machines, render
+from appliance.api import bodies, machines, readers, render
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
-from appliance.core.destinations import BadURL, destination
 from appliance.core.events import EventType
 from appliance.core.machines import (
     DEFAULT_SESSION_SECONDS,
@@ -26,18 +25,6 @@ from appliance.core.machines import (
 from appliance.core.roles import Permission
 from appliance.store import ids
 from appliance.store import machines as units
-
-
-def issuer(where: str, value: Any) -> str:
-    """As it stands in the tokens, to the letter."""
-    text = bodies.text(where, value)
-    try:
-        found = destination(text)
-    except BadURL as error:
-        raise BodyError(where, f"{where} {error}.") from None
-    if "?" in found.target:
-        raise BodyError(where, f"{where} is not an issuer: it has a query.")
-    return text
 
 
 def key_set(where: str, value: Any) -> str:
@@ -122,7 +109,7 @@ ROUTES = (
         create,
         body=(
             Field("machine", bodies.text),
-            Field("issuer", issuer),
+            Field("issuer", readers.issuer),
             Field("audience", bodies.text, required=False, default=""),
             Field("conditions", bodies.listed(condition)),
             Field("jwks", key_set, required=False, default=""),

@@ -7,9 +7,11 @@ the past. Every table is bounded. Nothing here waits: an answer is a `Problem` w
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from appliance.core.problems import Code, Problem, problem
+from appliance.core.events import AuditEvent, EventType
+from appliance.core.problems import CATALOGUE, Code, Problem, problem
 
 SECOND = 1_000_000
 
@@ -84,10 +86,12 @@ class FailedLogins:
     """Failed authentications per client address (`source_of`) and per account, asked before any signature is checked.
 
     An account is whoever has proved to be it and was refused nevertheless, such as a subject of an issuer: what a
-    stranger merely claims is not counted, or they could lock out whom they like.
+    stranger merely claims is not counted, or they could lock out whom they like. `record` is told once each time that
+    one of them is refused from now on, whatever door it came to; it must not wait.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, record: Callable[[AuditEvent], None] = lambda _: None) -> None:
+        self._record = record
         self.failures = 0  # counted since the start
         self.refusals = 0
         self._full_at: dict[str, int] = {}
@@ -101,8 +105,8 @@ class FailedLogins:
         seconds = -(-wait // SECOND)
         return problem(Code.RATE_LIMITED, seconds=seconds, retry_after=seconds)
 
-    def failed(self, address: str, now: int, account: str = "") -> bool:
-        """Counts one failure; True: from this one on they are refused, which deserves a record."""
+    def failed(self, address: str, now: int, account: str = "") -> None:
+        """Counts one failure."""
         self.failures += 1
         reached = False
         for key in _keys(address, account):
@@ -112,7 +116,18 @@ class FailedLogins:
                 self._make_room(now)
             self._full_at[key] = full_at
             reached = reached or (before <= 0 < self._wait(key, now))
-        return reached
+        if reached:
+            status, details = CATALOGUE[Code.RATE_LIMITED][0], (("account", account),) if account else ()
+            self._record(
+                AuditEvent(
+                    now,
+                    EventType.SIGN_IN_LIMITED,
+                    client_address=address,
+                    status=status,
+                    code=Code.RATE_LIMITED,
+                    details=details,
+                )
+            )
 
     def _wait(self, key: str, now: int) -> int:
         """How long it is refused; not at all when that is not above zero."""

@@ -32,7 +32,7 @@ from appliance.login.parties import Parties
 from appliance.login.parts import LoginParts
 from appliance.login.relying_party import Given, Refused, RelyingParty, Unavailable
 from appliance.login.tokens import TokenRefused
-from appliance.login.trail import failed, note, refused
+from appliance.login.trail import limit, note, refused
 from appliance.login.visits import (
     BROWSER_COOKIE,
     SESSION_COOKIE,
@@ -41,13 +41,15 @@ from appliance.login.visits import (
     Redirect,
     Visit,
     challenge_of,
+    check_form,
     derived,
     label,
     next_path,
 )
 from appliance.store import flows, ids, sessions
 from appliance.store.flows import SignIn
-from appliance.store.sessions import Sealed
+from appliance.store.sessions import Arrived, Sealed
+from appliance.store.unit import Unit
 
 MAX_PARAMETER_CHARS: Final = 4096  # of a code or a state; Entra ID's codes have some 1,500
 _AGAIN: Final = {"temporarily_unavailable", "server_error"}
@@ -90,15 +92,13 @@ class Arriving:
 
     async def finish(self, visit: Visit) -> Redirect:
         """Back from the provider. What fails is on record and, if the provider is up, counts against its address."""
-        limited = self._parts.failures.refuse(visit.address, visit.now)
-        if limited is not None:
-            raise ProblemError(limited)
+        limit(self._parts, visit)
         try:
             return await self._finish(visit)
         except ProblemError as error:
             found = error.problem
             if found.code is not Code.PROVIDER_UNAVAILABLE:
-                await failed(self._parts, visit)
+                self._parts.failures.failed(visit.address, visit.now)
             provider = self._parts.snapshot().provider_by_slug.get(visit.path["provider"])
             named = provider.issuer if provider is not None else ""
             await refused(self._parts, EventType.SIGN_IN_FAILED, visit, found, provider=named, why=found.message)
@@ -152,7 +152,8 @@ class Arriving:
             raise ProblemError(claimed)
         login = Login(ids.new_id("login"), "", provider.id, now, now, now + LOGIN_SECONDS * SECOND)
         sealed = Sealed(*self._parts.seal(f"login/{login.id}", packed(given)))
-        arrived = await self._parts.write(sessions.arrive(claimed, ids.new_id("person"), login, sealed, now))
+        arrive, cookie = with_session(sessions.arrive(claimed, ids.new_id("person"), login, sealed, now), visit)
+        arrived = await self._parts.write(arrive)
         person = arrived.person
         if arrived.made:
             await note(self._parts, EventType.PERSON_CREATED, visit, person, person=person.name, issuer=person.issuer)
@@ -161,7 +162,6 @@ class Arriving:
         for binding in arrived.bindings:
             await note(self._parts, EventType.BINDING_CLAIMED, visit, person, binding=binding.id, email=person.email)
         await note(self._parts, EventType.SIGNED_IN, visit, person, provider=provider.issuer, login=arrived.login.id)
-        cookie = await browser_session(self._parts, visit, arrived.login)
         return Redirect(onwards, (cookie, Cookie(BROWSER_COOKIE, "", 0)))
 
     def _redirect_uri(self, provider: Provider) -> str:
@@ -181,18 +181,30 @@ def admit(parts: LoginParts, visit: Visit) -> None:
     parts.beginnings.release(source, "")
 
 
-async def browser_session(parts: LoginParts, visit: Visit, login: Login) -> Cookie:
-    """A session that the browser holds by a cookie."""
+def with_session(arrive: Unit[Arrived], visit: Visit) -> tuple[Unit[Arrived], Cookie]:
+    """The unit that also begins a session of the browser, and the cookie by which the browser holds that."""
     made = fresh(TokenKind.COOKIE, visit.now)
-    session = new_session(login.id, ClientKind.BROWSER, "browser", visit.address, visit.now)
-    await parts.write(sessions.begin(session, [made.token], visit.now))
-    return Cookie(SESSION_COOKIE, made.text, IDLE_SECONDS)
+
+    def unit() -> Unit[Arrived]:
+        arrived = yield from arrive
+        session = new_session(arrived.login.id, ClientKind.BROWSER, "browser", visit.address, visit.now)
+        yield from sessions.begin(session, [made.token], visit.now)
+        return arrived
+
+    return unit(), Cookie(SESSION_COOKIE, made.text, IDLE_SECONDS)
 
 
 async def signed_in(parts: LoginParts, visit: Visit) -> Holder | None:
     """Who holds this browser's session; None: nobody, sign in."""
-    found = await holder(parts, visit.cookie(SESSION_COOKIE), TokenKind.COOKIE, visit.now)
-    return None if isinstance(found, Problem) else found
+    return await holder(parts, visit.cookie(SESSION_COOKIE), visit.now)
+
+
+async def pressed(parts: LoginParts, visit: Visit) -> Holder:
+    """Who pressed a button on a page of theirs. Raises ProblemError when that is nobody."""
+    who = await signed_in(parts, visit)
+    check_form(visit, visit.cookie(SESSION_COOKIE) if who is not None else None, parts.public_url)
+    assert who is not None
+    return who
 
 
 def packed(given: Given) -> bytes:

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 from appliance.core.events import EventType
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.sessions import CODE_SECONDS, SECOND
-from appliance.login.arriving import signed_in
+from appliance.login.arriving import pressed, signed_in
 from appliance.login.holding import Holder
 from appliance.login.parts import LoginParts
 from appliance.login.trail import note
@@ -24,7 +24,6 @@ from appliance.login.visits import (
     Redirect,
     Shown,
     Visit,
-    check_form,
     derived,
     label,
     origin_of,
@@ -74,9 +73,7 @@ class Authorizing:
     async def answer(self, visit: Visit) -> Shown:
         """The button was pressed: a code for yes, an error for no."""
         asked = _asked(visit.form)
-        who = await signed_in(self._parts, visit)
-        check_form(visit, visit.cookie(SESSION_COOKIE) if who is not None else None, self._parts.public_url)
-        assert who is not None
+        who = await pressed(self._parts, visit)
         back = {"state": asked["state"], "iss": self._parts.public_url}
         if visit.form.get("answer") != "yes":
             await note(self._parts, EventType.SESSION_REFUSED, visit, who.person, why="refused in the browser")

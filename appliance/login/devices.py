@@ -20,11 +20,11 @@ from appliance.core.sessions import (
     shown,
     user_code,
 )
-from appliance.login.arriving import admit, signed_in
+from appliance.login.arriving import admit, pressed, signed_in
 from appliance.login.authorizing import CLIENT_ID
 from appliance.login.parts import LoginParts
-from appliance.login.trail import failed, note, refused
-from appliance.login.visits import SESSION_COOKIE, Json, Page, Redirect, Shown, Visit, check_form, derived, label
+from appliance.login.trail import limit, note, refused
+from appliance.login.visits import SESSION_COOKIE, Json, Page, Redirect, Shown, Visit, derived, label
 from appliance.store import flows, ids
 from appliance.store.flows import Device, DeviceState
 
@@ -100,9 +100,7 @@ class Devices:
 
     async def answer(self, visit: Visit) -> Shown:
         """The button was pressed."""
-        who = await signed_in(self._parts, visit)
-        check_form(visit, visit.cookie(SESSION_COOKIE) if who is not None else None, self._parts.public_url)
-        assert who is not None
+        who = await pressed(self._parts, visit)
         device = await self._named(visit, visit.form.get("code", ""))
         yes = visit.form.get("answer") == "yes"
         decided = await self._parts.write(
@@ -122,13 +120,11 @@ class Devices:
         return Page("decided.html", {"yes": yes, "label": device.label, "name": who.person.name})
 
     async def _named(self, visit: Visit, typed: str) -> Device:
-        limited = self._parts.failures.refuse(visit.address, visit.now)
-        if limited is not None:
-            raise ProblemError(limited)
+        limit(self._parts, visit)
         code = user_code(typed[:32])
         device = await self._parts.read(flows.device_named(code, visit.now)) if code is not None else None
         if device is None:
-            await failed(self._parts, visit)
+            self._parts.failures.failed(visit.address, visit.now)
             found = problem(Code.USER_CODE_UNKNOWN)
             await refused(self._parts, EventType.SESSION_REFUSED, visit, found)
             raise ProblemError(found)

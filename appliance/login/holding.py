@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance.core.people import Person
-from appliance.core.problems import Code, Problem, problem
 from appliance.core.sessions import (
     ACCESS_SECONDS,
     IDLE_SECONDS,
@@ -51,19 +50,14 @@ def new_session(login_id: str, client: ClientKind, label: str, address: str, now
     return Session(ids.new_id("session"), login_id, "", client, label, address, now, now)
 
 
-async def holder(parts: LoginParts, text: str | None, kind: TokenKind, now: int) -> Holder | Problem:
-    """Whose token of this kind that is, if it is good now."""
-    if not text or not text.startswith(PREFIXES[kind] + "_"):
-        return problem(Code.AUTHENTICATION_REQUIRED)
-    seen = await parts.read(sessions.seen(ids.token_hash(text)))
-    if seen is None or seen.token.kind is not kind:
-        return problem(Code.INVALID_TOKEN, detail="it is not a known one")
+async def holder(parts: LoginParts, cookie: str | None, now: int) -> Holder | None:
+    """Whose browser that is, if its session is good now."""
+    seen = await parts.read(sessions.seen(ids.token_hash(cookie))) if cookie else None
+    if seen is None or seen.token.kind is not TokenKind.COOKIE:
+        return None
     person = parts.snapshot().people.get(seen.session.person_id)
-    fault = seen.session.fault(seen.login, person, now)
-    if person is None or fault is not None:
-        return problem(Code.SESSION_ENDED, why=fault)
-    if seen.token.expires_at <= now or seen.spent:
-        return problem(Code.SESSION_EXPIRED)
+    if person is None or seen.refusal(person, now) is not None:
+        return None
     return Holder(seen.session, seen.login, person)
 
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from typing import Final
 
 from appliance.core.machines import MAX_RULES, TrustRule
 from appliance.login.dialling import DialError, Reply
 from appliance.login.keys import Keys, KeysUnavailable, PublishedKeys, StaticKeys
 
-DISCOVERY: Final = "/.well-known/openid-configuration"
-
 Get = Callable[[str], Awaitable[Reply]]
 """What a URL holds; raises DialError."""
+
+
+def description_of(issuer: str) -> str:
+    """Where an issuer describes itself (OpenID Connect Discovery §4.1)."""
+    return issuer.removesuffix("/") + "/.well-known/openid-configuration"
 
 
 class Issuers:
@@ -40,7 +42,7 @@ class Issuers:
 
     async def _fetch(self, issuer: str) -> bytes:
         try:
-            found = json.loads(await self._body(issuer.rstrip("/") + DISCOVERY))
+            found = json.loads(await self._body(description_of(issuer)))
             named, where = found["issuer"], found["jwks_uri"]
         except (ValueError, TypeError, KeyError, RecursionError):
             raise KeysUnavailable("its discovery document is none") from None

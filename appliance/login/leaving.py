@@ -7,7 +7,7 @@ import logging
 
 from appliance.core.events import EventType
 from appliance.core.sessions import SECOND
-from appliance.login.arriving import signed_in
+from appliance.login.arriving import pressed, signed_in
 from appliance.login.holding import Holder
 from appliance.login.parties import Parties
 from appliance.login.parts import LoginParts
@@ -20,13 +20,11 @@ from appliance.login.visits import (
     Redirect,
     Shown,
     Visit,
-    check_form,
     derived,
     origin_of,
 )
 from appliance.store import sessions
 
-SIGNED_OUT = "signed out"
 SIGNED_OUT_PATH = "/fairlead/signed-out"
 
 log = logging.getLogger("fairlead.login")
@@ -67,18 +65,16 @@ class Leaving:
 
     async def leave(self, visit: Visit) -> Shown:
         """A button was pressed."""
-        who = await signed_in(self._parts, visit)
-        check_form(visit, visit.cookie(SESSION_COOKIE) if who is not None else None, self._parts.public_url)
-        assert who is not None
+        who = await pressed(self._parts, visit)
         gone = (Cookie(SESSION_COOKIE, "", 0),)
         everywhere = visit.form.get("where") == "everywhere"
         away = await self._provider_page(who, visit.now) if everywhere else None
         if everywhere:
-            await self._parts.write(sessions.end_login(who.login.id, SIGNED_OUT, visit.now))
+            await self._parts.write(sessions.end_login(who.login.id, sessions.SIGNED_OUT, visit.now))
         else:
-            await self._parts.write(sessions.end(who.session.id, SIGNED_OUT, visit.now))
+            await self._parts.write(sessions.end(who.session.id, sessions.SIGNED_OUT, visit.now))
         ended = {"login": who.login.id} if everywhere else {"session": who.session.id}
-        await note(self._parts, EventType.SESSION_ENDED, visit, who.person, why=SIGNED_OUT, **ended)
+        await note(self._parts, EventType.SESSION_ENDED, visit, who.person, why=sessions.SIGNED_OUT, **ended)
         return Redirect(away or SIGNED_OUT_PATH, gone)
 
     async def left(self, visit: Visit) -> Page:

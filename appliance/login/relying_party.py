@@ -18,11 +18,11 @@ from urllib.parse import quote_plus, urlencode
 
 from appliance.core.providers import FLOW_PARAMETERS, PROTOCOL_CLAIMS, Provider
 from appliance.login.dialling import DialError, Dialler, Reply
+from appliance.login.issuers import description_of
 from appliance.login.keys import KeysUnavailable, PublishedKeys
 from appliance.login.remembered import Remembered, Unreachable
 from appliance.login.tokens import Expected, TokenFault, TokenRefused, audiences, verified
 
-DISCOVERY: Final = "/.well-known/openid-configuration"
 REFRESH_SECONDS: Final = 3600  # what a provider says of itself changes once in years
 MAX_TOKEN_CHARS: Final = 16 * 1024  # a refresh token; the store keeps it sealed
 _FORM: Final = ("Content-Type", "application/x-www-form-urlencoded")
@@ -202,7 +202,7 @@ class RelyingParty:
 
     async def _discover(self) -> Metadata:
         try:
-            reply = await self._ask("GET", self.provider.issuer.removesuffix("/") + DISCOVERY, [_JSON])
+            reply = await self._ask("GET", description_of(self.provider.issuer), [_JSON])
             if reply.status != 200:
                 raise Unreachable(f"it answers {reply.status}")
             return _metadata(self._parsed(reply), self.provider.issuer)

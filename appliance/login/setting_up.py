@@ -13,9 +13,9 @@ from appliance.core.people import Person
 from appliance.core.problems import Code, ProblemError
 from appliance.core.roles import EVERYWHERE, Binding, Subject, SubjectKind
 from appliance.core.sessions import BREAK_GLASS_SECONDS, HOST_ISSUER, SECOND, Login
-from appliance.login.arriving import browser_session, signed_in
+from appliance.login.arriving import signed_in, with_session
 from appliance.login.parts import LoginParts
-from appliance.login.trail import failed, note, refused
+from appliance.login.trail import limit, note, refused
 from appliance.login.visits import (
     BROWSER_COOKIE,
     HOME,
@@ -55,9 +55,7 @@ class SettingUp:
         """A code was typed."""
         who = await signed_in(self._parts, visit)
         check_form(visit, visit.cookie(SESSION_COOKIE if who is not None else BROWSER_COOKIE), self._parts.public_url)
-        limited = self._parts.failures.refuse(visit.address, visit.now)
-        if limited is not None:
-            raise ProblemError(limited)
+        limit(self._parts, visit)
         digest = ids.token_hash(visit.form.get("code", "").strip())
         try:
             if who is not None:
@@ -67,7 +65,7 @@ class SettingUp:
             return await self._break_glass(visit, digest)
         except ProblemError as error:
             if error.problem.code is Code.SETUP_CODE_REFUSED:
-                await failed(self._parts, visit)
+                self._parts.failures.failed(visit.address, visit.now)
             await refused(self._parts, EventType.SIGN_IN_FAILED, visit, error.problem, provider=HOST_ISSUER)
             raise
 
@@ -83,11 +81,11 @@ class SettingUp:
             yield from _raise_up(digest, arrived.person, ends_at, now)
             return arrived
 
-        arrived = await self._parts.write(unit())
+        raised, cookie = with_session(unit(), visit)
+        arrived = await self._parts.write(raised)
         person = arrived.person
         await note(self._parts, EventType.PERSON_CREATED, visit, person, person=person.name, issuer=person.issuer)
         await note(self._parts, EventType.SETUP_CODE_USED, visit, person, person=person.name)
-        cookie = await browser_session(self._parts, visit, arrived.login)
         return Redirect(HOME, (cookie, Cookie(BROWSER_COOKIE, "", 0)))
 
 

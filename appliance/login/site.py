@@ -8,6 +8,7 @@ reach of scripts; an error is a page for people and an RFC 6749 answer for progr
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from importlib.resources import files
@@ -22,6 +23,7 @@ from appliance.core.problems import Code, Problem, ProblemError, problem
 from appliance.login.arriving import Arriving
 from appliance.login.authorizing import Authorizing
 from appliance.login.devices import Devices
+from appliance.login.exchanging import Exchanging
 from appliance.login.leaving import Leaving
 from appliance.login.parties import Parties
 from appliance.login.parts import LoginParts
@@ -31,25 +33,27 @@ from appliance.login.token_endpoint import TokenEndpoint
 from appliance.login.visits import Cookie, Json, Page, Redirect, Shown, Visit
 
 OAUTH: Final = "/fairlead/v1/oauth"
+EXCHANGE: Final = "/fairlead/v1/token"  # of others' tokens, for machines
 MAX_FORM_BYTES: Final = 32 * 1024  # an authorization request and a token fit several times
 MAX_FIELDS: Final = 32
 
-#: RFC 6749 §5.2 and RFC 8628 §3.5; what is not here is `invalid_request`.
+#: RFC 6749 §5.2 and RFC 8628 §3.5; what is not here is `invalid_request`, or `temporarily_unavailable` from 429 on.
 _OAUTH_ERRORS: Final = {
     Code.INVALID_CLIENT: "invalid_client",
     Code.INVALID_GRANT: "invalid_grant",
     Code.GRANT_REPLAYED: "invalid_grant",
     Code.SESSION_ENDED: "invalid_grant",
+    Code.EXCHANGE_REFUSED: "invalid_grant",
+    Code.TOKEN_REPLAYED: "invalid_grant",
     Code.UNSUPPORTED_GRANT_TYPE: "unsupported_grant_type",
     Code.AUTHORIZATION_PENDING: "authorization_pending",
     Code.POLLED_TOO_SOON: "slow_down",
     Code.AUTHORIZATION_REFUSED: "access_denied",
     Code.DEVICE_CODE_EXPIRED: "expired_token",
-    Code.PROVIDER_UNAVAILABLE: "temporarily_unavailable",
-    Code.STORE_STALE: "temporarily_unavailable",
-    Code.AUDIT_UNAVAILABLE: "temporarily_unavailable",
     Code.INTERNAL_ERROR: "server_error",
 }
+
+log = logging.getLogger("fairlead.login")
 
 _templates = jinja2.Environment(
     loader=jinja2.PackageLoader("appliance.login", "pages"), autoescape=True, undefined=jinja2.StrictUndefined
@@ -107,6 +111,7 @@ def places(parts: LoginParts, parties: Parties, rereading: Rereading) -> Iterabl
         Place("POST", f"{OAUTH}/device", devices.begin, page=False),
         Place("POST", f"{OAUTH}/token", tokens.tokens, page=False),
         Place("POST", f"{OAUTH}/revoke", tokens.revoke, page=False),
+        Place("POST", EXCHANGE, Exchanging(parts).exchange, page=False),
     )
 
 
@@ -134,9 +139,9 @@ def _view(parts: LoginParts, place: Place) -> Callable[..., Awaitable[Response]]
         except ProblemError as error:
             return _error(parts, place, error.problem)
         except tuple(parts.faults) as error:
-            return _error(
-                parts, place, problem(next(code for kind, code in parts.faults.items() if isinstance(error, kind)))
-            )
+            log.error("%s %s is refused: %s", place.method, place.path, error or type(error).__name__)  # noqa: TRY400 -- its own words are enough
+            code = next(code for kind, code in parts.faults.items() if isinstance(error, kind))
+            return _error(parts, place, problem(code))
         return _rendered(shown)
 
     return view
@@ -211,18 +216,16 @@ def _set(response: Response, cookie: Cookie) -> None:
 
 
 def _error(parts: LoginParts, place: Place, found: Problem) -> Response:
+    help_url = f"{parts.help_url}{found.code}"
+    words = {"code": str(found.code), "correlation_id": g.correlation_id}
     if place.page:
-        words = {
-            "message": found.message,
-            "code": str(found.code),
-            "help": f"{parts.help_url}{found.code}",
-            "correlation_id": g.correlation_id,
-        }
-        response = _rendered(Page("error.html", words, found.status))
+        response = _rendered(Page("error.html", {**words, "message": found.message, "help": help_url}, found.status))
     else:
-        body = {"error": _OAUTH_ERRORS.get(found.code, "invalid_request"), "error_description": found.message}
-        response = _rendered(Json({**body, "code": str(found.code)}, found.status))
+        usual = "temporarily_unavailable" if found.status >= 429 else "invalid_request"
+        error = {"error": _OAUTH_ERRORS.get(found.code, usual), "error_description": found.message}
+        response = _rendered(Json({**error, "error_uri": help_url, **words}, found.status))
     response.headers["X-Fairlead-Error-Code"] = str(found.code)
+    response.headers["Link"] = f'<{help_url}>; rel="help"'
     if found.retry_after is not None:
         response.headers["Retry-After"] = str(found.retry_after)
     return response

@@ -18,13 +18,12 @@ from appliance.login.authorizing import CLIENT_ID
 from appliance.login.holding import Fresh, fresh, granted, new_session
 from appliance.login.parts import LoginParts
 from appliance.login.rereading import Rereading
-from appliance.login.trail import failed, note, refused
+from appliance.login.trail import limit, note, refused
 from appliance.login.visits import Json, Visit, challenge_of
 from appliance.store import flows, ids, sessions
 from appliance.store.sessions import Seen, Token
 
 DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
-SIGNED_OUT: Final = "signed out"
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 §4.1
 _WAITING: Final = frozenset({Code.AUTHORIZATION_PENDING, Code.POLLED_TOO_SOON})
 
@@ -43,9 +42,7 @@ class TokenEndpoint:
 
     async def tokens(self, visit: Visit) -> Json:
         """One grant for tokens."""
-        limited = self._parts.failures.refuse(visit.address, visit.now)
-        if limited is not None:
-            raise ProblemError(limited)
+        limit(self._parts, visit)
         grant = self.grants.get(visit.form.get("grant_type", ""))
         if grant is None:
             raise ProblemError(problem(Code.UNSUPPORTED_GRANT_TYPE, known=", ".join(self.grants)))
@@ -56,22 +53,22 @@ class TokenEndpoint:
             return answer
         if answer.code not in _WAITING:
             if answer.code is not Code.PROVIDER_UNAVAILABLE:
-                await failed(self._parts, visit)
+                self._parts.failures.failed(visit.address, visit.now)
             kind = visit.form["grant_type"].rpartition(":")[2]
             await refused(self._parts, EventType.SESSION_REFUSED, visit, answer, grant=kind, why=answer.message)
         raise ProblemError(answer)
 
     async def revoke(self, visit: Visit) -> Json:
         """The session of a token ends. An unknown one is no error (RFC 7009 §2.2)."""
-        limited = self._parts.failures.refuse(visit.address, visit.now)
-        if limited is not None:
-            raise ProblemError(limited)
+        limit(self._parts, visit)
         seen = await self._seen(visit.form.get("token", ""))
         if seen is None or seen.token.kind is TokenKind.COOKIE:
-            await failed(self._parts, visit)
-        elif await self._parts.write(sessions.end(seen.session.id, SIGNED_OUT, visit.now)):
+            self._parts.failures.failed(visit.address, visit.now)
+        elif await self._parts.write(sessions.end(seen.session.id, sessions.SIGNED_OUT, visit.now)):
             person = self._parts.snapshot().people.get(seen.session.person_id)
-            await note(self._parts, EventType.SESSION_ENDED, visit, person, session=seen.session.id, why=SIGNED_OUT)
+            await note(
+                self._parts, EventType.SESSION_ENDED, visit, person, session=seen.session.id, why=sessions.SIGNED_OUT
+            )
         return Json({})
 
     async def _code(self, visit: Visit) -> Json | Problem:

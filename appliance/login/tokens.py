@@ -1,6 +1,6 @@
 """Is this token from that issuer, for us, and of now? For ID tokens of providers and for tokens that are exchanged.
 
-What always holds: the algorithm is one that the reader of the token allows and the key is for (RFC 8725 §3.1); nothing
+What always holds: the algorithm is one of the list in `keys` and the key is for it (RFC 8725 §3.1); nothing
 in the token says where its key is found but the `kid`; issuer, audience, kind and times are checked before a claim is
 given out. Time is an argument. What a claim means is not decided here.
 """
@@ -23,6 +23,7 @@ from appliance.login.keys import ALGORITHMS, Keys
 
 MAX_TOKEN_BYTES: Final = 16 * 1024  # a token with two hundred groups has about 12 KB
 LEEWAY_SECONDS: Final = 60  # between our clock and the issuer's
+KINDS: Final = frozenset({"", "jwt"})  # what `typ` may be, in lower case; "" for none
 _FORM = re.compile(r"[A-Za-z0-9_-]{1,2048}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _LARGEST_DATE = 1 << 40  # seconds; beyond the year 30000 is nonsense that would not fit the store
 
@@ -70,16 +71,10 @@ class TokenRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a token must be. `audiences`: it must name one of them. `types`: its `typ`, in lower case; "" for none.
-
-    `max_seconds`: how old it may be at most, whatever it says of its own expiry; None: as old as it says.
-    """
+    """Whose a token must be, and for whom: it must name one of the audiences."""
 
     issuer: str
     audiences: frozenset[str]
-    algorithms: frozenset[str] = ALGORITHMS
-    types: frozenset[str] = frozenset({"", "jwt"})
-    max_seconds: int | None = None
 
 
 async def verified(token: str, expected: Expected, keys: Keys, now: int) -> Mapping[str, Any]:
@@ -92,12 +87,12 @@ async def verified(token: str, expected: Expected, keys: Keys, now: int) -> Mapp
     """
     header = _header(token)
     algorithm, kid = header.get("alg"), header.get("kid")
-    if not isinstance(algorithm, str) or algorithm not in expected.algorithms & ALGORITHMS:
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
         raise TokenRefused(TokenFault.ALGORITHM)
     if "crit" in header or (kid is not None and not isinstance(kid, str)):
         raise TokenRefused(TokenFault.MALFORMED)  # RFC 7515 §4.1.11: what is critical and not understood is refused
     kind = header.get("typ", "")
-    if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in expected.types:
+    if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in KINDS:
         raise TokenRefused(TokenFault.KIND)
     candidates = await keys.find(kid, algorithm, now)
     if not candidates:
@@ -144,8 +139,6 @@ def check(claims: Mapping[str, Any], expected: Expected, now: int) -> None:
         raise TokenRefused(TokenFault.EXPIRED)
     if max(issued, begins) > seconds + LEEWAY_SECONDS:
         raise TokenRefused(TokenFault.NOT_YET)
-    if expected.max_seconds is not None and issued <= seconds - expected.max_seconds - LEEWAY_SECONDS:
-        raise TokenRefused(TokenFault.EXPIRED)
 
 
 def audiences(claims: Mapping[str, Any]) -> frozenset[str]:

@@ -1,51 +1,52 @@
-"""What sign-in leaves in the audit trail."""
+"""What sign-in leaves in the audit trail, and whom it hears no more after too many failed tries."""
 
 from __future__ import annotations
 
 from appliance.core.events import AuditEvent, EventType
-from appliance.core.people import Person
-from appliance.core.problems import Code, Problem, problem
+from appliance.core.people import Machine, Person
+from appliance.core.problems import Problem, ProblemError
 from appliance.login.parts import LoginParts
 from appliance.login.visits import Visit
 
 
 async def note(
-    parts: LoginParts, kind: EventType, visit: Visit | None, person: Person | None = None, /, **details: object
+    parts: LoginParts, kind: EventType, visit: Visit | None, who: Person | Machine | None = None, /, **details: object
 ) -> None:
     """One record; the answer waits for it. Without a visit the appliance acted by itself."""
     await parts.record(
         AuditEvent(
             visit.now if visit is not None else parts.clock(),
             kind,
-            actor_id=person.id if person is not None else "",
-            actor=person.name if person is not None else "",
+            actor_id=who.id if who is not None else "",
+            actor=who.name if who is not None else "",
             client_address=visit.address if visit is not None else "",
             correlation_id=visit.correlation_id if visit is not None else "",
-            details=tuple((name, str(value)) for name, value in details.items()),
+            details=_texts(details),
         )
     )
 
 
-async def refused(
-    parts: LoginParts, kind: EventType, visit: Visit, found: Problem, person: Person | None = None, /, **details: object
-) -> None:
-    """A refusal, with its code."""
+async def refused(parts: LoginParts, kind: EventType, visit: Visit, found: Problem, /, **details: object) -> None:
+    """A refusal, with its code; of whom, nobody has proved."""
     await parts.record(
         AuditEvent(
             visit.now,
             kind,
-            actor_id=person.id if person is not None else "",
-            actor=person.name if person is not None else "",
             client_address=visit.address,
             status=found.status,
             code=found.code,
             correlation_id=visit.correlation_id,
-            details=tuple((name, str(value)) for name, value in details.items()),
+            details=_texts(details),
         )
     )
 
 
-async def failed(parts: LoginParts, visit: Visit) -> None:
-    """Counts a failed try against its address; that it is refused for a while from now on is on record."""
-    if parts.failures.failed(visit.address, visit.now):
-        await refused(parts, EventType.SIGN_IN_LIMITED, visit, problem(Code.RATE_LIMITED, seconds=1))
+def limit(parts: LoginParts, visit: Visit, account: str = "") -> None:
+    """Raises ProblemError while the address, or the account, has failed too often."""
+    limited = parts.failures.refuse(visit.address, visit.now, account)
+    if limited is not None:
+        raise ProblemError(limited)
+
+
+def _texts(details: dict[str, object]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, str(value)) for name, value in details.items())

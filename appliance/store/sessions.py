@@ -19,6 +19,7 @@ from appliance.core.snapshot import Entity
 from appliance.store import rows, statements, units
 from appliance.store.unit import Row, Unit, run
 
+SIGNED_OUT = "signed out"
 REPLAYED = "a token of it was used twice, so somebody else may hold it"
 MAX_LISTED = 500
 _SESSION_COLUMNS = 10
@@ -41,6 +42,13 @@ class Seen:
     spent: bool
     session: Session
     login: Login
+
+    def refusal(self, person: Person | None, now: int) -> Problem | None:
+        """Why it is not good any more for this person, who holds it; None while it is. Without one it never is."""
+        fault = self.session.fault(self.login, person, now)
+        if fault is not None:
+            return problem(Code.SESSION_ENDED, why=fault)
+        return problem(Code.SESSION_EXPIRED) if self.spent or self.token.expires_at <= now else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +141,6 @@ def renew(token_sha256: str, tokens: Sequence[Token], now: int) -> Unit[Session 
     return found.session
 
 
-def add_access(session_id: str, token: Token, now: int) -> Unit[None]:
-    """Another access token for a session that is held by a cookie."""
-    yield run(statements.SESSION_USE, session_id, now)
-    yield from _keep(session_id, [token])
-
-
 def end(session_id: str, why: str, now: int) -> Unit[bool]:
     """Ends a session and refuses the credentials got in it; False: it had ended before."""
     yield run(statements.FEED_LOCK)
@@ -206,11 +208,6 @@ def listed(person_id: str = "") -> Unit[list[tuple[Session, Login]]]:
 def one(session_id: str) -> Unit[Session | None]:
     found = yield run(statements.SESSION, session_id)
     return rows.session(found[0]) if found else None
-
-
-def login_of(login_id: str) -> Unit[Login | None]:
-    found = yield run(statements.LOGIN, login_id)
-    return rows.login(found[0]) if found else None
 
 
 def _both(row: Row) -> tuple[Session, Login]:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import trio
 
-from appliance.api.callers import Caller, authenticate
+from appliance.api import callers
+from appliance.api.callers import Caller
 from appliance.audit.ledger import Ledger
 from appliance.audit.reader import Reader
 from appliance.config import Config, load
-from appliance.core.buckets import FailedLogins
 from appliance.core.events import EventType
 from appliance.core.roles import Permission
 from appliance.keys import open_keys
@@ -41,8 +41,8 @@ async def test_the_token_may_do_everything_until_it_expires(tmp_path: Path) -> N
 
     store = await Store.open(layout.store)
     now = utc_micros()
-    caller = authenticate(f"Bearer {token}", "192.0.2.1", store.snapshot, FailedLogins(), now)
-    late = authenticate(f"Bearer {token}", "192.0.2.1", store.snapshot, FailedLogins(), now + 3_601_000_000)
+    caller = callers.machine(token, store.snapshot, now)
+    late = callers.machine(token, store.snapshot, now + 3_601_000_000)
     await store.aclose()
 
     assert isinstance(caller, Caller)

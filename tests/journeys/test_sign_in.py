@@ -103,7 +103,8 @@ def test_a_command_beside_a_browser(house: Gatehouse, window: Browser) -> None:
     eventually(lambda: "Signed out" in window.text(), what="the way back")
     assert house.raw("GET", "/fairlead/v1/me", access)[1]["code"] == "SESSION_ENDED"
     assert door.ask("GET", "/api/v1/namespaces/demo/pods").code == "CREDENTIAL_REVOKED"
-    assert house.refresh(tokens) == (400, {"error": "invalid_grant", "error_description": ANY, "code": "INVALID_GRANT"})
+    refused = {"error_description": ANY, "error_uri": ANY, "correlation_id": ANY, "code": "INVALID_GRANT"}
+    assert house.refresh(tokens) == (400, {"error": "invalid_grant", **refused})
     window.go(f"{house.url}/fairlead/home")
     assert "Sign in" in window.text()
     for kind in ("CUA011I", "CUA013I", "CUA014I"):

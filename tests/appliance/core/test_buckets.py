@@ -6,6 +6,7 @@ import pytest
 
 from appliance.core import buckets
 from appliance.core.buckets import Admission, FailedLogins, source_of
+from appliance.core.events import AuditEvent, EventType
 from appliance.core.problems import Code
 
 SECOND = 1_000_000
@@ -79,6 +80,19 @@ def test_failures_are_limited_by_address_and_forgiven_in_time() -> None:
     assert refused.retry_after == buckets.FAILURE_INTERVAL_SECONDS
     assert failures.refuse("192.0.2.2", 0) is None
     assert failures.refuse("192.0.2.1", buckets.FAILURE_INTERVAL_SECONDS * SECOND) is None
+
+
+def test_that_someone_is_refused_from_now_on_is_told_once() -> None:
+    told: list[AuditEvent] = []
+    failures = FailedLogins(told.append)
+    for _ in range(buckets.FAILURES_BURST - 1):
+        failures.failed("192.0.2.1", 0, "issuer subject")
+    assert told == []
+    failures.failed("192.0.2.1", 0, "issuer subject")
+    failures.failed("192.0.2.1", 0)
+    (one,) = told
+    assert (one.type, one.client_address, one.code) == (EventType.SIGN_IN_LIMITED, "192.0.2.1", Code.RATE_LIMITED)
+    assert one.details == (("account", "issuer subject"),)
 
 
 @pytest.mark.parametrize(

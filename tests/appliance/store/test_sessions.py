@@ -235,5 +235,5 @@ async def test_what_has_expired_is_forgotten(home: Home) -> None:
         await store.write(forgetting.forget_expired(NOW + 1000 * 24 * HOUR, NOW))
         assert await store.write(flows.spend_sign_in("state")) is None
         assert await store.read(sessions.seen("access_1")) is None
-        assert await store.read(sessions.login_of("login_1")) is None
+        assert await store.read(sessions.secret_of("login_1")) is None
         assert isinstance(store.snapshot.people["person_1"], Person)
