@@ -152,7 +152,7 @@ async def _visit(parts: LoginParts, place: Place, path: dict[str, str]) -> Visit
     if place.method == "POST":
         if request.mimetype != "application/x-www-form-urlencoded":
             raise ProblemError(problem(Code.UNSUPPORTED_MEDIA_TYPE, expected="application/x-www-form-urlencoded"))
-        if (request.content_length or 0) > MAX_FORM_BYTES:
+        if (request.content_length or 0) > MAX_FORM_BYTES or len(await request.get_data()) > MAX_FORM_BYTES:
             raise ProblemError(problem(Code.PAYLOAD_TOO_LARGE, limit=f"{MAX_FORM_BYTES // 1024} KiB"))
         form = _single(await request.form)
     return Visit(

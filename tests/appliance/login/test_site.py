@@ -15,7 +15,7 @@ from appliance.core.problems import Code
 from appliance.core.snapshot import Snapshot
 from appliance.login.dialling import Dialler
 from appliance.login.parts import LoginParts
-from appliance.login.site import mount
+from appliance.login.site import MAX_FORM_BYTES, mount
 from appliance.store.faults import StoreUnavailable
 from appliance.store.unit import Unit
 
@@ -47,10 +47,7 @@ def parts() -> LoginParts:
     )
 
 
-@pytest.mark.parametrize("path", ["oauth/token", "oauth/revoke"])
-async def test_that_the_store_failed_is_said_to_the_client_and_in_the_log(
-    path: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def site() -> QuartTrio:
     app = QuartTrio("fairlead", static_folder=None)
 
     @app.before_request
@@ -58,6 +55,27 @@ async def test_that_the_store_failed_is_said_to_the_client_and_in_the_log(
         g.correlation_id = "1"
 
     mount(app, parts())
+    return app
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_form_is_bounded_whether_it_tells_its_length_or_not(told: bool) -> None:
+    form = b"grant_type=" + b"x" * MAX_FORM_BYTES
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    if told:
+        headers["Content-Length"] = str(len(form))
+    async with site().test_client().request("/fairlead/v1/oauth/token", method="POST", headers=headers) as sending:
+        await sending.send(form)
+        await sending.send_complete()
+    answer = await sending.as_response()
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("path", ["oauth/token", "oauth/revoke"])
+async def test_that_the_store_failed_is_said_to_the_client_and_in_the_log(
+    path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = site()
     form = {"grant_type": "refresh_token", "client_id": "fairlead-cli", "refresh_token": "flr_x", "token": "flr_x"}
     response = await app.test_client().post(f"/fairlead/v1/{path}", form=form)
     answer = json.loads(await response.get_data(as_text=True))
