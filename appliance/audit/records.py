@@ -16,12 +16,12 @@ MAX_BODY_CHARS = 16 * 1024  # ordinary ones have 600; only exec's argv and hosti
 MAX_CUT_CHARS = 256  # what is left of each text of a record that was too long
 MAX_CUT_ITEMS = 16  # and of each list
 CUT_MARK = "..."
-MAX_REMEMBERED = 4_096  # rendered lists of groups and bindings, the same for all requests of one person; about 1 MB
+MAX_REMEMBERED = 4_096  # rendered lists of groups and bindings, the same for all requests of one person
+MAX_REMEMBERED_CHARS = 1024 * 1024  # of all of them; with the lists themselves four times as much
 
 _ENCODE = json.JSONEncoder(ensure_ascii=True, check_circular=False, separators=(",", ":"), default=str).encode
 _FIELDS = AuditEvent._fields
 _KEYS = tuple(f'"{name}":' for name in _FIELDS)
-_remembered: dict[object, str] = {}
 
 Columns = tuple[int, str, str, str, str]
 """time, type, actor_id, cluster_id, correlation_id: copies of what the body says, for look-ups."""
@@ -42,14 +42,29 @@ def _value(value: object) -> str:
         return encode_basestring_ascii(value)  # type: ignore[arg-type]  # `kind` says that it is one
     if kind is int:
         return repr(value)
-    known = _remembered.get(value)
-    if known is None:
-        known = _ENCODE(value)
-        if len(known) <= MAX_CUT_CHARS:
-            if len(_remembered) >= MAX_REMEMBERED:
-                _remembered.clear()
-            _remembered[value] = known
-    return known
+    return _remembered.text(value)
+
+
+class _Remembered:
+    """Values as they were rendered before; of one that no body has room for, enough to see that."""
+
+    def __init__(self) -> None:
+        self._known: dict[object, str] = {}
+        self._chars = 0
+
+    def text(self, value: object) -> str:
+        known = self._known.get(value)
+        if known is None:
+            text = _ENCODE(value)
+            self._chars += len(text)
+            if len(self._known) >= MAX_REMEMBERED or self._chars > MAX_REMEMBERED_CHARS:
+                self._known.clear()
+                self._chars = len(text)
+            known = self._known[value] = text[: MAX_BODY_CHARS + 1]
+        return known
+
+
+_remembered = _Remembered()
 
 
 def columns(event: AuditEvent) -> Columns:
