@@ -22,11 +22,10 @@ from typing import Any
 import trio
 
 from benchmarks import fairlead, nginx
-from benchmarks.crowd import request
 from benchmarks.fairlead import Chain, Wishes
 from benchmarks.goals import figure
 from benchmarks.scenarios import Options
-from benchmarks.wrk import Load
+from benchmarks.talk import request
 from tests.support.certificates import TestCA
 from tests.support.flood import HTTP2_OPENING, HTTP2_SETTINGS, Flood, client_hello, flooding, text
 from wire import frames
@@ -69,7 +68,7 @@ def _worst(rounds: list[dict[str, dict[str, float]]], kinds: list[str], key: str
 
 def _kinds(chain: Chain) -> dict[str, Flood]:
     ports, pem, home = chain.serving.ports, chain.ca_pem, chain.serving.home
-    good = request(Load(chain.url, chain.path + nginx.SMALL_PATH, chain.token))
+    good = request(chain.load(nginx.SMALL_PATH))
     agent = str(home / "agent" / "agent.crt"), str(home / "agent" / "agent.key")
     return {
         "pages": Flood(ports.users, burst=text(PAGE * 2000), ca_pem=pem),
