@@ -22,6 +22,7 @@ COMPILED = [
     "wire/heads.py",
     "wire/http1.py",
     "wire/kube.py",
+    "wire/memory.py",
     "wire/readiness.py",
     "wire/schedule.py",
     "wire/selectors.py",

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from agent.guard import Guard, RefusedError
-from wire.blocks import remember
+from wire.blocks import MAX_REMEMBERED, MAX_REMEMBERED_BYTES
 from wire.fields import TOKEN
 from wire.frames import ResetCode
 from wire.headers import ReservedHeader, find_all, request_end_to_end
 from wire.heads import Headers, Identity, RequestHead
 from wire.http1 import MAX_HEADERS, MAX_LENGTH_DIGITS, UPGRADES, render_fields
+from wire.memory import Memory
 
 _ALWAYS_FRAMED: Final = frozenset({b"POST", b"PUT", b"PATCH"})
 """Without a body these say `Content-Length: 0` (RFC 9110 §8.6)."""
@@ -54,9 +55,9 @@ class Outbox:
     def __init__(self, guard: Guard, authority: bytes) -> None:
         self._guard = guard
         self._host = b"Host: %b\r\n" % authority
-        self._identities: dict[Identity, bytes] = {}
-        self._headers: dict[Headers, _Passed] = {}
-        self._targets: dict[tuple[bytes, bytes, bool], None] = {}
+        self._identities = Memory(self._impersonated, MAX_REMEMBERED, _keeps_identity)
+        self._headers = Memory(_pass, MAX_REMEMBERED, _keeps_headers)
+        self._targets = Memory(self._allowed, MAX_REMEMBERED, _keeps_target)
 
     def outgoing(
         self, request: RequestHead, identity: Identity, *, has_body: bool, upgrade: bool, authorization: bytes
@@ -67,19 +68,9 @@ class Outbox:
             RefusedError: it must not go up.
 
         """
-        target = (request.method, request.target, upgrade)
-        if target not in self._targets:
-            self._guard.check_target(request, upgrade=upgrade)
-            remember(self._targets, target, None, len(request.target))
-        who = self._identities.get(identity)
-        if who is None:
-            self._guard.check_identity(identity)
-            who = impersonation(identity)
-            remember(self._identities, identity, who, len(who))
-        passed = self._headers.get(request.headers)
-        if passed is None:
-            passed = _pass(request.headers)
-            remember(self._headers, request.headers, passed, sum(len(n) + len(v) for n, v in request.headers))
+        self._targets[request.method, request.target, upgrade]  # refused, or passed now or before
+        who = self._identities[identity]
+        passed = self._headers[request.headers]
         framing, chunked = _framing(request.method, passed, has_body=has_body, upgrade=upgrade)
         head = b"".join(
             (
@@ -97,6 +88,27 @@ class Outbox:
         )
         repeatable = not has_body and not upgrade and request.method in _REPEATABLE
         return Outgoing(request.method, head, passed.content_length if has_body else None, chunked, repeatable)
+
+    def _allowed(self, target: tuple[bytes, bytes, bool]) -> bool:
+        method, path, upgrade = target
+        self._guard.check_target(RequestHead(method, path), upgrade=upgrade)
+        return True
+
+    def _impersonated(self, identity: Identity) -> bytes:
+        self._guard.check_identity(identity)
+        return impersonation(identity)
+
+
+def _keeps_target(target: tuple[bytes, bytes, bool], _: bool) -> bool:
+    return len(target[1]) <= MAX_REMEMBERED_BYTES
+
+
+def _keeps_identity(_: Identity, lines: bytes) -> bool:
+    return len(lines) <= MAX_REMEMBERED_BYTES
+
+
+def _keeps_headers(headers: Headers, _: _Passed) -> bool:
+    return sum(len(name) + len(value) for name, value in headers) <= MAX_REMEMBERED_BYTES
 
 
 def impersonation(identity: Identity) -> bytes:

@@ -16,7 +16,7 @@ long: then whoever asked meanwhile waits for a batch of audit records to be rend
 
 
 def settle() -> None:
-    """What was made at the start lives as long as the process: the collector need not look at it again."""
+    """Short turns for threads; and what was made so far lives as long as the process: nobody need collect it."""
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.collect()
     gc.freeze()

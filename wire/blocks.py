@@ -8,12 +8,13 @@ exactly these bytes. A block that is not what it should be is refused whole (Bad
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from typing import Final
 
 import msgpack
 
 from wire.fields import BadHead, parse_fields, render_fields, split_lines
 from wire.heads import Headers, Identity
+from wire.memory import Memory
 
 MAX_HEADERS: Final = 256
 """Field lines of one block: the front takes one hundred, answers and trailers may have more."""
@@ -26,45 +27,13 @@ MAX_REMEMBERED: Final = 256
 MAX_REMEMBERED_BYTES: Final = 4 * 1024
 """Per entry. Taken apart a block takes ten times as much: together some ten MiB at worst, whatever a peer sends."""
 
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
-
 
 class BadBlock(ValueError):
     """The bytes are not a block of headers, or not an identity."""
 
 
-_written_headers: Final[dict[Headers, bytes]] = {}
-_read_headers: Final[dict[bytes, Headers]] = {}
-_written_identities: Final[dict[Identity, bytes]] = {}
-_read_identities: Final[dict[bytes, Identity]] = {}
-
-
-def request_block(headers: Headers) -> bytes:
-    """Return a request's headers as a block. ValueError: one of them would be read back as something else."""
-    known = _written_headers.get(headers)
-    if known is None:
-        known = render_fields(headers)
-        remember(_written_headers, headers, known, len(known))
-    return known
-
-
-def read_request_block(block: bytes) -> Headers:
-    """Return the headers of `request_block`.
-
-    Raises:
-        BadBlock: they are not field lines.
-
-    """
-    known = _read_headers.get(block)
-    if known is None:
-        known = read_block(block)
-        remember(_read_headers, block, known, len(block))
-    return known
-
-
 def read_block(block: bytes) -> Headers:
-    """Return the headers of a block that is not expected again (`render_fields` writes it): an answer's, a trailer's.
+    """Return the headers of a block that `render_fields` wrote. An answer's are not met again: nothing is remembered.
 
     Raises:
         BadBlock: they are not field lines.
@@ -80,31 +49,12 @@ def read_block(block: bytes) -> Headers:
         raise BadBlock(f"headers are not field lines: {error.sentence}") from error
 
 
-def identity_block(identity: Identity) -> bytes:
-    """Return an identity as a block. BadBlock: it has no user, or more groups than a receiver takes."""
-    known = _written_identities.get(identity)
-    if known is None:
-        if not identity.user:
-            raise BadBlock("an identity without a user: a request without one would act as the agent itself")
-        if len(identity.groups) > MAX_GROUPS:
-            raise BadBlock("an identity with too many groups")
-        known = bytes(msgpack.packb(tuple(identity), use_bin_type=True))
-        remember(_written_identities, identity, known, len(known))
-    return known
-
-
-def read_identity_block(block: bytes) -> Identity:
-    """Return the identity of `identity_block`.
-
-    Raises:
-        BadBlock: it is none, has no user, or too many groups.
-
-    """
-    known = _read_identities.get(block)
-    if known is None:
-        known = _identity(block)
-        remember(_read_identities, block, known, len(block))
-    return known
+def _packed(identity: Identity) -> bytes:
+    if not identity.user:
+        raise BadBlock("an identity without a user: a request without one would act as the agent itself")
+    if len(identity.groups) > MAX_GROUPS:
+        raise BadBlock("an identity with too many groups")
+    return bytes(msgpack.packb(tuple(identity), use_bin_type=True))
 
 
 def _identity(block: bytes) -> Identity:
@@ -137,9 +87,18 @@ def _identity(block: bytes) -> Identity:
     return Identity(user, uid, groups, extra)
 
 
-def remember(memory: dict[_Key, _Value], key: _Key, value: _Value, size: int) -> None:
-    """Keep an entry, forgetting the oldest when there are too many."""
-    if size <= MAX_REMEMBERED_BYTES:
-        if len(memory) >= MAX_REMEMBERED:
-            del memory[next(iter(memory))]
-        memory[key] = value
+def _keeps_key(block: bytes, _: object) -> bool:
+    return len(block) <= MAX_REMEMBERED_BYTES
+
+
+def _keeps_value(_: object, block: bytes) -> bool:
+    return len(block) <= MAX_REMEMBERED_BYTES
+
+
+#: A request's headers as a block, and back. UnsafeField, and BadBlock, as the functions they remember.
+WRITTEN_HEADERS: Final = Memory(render_fields, MAX_REMEMBERED, _keeps_value)
+READ_HEADERS: Final = Memory(read_block, MAX_REMEMBERED, _keeps_key)
+
+#: An identity as a block, and back. BadBlock: it is none, has no user, or more groups than a receiver takes.
+WRITTEN_IDENTITIES: Final = Memory(_packed, MAX_REMEMBERED, _keeps_value)
+READ_IDENTITIES: Final = Memory(_identity, MAX_REMEMBERED, _keeps_key)

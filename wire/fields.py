@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from wire.heads import Headers
+from wire.memory import Memory
 
 TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 """RFC 9110 §5.6.2: what methods and field names are made of."""
@@ -69,8 +70,8 @@ class Field:
         self.kind = kind
 
 
-_read: Final[dict[bytes, Field]] = {}
-_rendered: Final[dict[tuple[bytes, bytes], bytes]] = {}
+class UnsafeField(ValueError):
+    """A header of ours, or one that passes through, could not be read back as it is. The text is for a log."""
 
 
 class BadHead(ValueError):
@@ -106,47 +107,43 @@ def parse_fields(lines: list[bytes], most: int) -> tuple[Headers, dict[bytes, li
     pairs: list[tuple[bytes, bytes]] = []
     framing: dict[bytes, list[bytes]] = {}
     for line in lines:
-        field = _read.get(line) or read_field(line)
+        field = _LINES[line]
         pairs.append(field.pair)
         if field.kind:
             framing.setdefault(field.kind, []).append(field.pair[1])
     return tuple(pairs), framing
 
 
-def read_field(line: bytes) -> Field:
-    """Read one line, and remember it unless it may hold a secret."""
+def _read_line(line: bytes) -> Field:
     name, colon, value = line.partition(b":")
     if not colon:
         raise BadHead(_blame(line))
     kind = _KNOWN.get(name)
     if kind is None:
         kind = _kind(name)
-    field = Field((name, value.strip(b" \t")), kind)
-    if len(line) <= MAX_REMEMBERED_BYTES and name.lower() not in _SECRET:
-        if len(_read) >= MAX_REMEMBERED:
-            _read.clear()
-        _read[line] = field
-    return field
+    return Field((name, value.strip(b" \t")), kind)
 
 
 def render_fields(headers: Headers) -> bytes:
-    """Return field lines, each with its CRLF. Refuses what would be read back as something else."""
-    return b"".join([_rendered.get(pair) or render_field(pair) for pair in headers])
+    """Return field lines, each with its CRLF.
+
+    Raises:
+        UnsafeField: one of them would be read back as something else, or not at all.
+
+    """
+    return b"".join([_RENDERED[pair] for pair in headers])
 
 
-def render_field(pair: tuple[bytes, bytes]) -> bytes:
-    """Return one field line with its CRLF, and remember it unless it may hold a secret. ValueError as above."""
+def _render(pair: tuple[bytes, bytes]) -> bytes:
     name, value = pair
-    if name not in _KNOWN and not is_token(name):
-        raise ValueError("a header name is not a token")
-    if b"\n" in value or b"\r" in value or b"\0" in value:
-        raise ValueError("a header value holds CR, LF or NUL")
-    line = b"%b: %b\r\n" % pair
-    if len(line) <= MAX_REMEMBERED_BYTES and name.lower() not in _SECRET:
-        if len(_rendered) >= MAX_REMEMBERED:
-            _rendered.clear()
-        _rendered[pair] = line
-    return line
+    if name not in _KNOWN:
+        try:
+            _kind(name)
+        except BadHead as error:
+            raise UnsafeField(error.sentence) from error
+    if b"\n" in value or b"\r" in value or value.translate(None, _TEXT):
+        raise UnsafeField("A header's value holds a control character.")
+    return b"%b: %b\r\n" % pair
 
 
 def is_token(text: bytes) -> bool:
@@ -185,3 +182,15 @@ def _blame(name: bytes) -> str:
     if name[-1:] in {b" ", b"\t"}:
         return "There is white space between a header's name and its colon."
     return "A header line is not of the form `name: value`."
+
+
+def _keeps_line(line: bytes, field: Field) -> bool:
+    return len(line) <= MAX_REMEMBERED_BYTES and field.pair[0].lower() not in _SECRET
+
+
+def _keeps_pair(pair: tuple[bytes, bytes], line: bytes) -> bool:
+    return len(line) <= MAX_REMEMBERED_BYTES and pair[0].lower() not in _SECRET
+
+
+_LINES: Final = Memory(_read_line, MAX_REMEMBERED, _keeps_line)
+_RENDERED: Final = Memory(_render, MAX_REMEMBERED, _keeps_pair)

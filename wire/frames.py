@@ -28,14 +28,14 @@ import msgpack
 from wire.blocks import (
     MAX_BLOCK_BYTES,
     MAX_HEADERS,
+    READ_HEADERS,
+    READ_IDENTITIES,
+    WRITTEN_HEADERS,
+    WRITTEN_IDENTITIES,
     BadBlock,
-    identity_block,
     read_block,
-    read_identity_block,
-    read_request_block,
-    request_block,
 )
-from wire.fields import render_fields
+from wire.fields import UnsafeField, render_fields
 from wire.heads import Headers, Identity, RequestHead, ResponseHead
 
 VERSION_LOWEST: Final = 1
@@ -60,23 +60,6 @@ MAX_OFFSET: Final = 2**63 - 1
 
 _FEED_BYTES: Final = 256 * 1024
 """The most one `feed` may carry: what the driver gathers in one read."""
-
-
-class Kind(IntEnum):
-    """First element of a frame."""
-
-    HELLO = 1
-    OPEN = 2
-    HEAD = 3
-    DATA = 4
-    END = 5
-    CREDIT = 6
-    STOP = 7
-    RESET = 8
-    PING = 9
-    PONG = 10
-    DRAIN = 11
-
 
 OPTIONAL_KINDS: Final = range(64, 128)
 
@@ -206,17 +189,17 @@ def encode_open(frame: Open) -> bytes:
     head = frame.head
     flags = (_FLAG_BODY if frame.has_body else 0) | (_FLAG_UPGRADE if frame.upgrade else 0)
     try:
-        who = identity_block(frame.identity)
-    except BadBlock as error:
+        who, headers = WRITTEN_IDENTITIES[frame.identity], WRITTEN_HEADERS[head.headers]
+    except (BadBlock, UnsafeField) as error:
         raise FrameError(f"OPEN with {error}") from error
-    packed = _packed((2, frame.id, flags, frame.window, head.method, head.target, request_block(head.headers), who))
+    packed = _packed((2, frame.id, flags, frame.window, head.method, head.target, headers, who))
     if len(packed) > MAX_HEAD_BYTES or len(head.headers) > MAX_HEADERS:
         raise FrameError("OPEN larger than a receiver takes")
     return packed
 
 
 def encode_head(exchange_id: int, head: ResponseHead, body: bytes, end: bool) -> bytes:
-    return _packed((3, exchange_id, head.status, render_fields(head.headers), body, end))
+    return _packed((3, exchange_id, head.status, _block(head.headers), body, end))
 
 
 def encode_data(exchange_id: int, payload: bytes | bytearray | memoryview) -> bytes:
@@ -224,7 +207,7 @@ def encode_data(exchange_id: int, payload: bytes | bytearray | memoryview) -> by
 
 
 def encode_end(exchange_id: int, trailers: Headers = ()) -> bytes:
-    return _packed((5, exchange_id, render_fields(trailers)))
+    return _packed((5, exchange_id, _block(trailers)))
 
 
 def encode_credit(exchange_id: int, offset: int) -> bytes:
@@ -249,6 +232,14 @@ def encode_pong(token: bytes) -> bytes:
 
 def encode_drain(last_id: int) -> bytes:
     return _packed((11, 0, last_id))
+
+
+def _block(headers: Headers) -> bytes:
+    """What a receiver would not take would end the whole session, so it is refused here."""
+    block = render_fields(headers)
+    if len(headers) > MAX_HEADERS or len(block) > MAX_HEAD_BYTES:
+        raise UnsafeField("More headers than a receiver takes.")
+    return block
 
 
 def _packed(value: tuple[Any, ...]) -> bytes:
@@ -344,8 +335,8 @@ def _hello(v: tuple[Any, ...]) -> Hello:
 def _open(v: tuple[Any, ...]) -> Open:
     if not v[4] or not v[5]:
         raise FrameError("OPEN without method or target")
-    head = RequestHead(v[4], v[5], read_request_block(v[6]))
-    identity = read_identity_block(v[7])
+    head = RequestHead(v[4], v[5], READ_HEADERS[v[6]])
+    identity = READ_IDENTITIES[v[7]]
     return Open(v[1], bool(v[2] & _FLAG_BODY), bool(v[2] & _FLAG_UPGRADE), v[3], head, identity)
 
 

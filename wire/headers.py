@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from wire.heads import Headers
+from wire.memory import Memory
 
 HOP_BY_HOP = frozenset(
     {
@@ -102,9 +103,7 @@ def response_end_to_end(headers: Headers, *, upgrade: bool = False) -> Headers:
     kept: list[tuple[bytes, bytes]] = []
     for pair in headers:
         name = pair[0]
-        fate = _fates.get(name)
-        if fate is None:
-            fate = _learn(name)
+        fate = _FATES[name]
         if (fate is _CROSSES and not (named and canonical(name) in named)) or (fate is _UPGRADES and upgrade):
             kept.append(pair)
     return tuple(kept)
@@ -115,22 +114,20 @@ _UPGRADES: Final = "upgrades"
 _STOPS: Final = "stops"
 _MAX_FATES: Final = 1024
 """Spellings remembered. An API server uses some thirty; whoever invents more only makes us look again."""
-_fates: dict[bytes, str] = {}
+_MAX_FATE_BYTES: Final = 64
 
 
-def _learn(name: bytes) -> str:
-    """Work out, and remember, what becomes of a header of an answer."""
+def _fate(name: bytes) -> str:
+    """Work out what becomes of a header of an answer."""
     folded = canonical(name)
     if folded == b"upgrade":
-        fate = _UPGRADES
-    elif folded in HOP_BY_HOP or folded in _STOPS_FROM_CLUSTER or folded.startswith(b"x-fairlead-"):
-        fate = _STOPS
-    else:
-        fate = _CROSSES
-    if len(_fates) >= _MAX_FATES:
-        _fates.clear()
-    _fates[name] = fate
-    return fate
+        return _UPGRADES
+    if folded in HOP_BY_HOP or folded in _STOPS_FROM_CLUSTER or folded.startswith(b"x-fairlead-"):
+        return _STOPS
+    return _CROSSES
+
+
+_FATES: Final = Memory(_fate, _MAX_FATES, lambda name, _: len(name) <= _MAX_FATE_BYTES)
 
 
 def trailers_end_to_end(trailers: Headers) -> Headers:

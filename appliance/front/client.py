@@ -21,7 +21,7 @@ from appliance.core.networks import Networks
 from appliance.core.problems import Problem
 from appliance.front.forwarded import client_of
 from appliance.front.intake import Asked
-from appliance.front.responses import CONTINUE, LAST_CHUNK, chunk, last_chunk, render
+from appliance.front.responses import CONTINUE, render
 from wire import http1
 from wire.heads import Headers
 from wire.passes import passes
@@ -339,19 +339,19 @@ class Client:
         self.started = True
         self.sent = len(piece)
         if piece and self.chunked_out:
-            piece = chunk(piece)
+            piece = http1.chunk(piece)
         await self._write(head + piece)
 
     async def send(self, piece: bytes) -> None:
         """Send the next piece of an answer, at once."""
         self.sent += len(piece)
-        await self._write(chunk(piece) if self.chunked_out else piece)
+        await self._write(http1.chunk(piece) if self.chunked_out else piece)
 
     async def finish(self, trailers: Headers = ()) -> None:
         """End an answer that came in pieces."""
         if self.chunked_out:
             wanted = trailers if trailers and self.asked.block.wants_trailers else ()
-            await self._write(last_chunk(wanted) if wanted else LAST_CHUNK)
+            await self._write(http1.last_chunk(wanted))
         self.answered = True
 
     def abort(self) -> None:

@@ -12,6 +12,7 @@ The caller (express lane or ASGI) only carries bytes; it decides nothing.
 from __future__ import annotations
 
 import logging
+import re
 from typing import Final, NamedTuple
 
 import trio
@@ -31,6 +32,7 @@ from appliance.front.running import Held, Running
 from wire.kube import Ask, BadTarget, understand
 
 PREFIX: Final = b"/api/proxy/"
+_END: Final = re.compile(rb"[/?]")
 
 _log = logging.getLogger("fairlead.front")
 
@@ -53,12 +55,8 @@ class Route(NamedTuple):
 
     @classmethod
     def of(cls, target: bytes) -> Route:
-        end = target.find(b"/", len(PREFIX))
-        mark = target.find(b"?", len(PREFIX), end if end >= 0 else len(target))
-        if mark >= 0:
-            end = mark
-        if end < 0:
-            end = len(target)
+        found = _END.search(target, len(PREFIX))
+        end = found.start() if found else len(target)
         tail = target[end:]
         return cls(target[len(PREFIX) : end].decode("ascii"), tail if tail.startswith(b"/") else b"/" + tail)
 

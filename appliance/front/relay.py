@@ -23,8 +23,8 @@ from appliance.front.intake import Asked
 from appliance.front.parts import FrontParts
 from appliance.front.records import Story
 from appliance.front.replies import proxy_reply
-from appliance.front.responses import UnsafeHeader
 from appliance.front.watch_events import in_json, pass_events
+from wire.fields import UnsafeField
 from wire.frames import FrameError, ResetCode
 from wire.headers import find, find_all, response_end_to_end, trailers_end_to_end
 from wire.heads import Headers, RequestHead, ResponseHead
@@ -214,8 +214,8 @@ async def _answer(
         raise _unanswered(gone, permit, replayable=replayable and asked.method in {b"GET", b"HEAD"}) from None
     try:
         await _deliver(caller, tunnel, asked, head, story)
-    except (*_GONE, UnsafeHeader) as error:
-        if isinstance(error, UnsafeHeader):
+    except (*_GONE, UnsafeField) as error:
+        if isinstance(error, UnsafeField):
             _log.warning("an answer was refused: %s", error)
         failed = _unanswered(error, permit, replayable=False)
         if not caller.started:
@@ -268,7 +268,7 @@ def whole_nowait(client: Client, tunnel: Exchange, asked: Asked, story: Story) -
     headers = (*response_end_to_end(head.headers), (b"X-Correlation-Id", story.correlation_id))
     try:
         rendered = client.render(status, _sized(headers, _length(headers), piece), piece)
-    except (ExchangeReset, UnsafeHeader):
+    except (ExchangeReset, UnsafeField):
         return None
     story.status = status
     tunnel.receive_nowait()

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wire import frames
+from wire.fields import UnsafeField
 from wire.frames import Decoder, FrameError
 from wire.heads import Identity, RequestHead, ResponseHead
 
@@ -188,3 +189,25 @@ def test_an_open_without_a_user_is_not_encoded() -> None:
     nobody = frames.Open(1, False, False, 65536, RequestHead(b"GET", b"/"), Identity(b""))
     with pytest.raises(FrameError, match="user"):
         frames.encode_open(nobody)
+
+
+@pytest.mark.parametrize(
+    "pair", [(b"", b"v"), (b"A B", b"v"), (b"content_length", b"5"), (b"A", b"\x01"), (b"A", b"a\x7f")]
+)
+def test_what_a_receiver_would_not_take_is_not_encoded(pair: tuple[bytes, bytes]) -> None:
+    """It would end the whole session there; here it ends one exchange."""
+    opened = frames.Open(1, False, False, 65536, RequestHead(b"GET", b"/", (pair,)), Identity(b"u"))
+    with pytest.raises(FrameError):
+        frames.encode_open(opened)
+    with pytest.raises(UnsafeField):
+        frames.encode_head(1, ResponseHead(200, (pair,)), b"", end=True)
+    with pytest.raises(UnsafeField):
+        frames.encode_end(1, (pair,))
+
+
+def test_more_headers_than_a_receiver_takes_are_not_encoded() -> None:
+    many = tuple((b"A", b"%d" % number) for number in range(257))
+    with pytest.raises(UnsafeField):
+        frames.encode_head(1, ResponseHead(200, many), b"", end=True)
+    with pytest.raises(UnsafeField):
+        frames.encode_end(1, many)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from appliance.front.responses import UnsafeHeader, chunk, last_chunk, render
+from appliance.front.responses import render
+from wire.fields import UnsafeField
+from wire.http1 import chunk, last_chunk
 
 
 def test_an_answer_has_its_reason_its_headers_and_its_framing() -> None:
@@ -18,11 +20,11 @@ def test_an_answer_has_its_reason_its_headers_and_its_framing() -> None:
 
 @pytest.mark.parametrize("value", [b"a\r\nSet-Cookie: b", b"a\nb", b"a\rb", b"a\0b", b"\r\n\r\n<html>"])
 def test_a_header_cannot_split_an_answer(value: bytes) -> None:
-    with pytest.raises(UnsafeHeader):
+    with pytest.raises(UnsafeField):
         render(200, ((b"A", value),))
-    with pytest.raises(UnsafeHeader):
+    with pytest.raises(UnsafeField):
         render(200, ((value, b"A"),))
-    with pytest.raises(UnsafeHeader):
+    with pytest.raises(UnsafeField):
         last_chunk(((b"A", value),))
 
 
