@@ -52,7 +52,7 @@ class Answer:
 
 
 @asynccontextmanager
-async def asked(load: Load, ca_pem: str, *, small_buffer: bool = False, body_bytes: int = 0) -> AsyncIterator[Answer]:
+async def asked(load: Load, *, small_buffer: bool = False, body_bytes: int = 0) -> AsyncIterator[Answer]:
     """Send one GET, or a PUT of so many bytes, on a fresh connection; yield when the head of its answer is there.
 
     The connection ends after it.
@@ -63,7 +63,7 @@ async def asked(load: Load, ca_pem: str, *, small_buffer: bool = False, body_byt
         sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, STALLED_RECEIVE_BYTES)
     with trio.fail_after(CONNECT_SECONDS):
         await sock.connect((host, int(port)))
-        stream = await dial_handshake(sock, _context(ca_pem), host)
+        stream = await dial_handshake(sock, _context(load.ca_pem), host)
     try:
         token = f"Authorization: Bearer {load.token}\r\n" if load.token is not None else ""
         asking = f"PUT {load.path}" if body_bytes else f"GET {load.path}"

@@ -9,23 +9,19 @@ voluntary switches, one for each time that a thread waited.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import ssl
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from socket import create_connection
-from urllib.parse import urlsplit
 
 import trio
 
 from benchmarks import fairlead, nginx
-from benchmarks.crowd import READ_BYTES, STEP_SECONDS, read_head, request
 from benchmarks.fairlead import Chain, Wishes
 from benchmarks.processes import Part, until
+from benchmarks.talk import dial, read_answer, request, trusting
 from benchmarks.wrk import Load
 from tests.support.certificates import TestCA
 
@@ -55,8 +51,8 @@ async def measure(directory: Path) -> dict[str, Counts]:
     async with nginx.upstream(directory, TestCA.make("benchmark CA")) as upstream:
         wishes = Wishes(name="counted", module=counted, agent_module=counted)
         async with fairlead.wished(directory, upstream, wishes) as chain:
-            load = Load(chain.url, chain.path + nginx.SMALL_PATH, chain.token)
-            with closing(await trio.to_thread.run_sync(partial(_connect, load, chain.ca_pem))) as sock:
+            load = chain.load(nginx.SMALL_PATH)
+            with closing(await trio.to_thread.run_sync(dial, load, trusting(load))) as sock:
                 await trio.to_thread.run_sync(_ask, sock, load, WARM)
                 before = await _read(chain)
                 await trio.to_thread.run_sync(_ask, sock, load, ASKED)
@@ -67,20 +63,11 @@ async def measure(directory: Path) -> dict[str, Counts]:
     }
 
 
-def _connect(load: Load, ca_pem: str) -> ssl.SSLSocket:
-    place = urlsplit(load.url)
-    host = place.hostname or ""
-    context = ssl.create_default_context(cadata=ca_pem)
-    return context.wrap_socket(create_connection((host, place.port or 443), STEP_SECONDS), server_hostname=host)
-
-
 def _ask(sock: ssl.SSLSocket, load: Load, times: int) -> None:
     asking = request(load)
     for _ in range(times):
         sock.sendall(asking)
-        _, body = read_head(sock)
-        while len(body) < len(nginx.small_json()):
-            body += sock.recv(READ_BYTES)
+        read_answer(sock, len(nginx.small_json()))
 
 
 async def _read(chain: Chain) -> dict[str, tuple[float, float, float, float]]:
@@ -97,7 +84,7 @@ async def _calls(part: Part, told: Path, log: Path) -> float:
     before = _identity(told)
     os.kill(part.pid, signal.SIGUSR1)
     await until("the count of calls", lambda: _identity(told) != before, part, log, seconds=TELL_SECONDS)
-    return _python_calls(told)
+    return _number(told)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -108,8 +95,8 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_ino, found.st_mtime_ns
 
 
-def _python_calls(path: Path) -> float:
-    return float(json.loads(path.read_text())["python"])
+def _number(path: Path) -> float:
+    return float(path.read_text())
 
 
 def _kernel(pid: int) -> tuple[float, float, float]:

@@ -20,6 +20,7 @@ import trio
 
 from benchmarks.nginx import SMALL_PATH
 from benchmarks.processes import START_SECONDS, Part, PartFailedError, running, tail, until
+from benchmarks.wrk import Load
 from ops.demo import ports, registration
 from ops.demo.admin import Appliance
 from ops.demo.files import write_private
@@ -123,6 +124,10 @@ class Chain:
     @property
     def parts(self) -> tuple[Part, Part]:
         return self.appliance, self.agent
+
+    def load(self, path: str) -> Load:
+        """To ask for this Kubernetes path."""
+        return Load(self.url, self.path + path, self.token, ca_pem=self.ca_pem)
 
 
 @asynccontextmanager

@@ -19,7 +19,6 @@ from benchmarks import client, fairlead, nginx
 from benchmarks.fairlead import Chain, Wishes
 from benchmarks.far_link import NEAR
 from benchmarks.processes import running
-from benchmarks.wrk import Load
 from ops.demo.files import write_private
 from tests.support.certificates import TestCA
 
@@ -50,8 +49,7 @@ async def main(directory: Path, rounds: int, out: Path, namespace: str) -> None:
 
 async def _down(chain: Chain) -> float:
     """MB/s of what came after the ramp."""
-    load = Load(chain.url, chain.path + nginx.BIG_PATH, chain.token)
-    async with client.asked(load, chain.ca_pem) as answer:
+    async with client.asked(chain.load(nginx.BIG_PATH)) as answer:
         ramp = await answer.drain(RAMP_BYTES)
         began = time.perf_counter()
         size = await answer.drain()
@@ -60,9 +58,8 @@ async def _down(chain: Chain) -> float:
 
 async def _up(chain: Chain) -> float:
     """MB/s of a whole upload, its ramp included: only the other end sees when it is steady."""
-    load = Load(chain.url, chain.path + nginx.UPLOAD_PATH, chain.token)
     began = time.perf_counter()
-    async with client.asked(load, chain.ca_pem, body_bytes=nginx.BIG_BYTES) as answer:
+    async with client.asked(chain.load(nginx.UPLOAD_PATH), body_bytes=nginx.BIG_BYTES) as answer:
         await answer.drain()
     return nginx.BIG_BYTES / 1e6 / (time.perf_counter() - began)
 

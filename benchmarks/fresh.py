@@ -5,21 +5,18 @@ OpenSSL works outside Python's lock, so eight threads use both cores. The certif
 
 from __future__ import annotations
 
-import ssl
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from socket import create_connection
-from urllib.parse import urlsplit
 
 import trio
 
-from benchmarks.crowd import READ_BYTES, STEP_SECONDS, read_head, request
 from benchmarks.nginx import small_json
-from benchmarks.wrk import Counted, Load, LoadFailedError
+from benchmarks.talk import dial, read_answer, request, trusting
+from benchmarks.wrk import Counted, Load
 
 WHOLE_BYTES = len(small_json())
 
@@ -30,10 +27,9 @@ async def run(load: Load, _directory: Path, /, *, connections: int, seconds: flo
 
 
 def _run(load: Load, threads: int, seconds: float) -> Counted:
-    context = ssl.create_default_context(cadata=load.ca_pem)
     began, own = time.perf_counter(), time.process_time()
     with ThreadPoolExecutor(threads) as pool:
-        asking = [pool.submit(_one_after_the_other, load, context, began + seconds) for _ in range(threads)]
+        asking = [pool.submit(_one_after_the_other, load, began + seconds) for _ in range(threads)]
         taken = [moment for one in asking for moment in one.result()]
     took = time.perf_counter() - began
     quantiles = statistics.quantiles(taken, n=100)
@@ -48,24 +44,14 @@ def _run(load: Load, threads: int, seconds: float) -> Counted:
     )
 
 
-def _one_after_the_other(load: Load, context: ssl.SSLContext, until: float) -> list[float]:
+def _one_after_the_other(load: Load, until: float) -> list[float]:
     """How long each took, from connecting to the whole answer, in ms."""
-    place = urlsplit(load.url)
-    host, port = place.hostname or "", place.port or 443
-    asking = request(load)
+    context, asking = trusting(load), request(load)
     taken = []
     while time.perf_counter() < until:
         began = time.perf_counter()
-        plain = create_connection((host, port), STEP_SECONDS)
-        with closing(context.wrap_socket(plain, server_hostname=host)) as sock:
+        with closing(dial(load, context)) as sock:
             sock.sendall(asking)
-            head, body = read_head(sock)
-            if b" 200 " not in head.partition(b"\r\n")[0]:
-                raise LoadFailedError(head.decode("latin-1"))
-            while len(body) < WHOLE_BYTES:
-                data = sock.recv(READ_BYTES)
-                if not data:
-                    raise LoadFailedError(f"an answer ended after {len(body)} bytes")
-                body += data
+            read_answer(sock, WHOLE_BYTES)
         taken.append(1e3 * (time.perf_counter() - began))
     return taken

@@ -11,30 +11,25 @@ import ssl
 import time
 from collections import deque
 from contextlib import ExitStack, closing
-from socket import create_connection
-from urllib.parse import urlsplit
 
 from benchmarks.client import BadAnswerError
-from benchmarks.crowd import READ_BYTES, STEP_SECONDS, request
+from benchmarks.nginx import small_json
+from benchmarks.talk import STEP_SECONDS, dial, read_answer, read_some, request, trusting
 from benchmarks.wrk import Load
 
 CONNECTIONS = 16  # at 100 requests a second one of them is enough, unless answers take longer than 160 ms
 
 
-def latencies(load: Load, ca_pem: str, *, per_second: int, seconds: float) -> list[float]:
+def latencies(load: Load, *, per_second: int, seconds: float) -> list[float]:
     """Ask `per_second` times a second; each answer's time from its intended start, in ms. Blocks: for a thread."""
-    place = urlsplit(load.url)
-    host, port = place.hostname or "", place.port or 443
-    context = ssl.create_default_context(cadata=ca_pem)
-    asking = request(load)
+    context, asking = trusting(load), request(load)
     with ExitStack() as ending:
         socks = []
         for _ in range(CONNECTIONS):
-            sock = context.wrap_socket(create_connection((host, port), STEP_SECONDS), server_hostname=host)
-            socks.append(ending.enter_context(closing(sock)))
+            sock = ending.enter_context(closing(dial(load, context)))
+            socks.append(sock)
             sock.sendall(asking)  # the first request of a connection pays for what later ones find
-            while not _whole(sock.recv(READ_BYTES)):
-                pass
+            read_answer(sock, len(small_json()))
         return _ask(socks, asking, int(per_second * seconds), 1 / per_second)
 
 
@@ -56,7 +51,7 @@ def _ask(socks: list[ssl.SSLSocket], asking: bytes, number: int, interval: float
         readable, _, _ = select.select(list(waiting), [], [], left)  # in microseconds, unlike epoll
         for sock in readable:
             due_at, received = waiting[sock]
-            received += sock.recv(READ_BYTES)
+            received += read_some(sock)
             if _whole(received):
                 taken.append(1e3 * (time.perf_counter() - due_at))
                 del waiting[sock]

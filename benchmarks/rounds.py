@@ -11,12 +11,14 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import trio
 
 from benchmarks import wrk
 from benchmarks.processes import Part, cpu_seconds
+
+T = TypeVar("T")
 
 WARM_SECONDS = 1.0  # connections, caches and windows settle; not counted
 SETTLE_SECONDS = 0.2  # closing connections are worked off before the next target is measured
@@ -82,6 +84,12 @@ class Loading(Protocol):
     ) -> wrk.Counted: ...
 
 
+def turned(ways: Sequence[T], number: int) -> list[T]:
+    """The order in which a round visits them: each round begins with another."""
+    first = number % len(ways)
+    return [*ways[first:], *ways[:first]]
+
+
 async def interleaved(
     targets: Sequence[Target],
     directory: Path,
@@ -96,8 +104,7 @@ async def interleaved(
         await loading(target.load, directory, connections=connections, seconds=WARM_SECONDS)
     samples = []
     for number in range(rounds):
-        turned = [targets[(number + i) % len(targets)] for i in range(len(targets))]
-        for target in turned:
+        for target in turned(targets, number):
             await trio.sleep(SETTLE_SECONDS)
             samples.append(await _sample(target, loading, directory, connections, number, seconds))
     return samples

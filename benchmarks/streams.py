@@ -26,6 +26,7 @@ from ops.demo.files import write_private
 from tests.support.certificates import TestCA
 from wire.tls import TLSStream, serve_handshake, server_context
 
+PROBE_PATH = "/api/v1/namespaces/default"
 WATCH_PATH = "/api/v1/namespaces/default/pods?watch=true"
 BUSY_PATH = "/api/v1/namespaces/default/events?watch=true&of={}"
 SHELL_PATH = "/api/v1/namespaces/default/pods/shell/exec?command=sh&stdin=true&stdout=true"

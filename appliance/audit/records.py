@@ -7,6 +7,7 @@ What a client sent (paths, names, argv) is cut when it would exceed that, and th
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
@@ -14,14 +15,15 @@ from appliance.core.events import AuditEvent, EventType
 
 MAX_BODY_CHARS = 16 * 1024  # ordinary ones have 600; only exec's argv and hostile paths come near
 MAX_CUT_CHARS = 256  # what is left of each text of a record that was too long
+LEAST_CUT_CHARS = 16  # if that is not enough, because what was sent takes six characters each as JSON
 MAX_CUT_ITEMS = 16  # and of each list
 CUT_MARK = "..."
-MAX_REMEMBERED = 4_096  # rendered lists of groups and bindings, the same for all requests of one person; about 1 MB
+MAX_REMEMBERED = 4_096  # rendered lists of groups and bindings, the same for all requests of one person
+MAX_REMEMBERED_CHARS = 1024 * 1024  # of all of them; with the lists themselves four times as much
 
 _ENCODE = json.JSONEncoder(ensure_ascii=True, check_circular=False, separators=(",", ":"), default=str).encode
-_FIELDS = AuditEvent._fields
-_KEYS = tuple(f'"{name}":' for name in _FIELDS)
-_remembered: dict[object, str] = {}
+_LOOKED_UP = ("actor_id", "cluster_id", "correlation_id")  # of these the columns show as much as a body
+_KEYS = tuple(f'"{name}":' for name in AuditEvent._fields)
 
 Columns = tuple[int, str, str, str, str]
 """time, type, actor_id, cluster_id, correlation_id: copies of what the body says, for look-ups."""
@@ -29,10 +31,20 @@ Columns = tuple[int, str, str, str, str]
 
 def render(event: AuditEvent) -> str:
     """The body: what the hash covers, and all that is known of the event."""
-    body = "{" + ",".join([key + _value(value) for key, value in zip(_KEYS, event, strict=True) if value]) + "}"
-    if len(body) <= MAX_BODY_CHARS:
-        return body
-    return _ENCODE({name: _cut(value) for name, value in zip(_FIELDS, event, strict=True) if value})
+    body = _line(event)
+    for chars in (MAX_CUT_CHARS, LEAST_CUT_CHARS):
+        if len(body) > MAX_BODY_CHARS:
+            body = _line(
+                [
+                    _cut(value, MAX_CUT_CHARS if name in _LOOKED_UP else chars)
+                    for name, value in zip(AuditEvent._fields, event, strict=True)
+                ]
+            )
+    return body
+
+
+def _line(values: Iterable[object]) -> str:
+    return "{" + ",".join([key + _value(value) for key, value in zip(_KEYS, values, strict=True) if value]) + "}"
 
 
 def _value(value: object) -> str:
@@ -42,14 +54,29 @@ def _value(value: object) -> str:
         return encode_basestring_ascii(value)  # type: ignore[arg-type]  # `kind` says that it is one
     if kind is int:
         return repr(value)
-    known = _remembered.get(value)
-    if known is None:
-        known = _ENCODE(value)
-        if len(known) <= MAX_CUT_CHARS:
-            if len(_remembered) >= MAX_REMEMBERED:
-                _remembered.clear()
-            _remembered[value] = known
-    return known
+    return _remembered.text(value)
+
+
+class _Remembered:
+    """Values as they were rendered before; of one that no body has room for, enough to see that."""
+
+    def __init__(self) -> None:
+        self._known: dict[object, str] = {}
+        self._chars = 0
+
+    def text(self, value: object) -> str:
+        known = self._known.get(value)
+        if known is None:
+            text = _ENCODE(value)
+            self._chars += len(text)
+            if len(self._known) >= MAX_REMEMBERED or self._chars > MAX_REMEMBERED_CHARS:
+                self._known.clear()
+                self._chars = len(text)
+            known = self._known[value] = text[: MAX_BODY_CHARS + 1]
+        return known
+
+
+_remembered = _Remembered()
 
 
 def columns(event: AuditEvent) -> Columns:
@@ -83,12 +110,14 @@ def _column(text: str) -> str:
     return text[:MAX_CUT_CHARS].encode("ascii", "backslashreplace").decode().replace("\0", "\\x00")
 
 
-def _cut(value: Any) -> Any:
+def _cut(value: Any, chars: int) -> Any:
     if isinstance(value, EventType):
         return value
-    if isinstance(value, str) and len(value) > MAX_CUT_CHARS:
-        return value[:MAX_CUT_CHARS] + CUT_MARK
-    if isinstance(value, tuple):
-        mark = CUT_MARK if isinstance(value[0], str) else (CUT_MARK, "")
-        return [_cut(item) for item in value[:MAX_CUT_ITEMS]] + ([mark] if len(value) > MAX_CUT_ITEMS else [])
+    if isinstance(value, str) and len(value) > chars:
+        return value[:chars] + CUT_MARK
+    if isinstance(value, tuple) and value:
+        kept = tuple([_cut(item, chars) for item in value[:MAX_CUT_ITEMS]])
+        if len(value) <= MAX_CUT_ITEMS:
+            return kept
+        return (*kept, CUT_MARK if isinstance(value[0], str) else (CUT_MARK, ""))
     return value

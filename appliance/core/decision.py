@@ -92,11 +92,6 @@ def decide(credential: Credential, snapshot: Snapshot, cluster_id: str, ask: Ask
     )
 
 
-def still_permitted(permit: Permit, snapshot: Snapshot, now: int) -> bool:
-    """Whether a running stream may go on."""
-    return withdrawn(permit, snapshot, now) is None
-
-
 def withdrawn(permit: Permit, snapshot: Snapshot, now: int) -> Problem | None:
     """Why a running stream must end, or None.
 

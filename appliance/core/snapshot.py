@@ -161,6 +161,8 @@ class Snapshot:
 
     def _forget(self, subject: Subject) -> None:
         """Drops what was worked out about whoever may hold by this subject; by an e-mail nobody does yet."""
+        if not self.memory:  # as while the whole state is put
+            return
         match subject.kind:
             case SubjectKind.PERSON | SubjectKind.MACHINE:
                 for cluster_id in self.clusters:

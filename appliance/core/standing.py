@@ -24,7 +24,7 @@ MAX_REMEMBERED_STANDINGS = 16_384  # (person, cluster) pairs in one state; about
 MAX_REMEMBERED_KINDS = 256  # of requests in one standing; kubectl and a dashboard together ask some 60
 MAX_REMEMBERED_GROUNDS = 64  # different sets of bindings that answer
 MAX_REMEMBERED_IDENTITIES = 64  # credentials in use at once on the same grounds
-MAX_NAMED_BINDINGS = 8  # in an audit record's rule; the ids of all stand beside it
+MAX_NAMED_BINDINGS = 8  # in an audit record's rule; the ids stand beside it, as many as fit
 EXTRA_CREDENTIAL = b"fairlead.dev/credential"  # becomes an Impersonate-Extra; Kubernetes lower-cases such keys
 
 _BEFORE_ALL, _AFTER_ALL = -(1 << 63), 1 << 63  # microseconds no clock shows

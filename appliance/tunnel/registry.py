@@ -142,10 +142,6 @@ class Registry(Generic[S]):
             for entry in list(entries.values()):
                 yield cluster_id, entry.session
 
-    def end_cluster(self, cluster_id: str) -> int:
-        """End every session of a cluster at once; return how many."""
-        return self.end_where(lambda cluster, _generation, _serial: cluster == cluster_id)
-
     def end_where(self, condemned: Callable[[str, int, str], bool]) -> int:
         """End at once every session whose (cluster, generation, serial) is condemned; return how many."""
         ended = 0

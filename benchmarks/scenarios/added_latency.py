@@ -19,12 +19,12 @@ from typing import Any
 
 import trio
 
-from benchmarks import fairlead, nginx
 from benchmarks.goals import figure
 from benchmarks.open_loop import latencies
+from benchmarks.rounds import turned
 from benchmarks.scenarios import Options
+from benchmarks.scenarios.small_get import start_targets
 from benchmarks.wrk import Load
-from tests.support.certificates import TestCA
 
 SECONDS = 5.0
 ROUNDS = 9
@@ -35,20 +35,11 @@ DIRECT = "direct"
 async def run(options: Options) -> dict[str, Any]:
     """Follow the plan each way, in turn, every round."""
     async with AsyncExitStack() as stack:
-        ca = TestCA.make("benchmark CA")
-        upstream = await stack.enter_async_context(nginx.upstream(options.directory, ca))
-        proxy = await stack.enter_async_context(nginx.proxy(options.directory, ca, upstream))
-        chain = await stack.enter_async_context(fairlead.chain(options.directory, upstream))
-        ways = {
-            DIRECT: (Load(upstream.url, nginx.SMALL_PATH), ca.pem),
-            "nginx": (Load(proxy.url, nginx.SMALL_PATH), ca.pem),
-            "express": (Load(chain.url, chain.path + nginx.SMALL_PATH, chain.token), chain.ca_pem),
-        }
-        names = list(ways)
-        rounds: list[dict[str, dict[str, float]]] = []
-        for number in range(options.rounds):
-            turned = names[number % len(names) :] + names[: number % len(names)]
-            rounds.append({name: await _planned(*ways[name], options.seconds) for name in turned})
+        ways = await start_targets(stack, options, lanes=("express",), proxy_workers=(1,))
+        rounds = [
+            {way.name: await _planned(way.load, options.seconds) for way in turned(ways, number)}
+            for number in range(options.rounds)
+        ]
     found = []
     for name in ("express", "nginx"):
         for key in ("p50", "p99"):
@@ -58,7 +49,7 @@ async def run(options: Options) -> dict[str, Any]:
     return {"figures": found, "rounds": rounds}
 
 
-async def _planned(load: Load, ca_pem: str, seconds: float) -> dict[str, float]:
-    plan = partial(latencies, load, ca_pem, per_second=PER_SECOND, seconds=seconds)
+async def _planned(load: Load, seconds: float) -> dict[str, float]:
+    plan = partial(latencies, load, per_second=PER_SECOND, seconds=seconds)
     quantiles = statistics.quantiles(await trio.to_thread.run_sync(plan), n=100)
     return {"p50": quantiles[49], "p99": quantiles[98]}

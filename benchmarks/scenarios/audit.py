@@ -20,7 +20,6 @@ from benchmarks.fairlead import Chain, Wishes
 from benchmarks.goals import Figure, figure
 from benchmarks.rounds import Target
 from benchmarks.scenarios import Options
-from benchmarks.wrk import Load
 from tests.support.certificates import TestCA
 
 SECONDS = 4.0
@@ -48,7 +47,7 @@ async def run(options: Options) -> dict[str, Any]:
 
 def target(name: str, chain: Chain) -> Target:
     """The small GET through a chain."""
-    return Target(name, Load(chain.url, chain.path + nginx.SMALL_PATH, chain.token), chain.parts)
+    return Target(name, chain.load(nginx.SMALL_PATH), chain.parts)
 
 
 def _figures(samples: list[rounds.Sample]) -> list[Figure]:

@@ -7,7 +7,8 @@ round loads all three with the same small GET, 64 connections.
 
 Could mislead: everyone asks for the same object, so the decision's own cache answers; what the first decision after a
 change costs is in `decision`, and a change of the configuration while people work is not in either. The goal is held
-against the case as in life: where a thousand bindings allow one request, its record names them all.
+against the case as in life: where a thousand bindings allow one request, its record is cut, and a few hundred cost it
+more room than a thousand.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ ONE, MANY, ALL = "one", "many", "all allow"
 
 
 async def run(options: Options) -> dict[str, Any]:
-    """Load both appliances in every round."""
+    """Load all three appliances in every round."""
     async with AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(nginx.upstream(options.directory, TestCA.make("benchmark CA")))
         targets = []

@@ -13,7 +13,6 @@ and one pause of the whole machine is enough to be it; the median of the rounds 
 from __future__ import annotations
 
 import json
-import ssl
 import statistics
 import time
 from contextlib import AsyncExitStack, ExitStack
@@ -23,13 +22,12 @@ from typing import Any
 import trio
 
 from benchmarks import fairlead, nginx
-from benchmarks.crowd import request
 from benchmarks.fairlead import Chain, Wishes
 from benchmarks.goals import figure
 from benchmarks.scenarios import Options
-from benchmarks.wrk import Load
+from benchmarks.talk import request
 from tests.support.certificates import TestCA
-from tests.support.flood import Flood, flooding, text
+from tests.support.flood import HTTP2_OPENING, HTTP2_SETTINGS, Flood, client_hello, flooding, text
 from wire import frames
 
 SECONDS = 4.0
@@ -38,8 +36,6 @@ BEGIN_SECONDS = 1.5  # until all connections of a flood have begun
 
 PAGE = b"GET /help/X HTTP/1.1\r\nHost: x\r\n\r\n"
 PROBE = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
-STRANGER = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 PING = frames.encode_ping(b"1")
 
 
@@ -72,13 +68,13 @@ def _worst(rounds: list[dict[str, dict[str, float]]], kinds: list[str], key: str
 
 def _kinds(chain: Chain) -> dict[str, Flood]:
     ports, pem, home = chain.serving.ports, chain.ca_pem, chain.serving.home
-    good = request(Load(chain.url, chain.path + nginx.SMALL_PATH, chain.token))
+    good = request(chain.load(nginx.SMALL_PATH))
     agent = str(home / "agent" / "agent.crt"), str(home / "agent" / "agent.key")
     return {
         "pages": Flood(ports.users, burst=text(PAGE * 2000), ca_pem=pem),
         "requests to a cluster": Flood(ports.users, burst=text(good * 500), ca_pem=pem),
-        "begun handshakes": Flood(ports.users, opening=text(_client_hello()), again=True),
-        "a stranger's HTTP/2": Flood(ports.agents, text(STRANGER), text(SETTINGS * 4000), pem, alpn="h2"),
+        "begun handshakes": Flood(ports.users, opening=text(client_hello("http/1.1")), again=True),
+        "a stranger's HTTP/2": Flood(ports.agents, text(HTTP2_OPENING), text(HTTP2_SETTINGS * 4000), pem, alpn="h2"),
         "an agent's frames": Flood(
             ports.agents, "", text(PING * (60_000 // len(PING))), pem, *agent, alpn="h2", tunnel=True
         ),
@@ -102,13 +98,3 @@ async def _watched(chain: Chain, flood: Flood | None, seconds: float) -> dict[st
 def _told(path: Path, since: float) -> list[dict[str, float]]:
     lines: list[dict[str, float]] = [json.loads(line) for line in path.read_text().splitlines()]
     return [line for line in lines if line["at"] > since]
-
-
-def _client_hello() -> bytes:
-    out = ssl.MemoryBIO()
-    half = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), out, server_hostname="localhost")
-    try:
-        half.do_handshake()
-    except ssl.SSLWantReadError:
-        return out.read()
-    raise AssertionError("a handshake ended without an answer")

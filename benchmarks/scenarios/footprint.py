@@ -2,7 +2,7 @@
 
 Means: RSS of appliance and agent before and after so many more of a kind were opened, divided by how many: a kept
 connection after one small GET; a watch after a first list of 256 KiB, TLS on both legs, all on one tunnel; a tunnel of
-an idle agent. From 10 to 10,000 where limits allow: a session carries 2,048 exchanges, an appliance takes 4,096
+an idle agent. From 10 to as many as limits allow: a session carries 2,048 exchanges, an appliance takes 4,096
 agents, and a process has only so many descriptors. A figure that grows from one step to the next is a leak, or a table
 that does not scale.
 
@@ -28,7 +28,6 @@ from benchmarks.goals import Figure, figure
 from benchmarks.processes import Part, memory, socket_memory_kib
 from benchmarks.scenarios import Options
 from benchmarks.streams import Streams
-from benchmarks.wrk import Load
 from tests.support.certificates import TestCA
 
 ROUNDS = 1  # growth is the repetition
@@ -38,7 +37,6 @@ TUNNELS = (10, 100, 1_000, 2_000)
 AGENTS_PER_CLUSTER = 10
 SETTLE_SECONDS = 1.5
 JUDGED = 1_000  # the step up to here is the figure
-PROBE = "/api/v1/namespaces/default"
 
 Row = dict[str, float]
 
@@ -48,7 +46,7 @@ async def run(options: Options) -> dict[str, Any]:
     grown: dict[str, list[Row]] = {}
     async with AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(streams.streams(options.directory, TestCA.make("benchmark CA")))
-        grown["connection"] = await _crowd(options, upstream, "connection", CONNECTIONS, 1, PROBE)
+        grown["connection"] = await _crowd(options, upstream, "connection", CONNECTIONS, 1, streams.PROBE_PATH)
         grown["watch"] = await _crowd(options, upstream, "watch", WATCHES, streams.LIST_BYTES, streams.WATCH_PATH)
         grown["tunnel"] = await _tunnels(options.directory)
     return {"figures": _figures(grown), "growth": grown}
@@ -71,8 +69,8 @@ async def _crowd(
     options: Options, upstream: Streams, kind: str, steps: Sequence[int], first_bytes: int, path: str
 ) -> list[Row]:
     """Connections of clients, each of which asks once and then keeps what it has."""
-    async with fairlead.wished(options.directory, upstream, Wishes(name=kind, probe=PROBE)) as chain:
-        crowd = Crowd(Load(chain.url, chain.path + path, chain.token), chain.ca_pem)
+    async with fairlead.wished(options.directory, upstream, Wishes(name=kind, probe=streams.PROBE_PATH)) as chain:
+        crowd = Crowd(chain.load(path))
 
         async def numbers() -> AsyncIterator[int]:
             for number in steps:

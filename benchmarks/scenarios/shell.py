@@ -17,17 +17,17 @@ import statistics
 import threading
 import time
 from contextlib import AsyncExitStack, closing
-from socket import create_connection
 from typing import Any
 
 import trio
 
 from benchmarks import streams
 from benchmarks.client import BadAnswerError
-from benchmarks.crowd import READ_BYTES, STEP_SECONDS, read_head, request
 from benchmarks.goals import figure
+from benchmarks.rounds import Target, turned
 from benchmarks.scenarios import Options
-from benchmarks.scenarios.watches import Way, ways
+from benchmarks.scenarios.watches import beyond, ways
+from benchmarks.talk import READ_BYTES, dial, read_head, read_some, request, trusting
 
 ROUNDS = 5
 KEYSTROKES = 200
@@ -41,10 +41,10 @@ async def run(options: Options) -> dict[str, Any]:
     """Type and copy each way, in turn, every round."""
     async with AsyncExitStack() as stack:
         known = await ways(stack, options)
-        rounds = []
-        for number in range(options.rounds):
-            turned = known[number % len(known) :] + known[: number % len(known)]
-            rounds.append({way.name: await trio.to_thread.run_sync(_way, way) for way in turned})
+        rounds = [
+            {way.name: await trio.to_thread.run_sync(_way, way) for way in turned(known, number)}
+            for number in range(options.rounds)
+        ]
     for name in ("direct", "nginx", "express"):
         middle = {key: statistics.median(done[name][key] for done in rounds) for key in rounds[0][name]}
         print(f"{name:<8} " + "  ".join(f"{key} {value:.2f}" for key, value in middle.items()))
@@ -60,26 +60,26 @@ async def run(options: Options) -> dict[str, Any]:
     return {"figures": found, "rounds": rounds}
 
 
-def _way(way: Way) -> dict[str, float]:
+def _way(way: Target) -> dict[str, float]:
     taken = _echoes(way)
     quantiles = statistics.quantiles(taken, n=100)
     found = {"echo p50": quantiles[49], "echo p99": quantiles[98]}
     with closing(_opened(way, f"&send={BULK_BYTES}")) as sock:
         began, size = time.perf_counter(), 0
         while size < BULK_BYTES:
-            size += len(_some(sock))
+            size += len(read_some(sock))
         found["down"] = size / 1e6 / (time.perf_counter() - began)
     with closing(_opened(way, f"&take={BULK_BYTES}")) as sock:
         began = time.perf_counter()
         piece = bytes(READ_BYTES)
         for _ in range(BULK_BYTES // READ_BYTES):
             sock.sendall(piece)
-        _some(sock)
+        read_some(sock)
         found["up"] = BULK_BYTES / 1e6 / (time.perf_counter() - began)
     return found
 
 
-def _echoes(way: Way) -> list[float]:
+def _echoes(way: Target) -> list[float]:
     """Round trips of keystrokes, in ms."""
     taken = []
     pause = threading.Event()
@@ -90,25 +90,17 @@ def _echoes(way: Way) -> list[float]:
             sock.sendall(KEYSTROKE)
             left = len(KEYSTROKE)
             while left > 0:
-                left -= len(_some(sock))
+                left -= len(read_some(sock))
             taken.append(1e3 * (time.perf_counter() - began))
     return taken
 
 
-def _opened(way: Way, more: str) -> ssl.SSLSocket:
-    host, _, port = way.load.url.removeprefix("https://").partition(":")
-    context = ssl.create_default_context(cadata=way.ca_pem)
-    sock = context.wrap_socket(create_connection((host, int(port)), STEP_SECONDS), server_hostname=host)
-    sock.sendall(request(way.load, way.load.path + streams.SHELL_PATH + more, UPGRADE, "POST"))
-    head, rest = read_head(sock)
-    if b" 101 " not in head.partition(b"\r\n")[0] or rest:
+def _opened(way: Target, more: str) -> ssl.SSLSocket:
+    load = beyond(way, streams.SHELL_PATH + more)
+    sock = dial(load, trusting(load))
+    sock.sendall(request(load, UPGRADE, "POST"))
+    early = read_head(sock, 101)
+    if early:
         sock.close()
-        raise BadAnswerError(head.decode("latin-1") + rest[:300].decode("latin-1"))
+        raise BadAnswerError(early[:300].decode("latin-1"))
     return sock
-
-
-def _some(sock: ssl.SSLSocket) -> bytes:
-    data = sock.recv(READ_BYTES)
-    if not data:
-        raise BadAnswerError("the shell ended")
-    return data

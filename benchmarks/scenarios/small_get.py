@@ -77,6 +77,5 @@ async def start_targets(
         )
     for lane in lanes:
         chain = await stack.enter_async_context(fairlead.chain(options.directory, upstream, lane))
-        load = Load(chain.url, chain.path + nginx.SMALL_PATH, chain.token, ca_pem=chain.ca_pem)
-        targets.append(Target(lane, load, (*chain.parts, upstream.part)))
+        targets.append(Target(lane, chain.load(nginx.SMALL_PATH), (*chain.parts, upstream.part)))
     return targets

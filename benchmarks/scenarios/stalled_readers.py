@@ -23,7 +23,6 @@ from benchmarks.goals import GOALS, figure
 from benchmarks.processes import memory, socket_memory_kib
 from benchmarks.rounds import Spread, spread
 from benchmarks.scenarios import Options
-from benchmarks.wrk import Load
 from tests.support.certificates import TestCA
 
 READERS = 64
@@ -76,14 +75,13 @@ async def _round(chain: Chain, options: Options) -> dict[str, Any]:
 
 async def _stalled(chain: Chain, task_status: trio.TaskStatus[None]) -> None:
     """Ask for the large body and stop reading after its head."""
-    load = Load(chain.url, chain.path + nginx.BIG_PATH, chain.token)
-    async with client.asked(load, chain.ca_pem, small_buffer=True):
+    async with client.asked(chain.load(nginx.BIG_PATH), small_buffer=True):
         task_status.started()
         await trio.sleep_forever()
 
 
 async def _neighbour(chain: Chain, options: Options) -> wrk.Counted:
-    load = Load(chain.url, chain.path + nginx.SMALL_PATH, chain.token)
+    load = chain.load(nginx.SMALL_PATH)
     return await wrk.run(load, options.directory, connections=NEIGHBOUR_CONNECTIONS, seconds=options.seconds)
 
 

@@ -14,55 +14,41 @@ from __future__ import annotations
 import statistics
 import time
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from typing import Any
 
-from benchmarks import client, fairlead, nginx
+from benchmarks import client, nginx
 from benchmarks.goals import figure
-from benchmarks.processes import Part, cpu_seconds
-from benchmarks.rounds import Spread, spread
+from benchmarks.processes import cpu_seconds
+from benchmarks.rounds import Spread, Target, spread, turned
 from benchmarks.scenarios import Options
-from benchmarks.wrk import Load
-from tests.support.certificates import TestCA
+from benchmarks.scenarios.small_get import BASELINE, LANES, start_targets
 
-BASELINE = "nginx"
 TIMES = 3  # in a row per round: one takes a fraction of a second, and CPU is counted in ticks of 10 ms
 DOWN, UP = "down", "up"
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """One way to the body."""
-
-    name: str
-    load: Load
-    ca_pem: str
-    parts: tuple[Part, ...]
 
 
 async def run(options: Options) -> dict[str, Any]:
     """Move the body each way, in turn, every round."""
     async with AsyncExitStack() as stack:
-        ways = await _ways(stack, options)
+        ways = await start_targets(stack, options, lanes=LANES, proxy_workers=(1,))
         for way in ways:
             await _moved(way, DOWN)
-        rounds = []
-        for number in range(options.rounds):
-            turned = ways[number % len(ways) :] + ways[: number % len(ways)]
-            rounds.append(
-                {
-                    f"{way.name} {direction}": await _measured(way, direction)
-                    for way in turned
-                    for direction in (DOWN, UP)
-                }
-            )
+        rounds = [
+            {
+                f"{way.name} {direction}": await _measured(way, direction)
+                for way in turned(ways, number)
+                for direction in (DOWN, UP)
+            }
+            for number in range(options.rounds)
+        ]
     summary = [_row(way.name, direction, rounds) for direction in (DOWN, UP) for way in ways]
     for row in summary:
         cpu = "  ".join(f"{part} {value:.2f}" for part, value in row["cpu_s_per_gib"].items())
         ratio = str(Spread(**row["ratio"]))
         print(f"{row['way']:<15} {row['mb_per_second']:>5.0f} MB/s  ÷ nginx {ratio:<18}  CPU s per GiB: {cpu}")
     found = []
-    for lane in ("express", "hypercorn"):
+    for lane in LANES:
         for direction in (DOWN, UP):
             pairs = [(done[f"{lane} {direction}"], done[f"{BASELINE} {direction}"]) for done in rounds]
             ratios = [ours["mb_per_second"] / theirs["mb_per_second"] for ours, theirs in pairs]
@@ -71,22 +57,7 @@ async def run(options: Options) -> dict[str, Any]:
     return {"figures": found, "summary": summary, "rounds": rounds}
 
 
-async def _ways(stack: AsyncExitStack, options: Options) -> list[Way]:
-    ca = TestCA.make("benchmark CA")
-    upstream = await stack.enter_async_context(nginx.upstream(options.directory, ca))
-    proxy = await stack.enter_async_context(nginx.proxy(options.directory, ca, upstream))
-    ways = [
-        Way("direct", Load(upstream.url, ""), ca.pem, (upstream.part,)),
-        Way("nginx", Load(proxy.url, ""), ca.pem, (proxy.part, upstream.part)),
-    ]
-    for lane in ("express", "hypercorn"):
-        chain = await stack.enter_async_context(fairlead.chain(options.directory, upstream, lane))
-        load = Load(chain.url, chain.path, chain.token)
-        ways.append(Way(lane, load, chain.ca_pem, (*chain.parts, upstream.part)))
-    return ways
-
-
-async def _measured(way: Way, direction: str) -> dict[str, float]:
+async def _measured(way: Target, direction: str) -> dict[str, float]:
     before = {part.name: cpu_seconds(part.pid) for part in way.parts}
     began, own = time.perf_counter(), time.process_time()
     size = 0
@@ -97,11 +68,11 @@ async def _measured(way: Way, direction: str) -> dict[str, float]:
     return {"mb_per_second": size / 1e6 / took} | {f"cpu {name}": cpu / size * 2**30 for name, cpu in used.items()}
 
 
-async def _moved(way: Way, direction: str) -> int:
-    path = way.load.path + (nginx.BIG_PATH if direction == DOWN else nginx.UPLOAD_PATH)
-    load = Load(way.load.url, path, way.load.token)
+async def _moved(way: Target, direction: str) -> int:
+    path = nginx.BIG_PATH if direction == DOWN else nginx.UPLOAD_PATH
+    load = replace(way.load, path=way.load.path.removesuffix(nginx.SMALL_PATH) + path)
     body = 0 if direction == DOWN else nginx.BIG_BYTES
-    async with client.asked(load, way.ca_pem, body_bytes=body) as answer:
+    async with client.asked(load, body_bytes=body) as answer:
         size = await answer.drain()
     if direction == DOWN and size < nginx.BIG_BYTES:
         raise client.BadAnswerError(f"{way.name}: {size} bytes of {nginx.BIG_BYTES}")

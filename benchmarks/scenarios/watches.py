@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import statistics
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import trio
@@ -23,7 +23,8 @@ from benchmarks import fairlead, nginx, streams
 from benchmarks.crowd import Crowd
 from benchmarks.fairlead import Wishes
 from benchmarks.goals import figure
-from benchmarks.processes import Part, cpu_seconds
+from benchmarks.processes import cpu_seconds
+from benchmarks.rounds import Target, turned
 from benchmarks.scenarios import Options
 from benchmarks.wrk import Load
 from tests.support.certificates import TestCA
@@ -34,38 +35,33 @@ WATCHES = 1000
 IDLE_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
-    """One way to the upstream's streams."""
-
-    name: str
-    load: Load
-    ca_pem: str
-    parts: tuple[Part, ...]
-
-
-async def ways(stack: AsyncExitStack, options: Options) -> list[Way]:
-    """Direct, through nginx, through Fairlead."""
+async def ways(stack: AsyncExitStack, options: Options) -> list[Target]:
+    """Direct, through nginx, through Fairlead; what is asked is still to be added to the path of each."""
     ca = TestCA.make("benchmark CA")
     upstream = await stack.enter_async_context(streams.streams(options.directory, ca))
     proxy = await stack.enter_async_context(nginx.proxy(options.directory, ca, upstream, buffering=False))
-    wishes = Wishes(probe="/api/v1/namespaces/default")
+    wishes = Wishes(probe=streams.PROBE_PATH)
     chain = await stack.enter_async_context(fairlead.wished(options.directory, upstream, wishes))
     return [
-        Way("direct", Load(upstream.url, ""), ca.pem, (upstream.part,)),
-        Way("nginx", Load(proxy.url, ""), ca.pem, (proxy.part, upstream.part)),
-        Way("express", Load(chain.url, chain.path, chain.token), chain.ca_pem, (*chain.parts, upstream.part)),
+        Target("direct", Load(upstream.url, "", ca_pem=ca.pem), (upstream.part,)),
+        Target("nginx", Load(proxy.url, "", ca_pem=ca.pem), (proxy.part, upstream.part)),
+        Target("express", chain.load(""), (*chain.parts, upstream.part)),
     ]
+
+
+def beyond(way: Target, path: str) -> Load:
+    """To ask for this path, that way."""
+    return replace(way.load, path=way.load.path + path)
 
 
 async def run(options: Options) -> dict[str, Any]:
     """Open the watches each way, in turn, every round: first silent ones, then busy ones."""
     async with AsyncExitStack() as stack:
         known = await ways(stack, options)
-        rounds = []
-        for number in range(options.rounds):
-            turned = known[number % len(known) :] + known[: number % len(known)]
-            rounds.append({way.name: await _way(way, options.seconds) for way in turned})
+        rounds = [
+            {way.name: await _way(way, options.seconds) for way in turned(known, number)}
+            for number in range(options.rounds)
+        ]
     for name in rounds[0]:
         middle = {key: statistics.median(done[name][key] for done in rounds) for key in rounds[0][name]}
         print(f"{name:<8} " + "  ".join(f"{key} {value:.2f}" for key, value in middle.items()))
@@ -84,20 +80,20 @@ async def run(options: Options) -> dict[str, Any]:
     return {"figures": found, "rounds": rounds}
 
 
-async def _way(way: Way, seconds: float) -> dict[str, float]:
+async def _way(way: Target, seconds: float) -> dict[str, float]:
     found: dict[str, float] = {}
-    idle = Crowd(way.load, way.ca_pem)
+    idle = Crowd(beyond(way, streams.WATCH_PATH))
     try:
-        await trio.to_thread.run_sync(idle.grow, WATCHES, streams.LIST_BYTES, way.load.path + streams.WATCH_PATH)
+        await trio.to_thread.run_sync(idle.grow, WATCHES, streams.LIST_BYTES)
         before = _cpu(way)
         await trio.sleep(IDLE_SECONDS)
         for name, used in _cpu(way).items():
             found[f"idle ms/s {name}"] = 1e3 * (used - before[name]) / IDLE_SECONDS
     finally:
         idle.close()
-    busy = Crowd(way.load, way.ca_pem)
+    busy = Crowd(beyond(way, streams.BUSY_PATH.format(WATCHES)))
     try:
-        await trio.to_thread.run_sync(busy.grow, WATCHES, 0, way.load.path + streams.BUSY_PATH.format(WATCHES))
+        await trio.to_thread.run_sync(busy.grow, WATCHES, 0)
         await trio.to_thread.run_sync(busy.listen, 1.0)  # the first ones
         before = _cpu(way)
         heard = await trio.to_thread.run_sync(busy.listen, seconds)
@@ -110,5 +106,5 @@ async def _way(way: Way, seconds: float) -> dict[str, float]:
     return found | {"events/s": events / heard.seconds, "p50 ms": quantiles[49], "p99 ms": quantiles[98]}
 
 
-def _cpu(way: Way) -> dict[str, float]:
+def _cpu(way: Target) -> dict[str, float]:
     return {part.name: cpu_seconds(part.pid) for part in way.parts}

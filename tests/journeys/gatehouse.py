@@ -6,8 +6,6 @@ import base64
 import hashlib
 import json
 import secrets
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +19,7 @@ from ops.demo import ports
 from ops.demo.admin import Appliance
 from tests.journeys.door import Door
 from tests.journeys.processes import eventually
-from tests.journeys.stack import REPOSITORY, Stack, running_stack
+from tests.journeys.stack import Stack, running_stack
 from tests.support.identity import CLIENT_ID, CLIENT_SECRET, IdentityProvider, identity_provider
 from tests.support.surfer import Seen, Surfer
 
@@ -124,10 +122,7 @@ class Gatehouse:
 
     def setup_code(self) -> str:
         """Made on the appliance's host, running or not."""
-        settings = str(self.stack.home.root / "fairlead.toml")
-        command = [sys.executable, "-m", "ops.cli.main", "setup-code", "--config", settings]
-        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=30)
-        return done.stdout.strip()
+        return self.stack.command("setup-code", check=True).stdout.strip()
 
     def set_up(self, surfer: Surfer, code: str) -> Seen:
         """Type a setup code."""

@@ -7,8 +7,6 @@ was answered well is in the trail, once, and the chain verifies; what was refuse
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from typing import Any, Self
@@ -19,7 +17,7 @@ import trio
 from ops.demo.admin import ApiError
 from tests.journeys.door import Answer, Door
 from tests.journeys.processes import eventually
-from tests.journeys.stack import REPOSITORY, Stack
+from tests.journeys.stack import Stack
 
 MAPS = "/api/v1/namespaces/demo/configmaps"
 PODS = "/api/v1/namespaces/demo/pods"
@@ -33,21 +31,14 @@ def create(door: Door, name: str) -> Answer:
     return door.ask("POST", MAPS, body, {"Content-Type": "application/json"})
 
 
-def audit(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`fairlead audit`, beside the running appliance."""
-    config = str(stack.home.root / "fairlead.toml")
-    command = [sys.executable, "-m", "ops.cli.main", "audit", *arguments, "--config", config]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=120)
-
-
 def exported(stack: Stack) -> list[dict[str, Any]]:
-    done = audit(stack, "export")
+    done = stack.command("audit", "export")
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def is_whole(stack: Stack) -> None:
-    done = audit(stack, "verify")
+    done = stack.command("audit", "verify")
     assert done.returncode == 0, done.stdout + done.stderr
 
 

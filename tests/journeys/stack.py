@@ -31,6 +31,7 @@ from tests.journeys.processes import eventually
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 30.0
+COMMAND_SECONDS = 120.0  # for a command beside it, an audit of everything included
 STOP_SECONDS = 20.0
 DRAIN_SECONDS = 1
 
@@ -142,14 +143,18 @@ class Stack:
         write_private(file, text.encode())
         return file
 
-    def machine_token(self, name: str = "journeys") -> str:
-        """A token for the admin API, made beside the appliance, running or not."""
-        given = ["--name", name, "--config", str(self._appliance_settings())]
-        command = [sys.executable, "-m", "ops.cli.main", "machine-token", *given]
-        done = subprocess.run(
-            command, cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=START_SECONDS
+    def command(self, *words: str | Path, check: bool = False) -> subprocess.CompletedProcess[str]:
+        """A command on the appliance's host, running or not. `check`: it must succeed."""
+        line = [sys.executable, "-m", "ops.cli.main", *map(str, words)]
+        line += ["--config", str(self.home.root / "fairlead.toml")]
+        return subprocess.run(
+            line, cwd=REPOSITORY, capture_output=True, text=True, check=check, timeout=COMMAND_SECONDS
         )
-        return done.stdout.strip()
+
+    def machine_token(self, name: str = "journeys") -> str:
+        """A token for the admin API, made beside the appliance."""
+        self._appliance_settings()
+        return self.command("machine-token", "--name", name, check=True).stdout.strip()
 
     def api(self, token: str | None = None) -> Appliance:
         """The admin API, as whoever holds the token."""

@@ -193,26 +193,13 @@ def revoke_what_is_not_there(scene: Scene) -> None:
 def rotate_the_key(scene: Scene) -> None:
     """While the appliance is stopped."""
     assert scene.stack.appliance.stop() == 0
-    settings = scene.stack.home.root / "fairlead.toml"
-    command = [sys.executable, "-m", "ops.cli.main", "keys", "rotate", "--config", str(settings)]
-    subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=True, timeout=30)
+    scene.stack.command("keys", "rotate", check=True)
     scene.stack.start_appliance()
     scene.stack.until_it_works()
 
 
 def make_machine(scene: Scene) -> None:
-    settings = scene.stack.home.root / "fairlead.toml"
-    command = [
-        sys.executable,
-        "-m",
-        "ops.cli.main",
-        "machine-token",
-        "--name",
-        scene.unique(),
-        "--config",
-        str(settings),
-    ]
-    subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=True, timeout=30)
+    scene.stack.machine_token(scene.unique())
 
 
 def guess_a_token(scene: Scene) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,19 +19,12 @@ from ops.demo.files import write_private
 from tests.journeys.conftest import Kubectl, kubectl_for, kubectls
 from tests.journeys.door import Door
 from tests.journeys.processes import eventually
-from tests.journeys.stack import REPOSITORY, Stack, running_stack
+from tests.journeys.stack import Stack, running_stack
 from tests.support.postgres import PostgresServer
 
 PASSPHRASE = "correct horse battery staple"
 COMMAND_SECONDS = 60.0
 MANY = 30  # roles made before the backup begins, and again before it may end
-
-
-def fairlead(stack: Stack, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """A command on the appliance's host."""
-    settings = stack.home.root / "fairlead.toml"
-    command = [sys.executable, "-m", "ops.cli.main", *(str(it) for it in arguments), "--config", str(settings)]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=COMMAND_SECONDS)
 
 
 def done(result: subprocess.CompletedProcess[str]) -> str:
@@ -138,7 +130,7 @@ def test_a_life_after_the_disk_was_lost(
         with crowd(stack) as working:
             working.until(MANY)
             before = list(working.made)
-            said = done(fairlead(stack, "backup", "--out", backup, "--passphrase-file", passphrase))
+            said = done(stack.command("backup", "--out", backup, "--passphrase-file", passphrase))
             working.until(len(before) + MANY)
         assert "audit records" in said
         refuse_beside_a_running_appliance(stack, of, backup, passphrase)
@@ -149,9 +141,9 @@ def test_a_life_after_the_disk_was_lost(
             section(request.getfixturevalue("postgres_server"), tmp_path, "second") if to != "sqlite" else ""
         )
         stack._appliance_settings()
-        said = done(fairlead(stack, "restore", "--from", backup, "--passphrase-file", passphrase))
+        said = done(stack.command("restore", "--from", backup, "--passphrase-file", passphrase))
         assert "Machines whose tokens ended: journeys." in said
-        done(fairlead(stack, "verify"))
+        done(stack.command("verify"))
 
         stack.start_appliance()
         answer = eventually(lambda: the_agent_is_back(stack), COMMAND_SECONDS, "the agent's own return")
@@ -169,14 +161,14 @@ def test_a_life_after_the_disk_was_lost(
         assert new("exec", "-n", "demo", "harbour-master", "--", "echo", "ahoy") == "ahoy\n"
 
         what_was_made_is_there_and_on_record(stack, token, before, working.made)
-        assert "whole" in done(fairlead(stack, "audit", "verify"))
-        assert done(fairlead(stack, "verify")).count("fine") == 3
+        assert "whole" in done(stack.command("audit", "verify"))
+        assert done(stack.command("verify")).count("fine") == 3
         assert not [line for line in stack.agent.said if "enrolled" in line][1:]
 
 
 def refuse_beside_a_running_appliance(stack: Stack, engine: str, backup: Path, passphrase: Path) -> None:
     for more in ((), ("--force",)):
-        refused = fairlead(stack, "restore", "--from", backup, "--passphrase-file", passphrase, *more)
+        refused = stack.command("restore", "--from", backup, "--passphrase-file", passphrase, *more)
         assert (refused.returncode, refused.stdout) == (1, "")
         assert refused.stderr.count("\n") == 1
         assert "Another appliance runs with the data" in refused.stderr
@@ -195,7 +187,7 @@ def what_was_made_is_there_and_on_record(stack: Stack, token: str, before: list[
     roles = {role["name"] for role in listed(stack, "roles", token) if role["name"].startswith("role-")}
     assert set(before) <= roles <= {*made, f"role-{len(made)}"}
     assert len(roles) < len(made)
-    records = done(fairlead(stack, "audit", "export"))
+    records = done(stack.command("audit", "export"))
     named = {
         dict(record["details"]).get("role") or dict(record["details"]).get("name")
         for record in map(json.loads, records.splitlines())

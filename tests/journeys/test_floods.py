@@ -13,11 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.appliance.front.test_floods import client_hello
-from tests.appliance.tunnel.test_floods import OPENING, STRANGE
 from tests.journeys.processes import eventually
 from tests.journeys.stack import Stack, running_stack
-from tests.support.flood import Flood, flooding, text
+from tests.support.flood import HTTP2_OPENING, HTTP2_SETTINGS, Flood, client_hello, flooding, text
 
 pytestmark = [pytest.mark.journey, pytest.mark.alone]
 
@@ -32,7 +30,7 @@ def test_floods_on_every_port_leave_everybody_else_served(tmp_path: Path) -> Non
         for flood in (
             Flood(bound.users, burst=pages, ca_pem=door.ca_pem),
             Flood(bound.users, opening=text(client_hello("http/1.1")), again=True),
-            Flood(bound.agents, text(OPENING), text(STRANGE["settings"] * 4000), door.ca_pem, alpn="h2"),
+            Flood(bound.agents, text(HTTP2_OPENING), text(HTTP2_SETTINGS * 4000), door.ca_pem, alpn="h2"),
             Flood(bound.health, opening=text(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"), again=True, connections=4),
         ):
             ending.enter_context(flooding(flood))

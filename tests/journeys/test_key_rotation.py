@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
-from tests.journeys.stack import REPOSITORY, START_SECONDS, Stack, running_stack
+from tests.journeys.stack import Stack, running_stack
 from tests.journeys.visitors import Harbour
 
 
 def rotate(stack: Stack) -> subprocess.CompletedProcess[str]:
-    file = stack.home.root / "fairlead.toml"
-    command = [sys.executable, "-m", "ops.cli.main", "keys", "rotate", "--config", str(file)]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=START_SECONDS)
+    return stack.command("keys", "rotate")
 
 
 def test_the_key_is_replaced_under_living_credentials(tmp_path: Path) -> None:

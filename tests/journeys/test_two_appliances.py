@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,7 +19,7 @@ from ops.demo.files import write_private
 from ops.demo.settings import Home
 from tests.journeys.cable import Cable
 from tests.journeys.processes import eventually
-from tests.journeys.stack import REPOSITORY, START_SECONDS, STOP_SECONDS, Part, Stack, running_stack
+from tests.journeys.stack import START_SECONDS, STOP_SECONDS, Part, Stack, running_stack
 from tests.support.postgres import PostgresServer, cluster
 
 ROUNDS = 6  # who begins first changes with each
@@ -89,12 +87,6 @@ class Pair:
 
 def ask(method: str, path: str, body: dict[str, Any] | None = None) -> Callable[[Appliance], Any]:
     return lambda api: trio.run(api.call, method, path, body)
-
-
-def fairlead(stack: Stack, *command: str) -> subprocess.CompletedProcess[str]:
-    """A command on the first appliance's host."""
-    line = [sys.executable, "-m", "ops.cli.main", *command, "--config", str(stack.home.root / "fairlead.toml")]
-    return subprocess.run(line, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=START_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -203,14 +195,14 @@ def test_a_machine_made_on_the_host_is_recorded_once(pair: Pair, unique: str) ->
         trio.run(api.call, "POST", "machines", {"name": f"{unique}-{number}"})
     made = pair.call("GET", "audit?type=CUA007I&limit=500")["items"]
     assert [it["actor"] for it in made if it["details"]["machine"] == unique] == ["host"]
-    assert fairlead(pair.stack, "audit", "verify").returncode == 0
+    assert pair.stack.command("audit", "verify").returncode == 0
 
 
 def test_keys_are_replaced_while_no_appliance_runs_and_one_that_was_cut_off_finds_out(pair: Pair) -> None:
     stack = pair.stack
 
     def refused() -> None:
-        done = fairlead(stack, "keys", "rotate")
+        done = stack.command("keys", "rotate")
         assert (done.returncode, done.stdout) == (1, "")
         assert "stop" in done.stderr
 
@@ -233,6 +225,6 @@ def test_keys_are_replaced_while_no_appliance_runs_and_one_that_was_cut_off_find
 
 
 def rotated(stack: Stack) -> str:
-    done = fairlead(stack, "keys", "rotate")
+    done = stack.command("keys", "rotate")
     assert done.returncode == 0, done.stderr
     return done.stdout

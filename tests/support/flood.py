@@ -1,7 +1,7 @@
 """A flooding peer, as a program of its own: many connections that say the same thing as fast as the other end takes it.
 
-Reads one `Flood` as JSON from standard input, says "flooding" once every connection has begun, and goes on until its
-standard input ends. Its own work is in OpenSSL and the kernel, so a slow machine floods slowly but never stops.
+Reads one `Flood` as JSON from standard input, and goes on until that ends; whoever is flooded sees when it has begun.
+Its own work is in OpenSSL and the kernel, so a slow machine floods slowly but never stops.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from wire.carrier import Carrier, TunnelOpened
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONNECTIONS = 16
+HTTP2_OPENING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+HTTP2_SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 STEP_SECONDS = 10.0  # for each connection's beginning, and for any one write to be taken
 END_SECONDS = 10.0
 
@@ -53,18 +55,26 @@ def text(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
+def client_hello(alpn: str) -> bytes:
+    """The first flight of a client: cheap to send again, and dear to answer."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols([alpn])
+    outgoing = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost").do_handshake()
+    return outgoing.read()
+
+
 @contextmanager
 def flooding(flood: Flood) -> Iterator[None]:
-    """Flood while the block runs, beginning once all connections have begun."""
+    """Flood while the block runs. It takes a moment to begin."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.support.flood"],
         cwd=REPOSITORY,
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
         text=True,
     )
     assert process.stdin is not None
-    assert process.stdout is not None
     try:
         process.stdin.write(json.dumps(asdict(flood)) + "\n")
         process.stdin.flush()
@@ -76,7 +86,6 @@ def flooding(flood: Flood) -> Iterator[None]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        process.stdout.close()
 
 
 # In the other process

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.audit.records import MAX_BODY_CHARS, columns, parse, render
+from appliance.audit.records import CUT_MARK, MAX_BODY_CHARS, MAX_CUT_ITEMS, columns, parse, render
 from appliance.core.events import NAMES, AuditEvent, EventType
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=300)
@@ -54,6 +54,27 @@ def test_a_record_that_is_too_long_is_cut_where_it_shows() -> None:
     assert cut.path.endswith("...")
     assert cut.command[-1] == "..."
     assert columns(cut) == columns(event)
+
+
+def test_what_takes_more_room_as_json_is_cut_until_it_fits() -> None:
+    texts = dict.fromkeys([name for name, empty in AuditEvent._field_defaults.items() if empty == ""], "é" * 300)
+    assert {"actor_id", "path", "name"} <= set(texts)
+    lists = dict.fromkeys(["binding_ids", "groups", "command"], ("é" * 300,) * 20)
+    event = AuditEvent(5, EventType.PROXY_OPENED, **texts, **lists, details=(("é" * 300, "é" * 300),) * 20)  # type: ignore[arg-type]
+    body = render(event)
+    assert len(body) <= MAX_BODY_CHARS
+    cut = parse(body)
+    assert cut.path == "é" * 16 + CUT_MARK
+    assert columns(cut) == columns(event)
+
+
+@pytest.mark.parametrize("number", [3, 300, 1000])
+def test_what_was_rendered_before_is_rendered_alike(number: int) -> None:
+    """As many lists as nobody remembers, each of them twice; of a thousand bindings a record has room for some."""
+    for turn in [*range(40), *range(40)]:
+        bindings = tuple(f"binding_{turn:04}{it:016}" for it in range(number))
+        found = parse(render(AuditEvent(5, EventType.PROXY_OPENED, binding_ids=bindings)))
+        assert found.binding_ids == (bindings if number < 1000 else (*bindings[:MAX_CUT_ITEMS], CUT_MARK))
 
 
 @pytest.mark.parametrize(

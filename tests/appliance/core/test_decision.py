@@ -9,7 +9,7 @@ import pytest
 from appliance.core import standing
 from appliance.core.clusters import Cluster
 from appliance.core.credentials import Credential
-from appliance.core.decision import Denial, Permit, decide, still_permitted, withdrawn
+from appliance.core.decision import Denial, Permit, decide, withdrawn
 from appliance.core.people import Person
 from appliance.core.problems import Code
 from appliance.core.roles import EVERYWHERE, Binding, Role, Rule, Scope, ScopeKind, Subject, SubjectKind
@@ -23,6 +23,10 @@ PROD = Cluster("cluster_1", "prod", (("env", "prod"),))
 CREDENTIAL = Credential("cred_1", "person_1", "cluster_1", NOW - HOUR, NOW + HOUR)
 ME = Subject(SubjectKind.PERSON, "person_1")
 SPACES = Scope(ScopeKind.NAMESPACES, "cluster_1", namespaces=("blue", "green"))
+
+
+def still_permitted(permit: Permit, snapshot: Snapshot, now: int) -> bool:
+    return withdrawn(permit, snapshot, now) is None
 
 
 class World:

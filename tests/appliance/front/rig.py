@@ -220,8 +220,14 @@ class Rig:
         self.tunnel: Session
         self.ledger: MemoryLedger
         self.ca_pem: str
+        self.served: ssl.SSLContext
         self.talks: list[Talk] = []
         self.token = self.mint()
+
+    @property
+    def handshakes(self) -> int:
+        """How many the front has begun, ended or not."""
+        return self.served.session_stats()["accept"]
 
     def mint(self, identity: str = "cr_1", *, cluster: str = CLUSTER, expires_in: int = 3600) -> str:
         at = now() // SECOND * SECOND
@@ -319,8 +325,8 @@ async def fronted(
             parts.registry.add(CLUSTER, opener, generation=1, serial="1", now=now())
         rig.tunnel = opener
         rig.front = Front(parts, errands=ERRANDS["on"])
-        context = server_context(chain, private, alpn=["http/1.1"])
-        await nursery.start(functools.partial(serve, rig.front, listeners, context))
+        rig.served = server_context(chain, private, alpn=["http/1.1"])
+        await nursery.start(functools.partial(serve, rig.front, listeners, rig.served))
         try:
             yield rig
         finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 import trio
 
 from tests.appliance.front.rig import Rig, answers_hello, fronted, no_app, revoke
-from tests.support.flood import CONNECTIONS, Flood, flooding, text
+from tests.support.flood import CONNECTIONS, Flood, client_hello, flooding, text
 from tests.support.heartbeat import LATE_SECONDS, worst_beat
 from wire.session import Exchange
 
@@ -78,18 +77,8 @@ async def begun(condition: Callable[[], object]) -> None:
 async def test_handshakes_that_are_begun_and_left_leave_the_loop_to_others(tmp_path: Path) -> None:
     async with fronted(tmp_path) as rig:
         with flooding(Flood(rig.port, opening=text(client_hello("http/1.1")), again=True)):
-            await trio.sleep(1)
+            await begun(lambda: rig.handshakes >= CONNECTIONS)
             worst = await worst_beat()
             with trio.fail_after(10):
                 assert (await rig.ask("/api/v1/pods")).status == 200
     assert worst <= LATE_SECONDS
-
-
-def client_hello(alpn: str) -> bytes:
-    """The first flight of a client: cheap to send again, and dear to answer."""
-    context = ssl.create_default_context()
-    context.set_alpn_protocols([alpn])
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    with pytest.raises(ssl.SSLWantReadError):
-        context.wrap_bio(incoming, outgoing, server_hostname="localhost").do_handshake()
-    return outgoing.read()

@@ -7,18 +7,17 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.appliance.front.test_floods import begun, client_hello
+from tests.appliance.front.test_floods import begun
 from tests.appliance.tunnel.rig import Harbour, harbour
-from tests.support.flood import CONNECTIONS, Flood, flooding, text
+from tests.support.flood import CONNECTIONS, HTTP2_OPENING, HTTP2_SETTINGS, Flood, client_hello, flooding, text
 from tests.support.heartbeat import LATE_SECONDS, worst_beat
 from wire import frames
 from wire.carrier import Carrier
 
 pytestmark = pytest.mark.real_clock
 
-OPENING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 STRANGE = {
-    "settings": b"\x00\x00\x00\x04\x00\x00\x00\x00\x00",
+    "settings": HTTP2_SETTINGS,
     "priority": b"\x00\x00\x05\x02\x00\x00\x00\x00\x03\x00\x00\x00\x00\x10",
     "ping": b"\x00\x00\x08\x06\x00\x00\x00\x00\x00" + bytes(8),
     "unknown": b"\x00\x00\x00\x7f\x00\x00\x00\x00\x00",
@@ -49,7 +48,9 @@ async def test_sixteen_agents_that_flood_leave_the_loop_to_others(tmp_path: Path
 @pytest.mark.parametrize("kind", STRANGE)
 async def test_strangers_who_flood_with_http2_leave_the_loop_to_others(tmp_path: Path, kind: str) -> None:
     async with harbour(tmp_path) as here:
-        flood = Flood(here.port, text(OPENING), text(STRANGE[kind] * 4000), here.authority.certificate_pem, alpn="h2")
+        flood = Flood(
+            here.port, text(HTTP2_OPENING), text(STRANGE[kind] * 4000), here.authority.certificate_pem, alpn="h2"
+        )
         with flooding(flood):
             await begun(lambda: here.parts.unproven)
             worst = await worst_beat()

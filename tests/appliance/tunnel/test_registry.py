@@ -94,7 +94,7 @@ def test_a_cluster_is_ended_whole_and_alone() -> None:
     registry = registry_of(*ours)
     registry.add("d", theirs, generation=1, serial="x", now=1)
 
-    assert registry.end_cluster("c") == 2
+    assert registry.end_where(lambda cluster, _generation, _serial: cluster == "c") == 2
     assert all(line.aborted for line in ours)
     assert not theirs.aborted
 
