@@ -3,20 +3,17 @@
 It judges CPU per request of appliance and agent together, in nginx's own CPU per request, because that ratio hardly
 moves when something else keeps the machine busy; requests a second do, by a factor, and are printed only. CEILING is
 about twice what is usual on purpose: a guard that cries wolf is switched off. What it watches are mistakes of a
-factor, not of percents. Missing tools fail too, unless ALLOW_MISSING is "1" in the environment of a developer's
-machine: a guard that skips itself guards nothing.
+factor, not of percents. Missing tools fail too: a guard that skips itself guards nothing.
 """
 
 from __future__ import annotations
 
-import os
 import statistics
 import tempfile
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from benchmarks import nginx, rounds
+from benchmarks import rounds
 from benchmarks.scenarios import Options
 from benchmarks.scenarios.small_get import BASELINE, start_targets
 
@@ -25,19 +22,6 @@ SECONDS = 3.0
 ROUNDS = 1
 CONNECTIONS = 64
 LANE = "express"
-ALLOW_MISSING = "FAIRLEAD_TEST_ALLOW_MISSING_TOOLS"
-
-
-def may_skip(environment: Mapping[str, str] = os.environ) -> str | None:
-    """The reason to skip the guard, or None. Raises ToolMissingError where tools are missing and must not be."""
-    try:
-        for name in ("nginx", "wrk"):
-            nginx.tool(name)
-    except nginx.ToolMissingError as error:
-        if environment.get(ALLOW_MISSING) == "1":
-            return f"{error}; {ALLOW_MISSING}=1 allows that"
-        raise
-    return None
 
 
 async def measure() -> tuple[float, str]:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from benchmarks import counts, guard
+from benchmarks import counts
 from benchmarks.counts import Counts
+from tests.support.missing import need
 
 RUN_SECONDS = 60.0
 
@@ -21,9 +22,7 @@ CEILINGS = {
 @pytest.mark.real_clock
 @pytest.mark.slow
 async def test_a_small_get_takes_no_more_steps_than_it_may(tmp_path: Path) -> None:
-    reason = guard.may_skip()
-    if reason is not None:
-        pytest.skip(reason)
+    need("nginx", "wrk")
     with trio.fail_after(RUN_SECONDS):
         found = await counts.measure(tmp_path)
     for name, most in CEILINGS.items():

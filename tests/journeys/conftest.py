@@ -29,9 +29,9 @@ import pytest
 
 from tests.journeys.door import Door
 from tests.journeys.gatehouse import Gatehouse, running_gatehouse
-from tests.journeys.network import ALLOW_MISSING
 from tests.journeys.processes import Running
 from tests.support.browser import Browser, browser, key_pin
+from tests.support.missing import need
 
 START_SECONDS = 60.0  # on a busy two-core machine; alone it takes less than five
 STOP_SECONDS = 30.0
@@ -110,12 +110,6 @@ def window(house: Gatehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     pins = [key_pin(served(house.stack.bound.users)), key_pin(served(urlsplit(house.provider.issuer).port or 0))]
     with browser(tmp_path_factory.mktemp("browser"), pins) as made:
         yield made
-
-
-def need(tool: str) -> None:
-    """Skip what this machine cannot do, where that is allowed; else it fails later, and says what is missing."""
-    if shutil.which(tool) is None and os.environ.get(ALLOW_MISSING) == "1":
-        pytest.skip(f"{tool} is not on this machine")
 
 
 def served(port: int) -> str:

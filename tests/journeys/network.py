@@ -7,7 +7,6 @@ machine too; everything is gone afterwards. Needs the right to make namespaces (
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 import subprocess
@@ -15,9 +14,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-import pytest
+from tests.support.missing import cannot
 
-ALLOW_MISSING = "FAIRLEAD_TEST_ALLOW_MISSING_TOOLS"
 HERE = "here"
 """The host that the test itself is."""
 
@@ -82,9 +80,7 @@ def network(*hosts: str) -> Iterator[Network]:
     """Hosts around a router. Skipped only where that is not possible and the developer allows it."""
     reason = missing()
     if reason:
-        if os.environ.get(ALLOW_MISSING) == "1":
-            pytest.skip(f"{reason}; {ALLOW_MISSING}=1 allows that")
-        pytest.fail(f"{reason}. {ALLOW_MISSING}=1 turns this into a skip on a machine of your own.")
+        cannot(reason)
     made = Network(secrets.token_hex(2), secrets.randbelow(256), {name: at for at, name in enumerate((HERE, *hosts))})
     with ExitStack() as ending:
         made.build(ending)
