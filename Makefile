@@ -22,7 +22,8 @@ demo: $(VENV)/.installed ## Start an appliance, an agent and a cluster; print th
 
 test: $(VENV)/.installed lint types ## Check style and types, then run every test
 	@$(MAKE) --no-print-directory -j2 beside built
-	@$(MAKE) --no-print-directory compiled alone
+	@$(MAKE) --no-print-directory compiled
+	@$(MAKE) --no-print-directory alone
 
 check: lint types ## Style and types only
 
