@@ -38,6 +38,11 @@ def within(*names: str) -> str:
     return "/".join((home(), *(element(name) for name in names)))
 
 
+def inside(path: str) -> str:
+    """The other way: what `within` gave, from the directory on."""
+    return path[len(home()) + 1 :]
+
+
 def element(name: str) -> str:
     """The name as an element of a path: every other character is escaped, and a first dot, too."""
     escaped = "".join(c if c in _PLAIN else "".join(f"%{byte:02x}" for byte in c.encode()) for c in name)
@@ -69,29 +74,39 @@ def write(path: str, document: object) -> None:
 
 
 @contextmanager
-def locked(*names: str) -> Iterator[None]:
-    """Nobody else in this block, in any process; a `Fault` if somebody else stays in it."""
-    import fcntl
+def locked(name: str) -> Iterator[None]:
+    """Nobody else in this block, in any process; a `Fault` if somebody else stays in it. `name` may be a path in home."""
     import threading
     import time
 
     from ops.cli.faults import Fault
 
-    path = within(*names) + ".lock" if names else within("lock")
+    waiting = threading.Event()
+    until = time.monotonic() + LOCK_SECONDS
+    while True:
+        with alone(name) as got:
+            if got:
+                yield
+                return
+        if time.monotonic() > until:
+            raise Fault(f"Another fairlead has held {name}.lock for {LOCK_SECONDS:.0f} s.", next_step="end it")
+        waiting.wait(LOCK_POLL_SECONDS)
+
+
+@contextmanager
+def alone(name: str) -> Iterator[bool]:
+    """Whether the block is for us alone; if not, somebody else is in it now."""
+    import fcntl
+
+    path = f"{home()}/{name}.lock"
     os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)  # noqa: PTH103, PTH120 -- as above
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        until = time.monotonic() + LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise Fault(
-                        f"Another fairlead has held {path} for {LOCK_SECONDS:.0f} s.", next_step="end it"
-                    ) from None
-                threading.Event().wait(LOCK_POLL_SECONDS)
-        yield
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            got = True
+        except BlockingIOError:
+            got = False
+        yield got
     finally:
         os.close(descriptor)  # which also unlocks
