@@ -82,7 +82,9 @@ def offers(desk: Desk) -> None:
 @click.option("-c", "--cluster", required=True, help="Where you need it.")
 @click.option("-n", "--namespace", "namespaces", multiple=True, help="In this namespace only; several.")
 @click.option("--reason", default="", help="Why.")
-@click.option("--for", "--duration", "seconds", type=SPAN, help="How long, such as 2h; without it, the longest there is.")
+@click.option(
+    "--for", "--duration", "seconds", type=SPAN, help="How long, such as 2h; without it, the longest there is."
+)
 @click.option("--wait", is_flag=True, help="Wait for the answer: exit code 0 if it is yes, 1 if it is no.")
 @desk_command
 def request(
@@ -100,7 +102,11 @@ def request(
     Example: fairlead access request --role operator --cluster prod --reason "the alert" --for 2h --wait
     """
     offer, there = _offer(desk, role, cluster, namespaces)
-    body: dict[str, Any] = {"policy_id": offer["policy_id"], "reason": reason, "scope": _scope(offer, there, namespaces)}
+    body: dict[str, Any] = {
+        "policy_id": offer["policy_id"],
+        "reason": reason,
+        "scope": _scope(offer, there, namespaces),
+    }
     if seconds is not None:
         body["ttl_seconds"] = seconds
     asked = desk.api.post("me/access-requests", {name: it for name, it in body.items() if it})
@@ -215,7 +221,9 @@ def _offer(desk: Desk, role: str, cluster: str, namespaces: Sequence[str]) -> tu
             return it, there
     what = f"role {clean.plain(role)} on {clean.plain(cluster)}" + (" there" if namespaces else "")
     raise Fault(
-        f"There is no {what} that you may ask for.", Exit.NOT_FOUND, next_step="fairlead access offers, to see what there is"
+        f"There is no {what} that you may ask for.",
+        Exit.NOT_FOUND,
+        next_step="fairlead access offers, to see what there is",
     )
 
 

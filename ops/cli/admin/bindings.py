@@ -38,9 +38,16 @@ def scope_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--everywhere", is_flag=True, help="On every cluster, and for the appliance itself."),
         click.option(
-            "-l", "--cluster-label", "chosen", multiple=True, metavar="NAME=VALUE", help="On clusters that carry it; several."
+            "-l",
+            "--cluster-label",
+            "chosen",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="On clusters that carry it; several.",
         ),
-        click.option("-n", "--namespace", "namespaces", multiple=True, help="In this namespace of --cluster only; several."),
+        click.option(
+            "-n", "--namespace", "namespaces", multiple=True, help="In this namespace of --cluster only; several."
+        ),
         click.option("-c", "--cluster", help="On this cluster."),
     ):
         command = option(command)
@@ -128,7 +135,11 @@ def create(
         "subject": written.subject(desk, named[0], issuer),
         "role_id": naming.identify(desk, ROLE, role),
         "scope": written.scope(
-            desk, everywhere=everywhere, cluster=cluster, namespaces=namespaces, labels=labels(chosen, "--cluster-label")
+            desk,
+            everywhere=everywhere,
+            cluster=cluster,
+            namespaces=namespaces,
+            labels=labels(chosen, "--cluster-label"),
         ),
     }
     made = desk.api.post("bindings", body | ({"until": until} if until else {}))

@@ -16,12 +16,17 @@ from ops.cli.lazy import Group
 from ops.cli.output.kinds import Kind
 from ops.cli.output.tables import Column, Item, age
 
+
+def state(cluster: Item) -> str:
+    return str(cluster.get("state") or ("connected" if cluster["connected"] else "disconnected"))
+
+
 CLUSTERS = Kind(
     "cluster",
     "clusters",
     (
         Column("NAME", "name"),
-        Column("STATE", lambda it: state(it), tone=True),
+        Column("STATE", state, tone=True),
         Column("SINCE", "since", age),
         Column("LABELS", "labels", yields=True),
         Column("AGE", "created_at", age),
@@ -37,10 +42,6 @@ bundle_option = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where the bundle is written, for you alone to read; without it, NAME-bundle.json here.",
 )
-
-
-def state(cluster: Item) -> str:
-    return str(cluster.get("state") or ("connected" if cluster["connected"] else "disconnected"))
 
 
 @click.group(cls=Group)

@@ -20,14 +20,13 @@ from ops.cli.output import clean, documents
 from ops.cli.output.kinds import Form, Kind, Told
 from ops.cli.output.tables import Item, Sheet
 
-PAGE: Final = 500  # the most the API gives at once
 MAX_PAGES: Final = 10_000  # five million items: a `next` that never ends is a fault of the other end
 
 
 class Api(Protocol):
     """The admin API, signed in; paths are below /fairlead/v1/. A refusal is a `Fault`."""
 
-    def get(self, path: str, /, **query: str | int | None) -> Any: ...
+    def get(self, path: str, **query: str | int | None) -> Any: ...
     def post(self, path: str, body: Mapping[str, Any] | None = None, /) -> Any: ...
     def patch(self, path: str, body: Mapping[str, Any], /) -> Any: ...
     def delete(self, path: str, /) -> Any: ...
@@ -48,7 +47,7 @@ class Desk:
         """The pages of a list, as they come."""
         cursor: str | None = None
         for _ in range(MAX_PAGES):
-            answer = self.api.get(path, **{"limit": PAGE, **query}, cursor=cursor)
+            answer = self.api.get(path, **query, cursor=cursor)
             yield list(answer["items"])
             cursor = answer.get("next")
             if not cursor:

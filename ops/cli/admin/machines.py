@@ -10,7 +10,7 @@ from ops.cli.admin import naming
 from ops.cli.admin.desk import Desk, at
 from ops.cli.admin.naming import MACHINE
 from ops.cli.admin.options import SPAN, desk_command, yes_option
-from ops.cli.admin.secrets import secret_out_option, shown_once, taken
+from ops.cli.admin.secrets import shown_once, taken, token_out_option
 from ops.cli.lazy import Group
 from ops.cli.output.kinds import Kind
 from ops.cli.output.tables import Column, age, ahead
@@ -77,16 +77,16 @@ def show(desk: Desk, machine: str) -> None:
 @click.argument("name")
 @click.option("--no-token", is_flag=True, help="Without a token, for one that comes by a trust rule.")
 @_ttl
-@secret_out_option
+@token_out_option
 @desk_command
-def create(desk: Desk, name: str, no_token: bool, seconds: int | None, secret_out: Path | None) -> None:
+def create(desk: Desk, name: str, no_token: bool, seconds: int | None, token_out: Path | None) -> None:
     r"""Make a machine. By itself it may do nothing: bind a role to it. Its token is shown this once.
 
     \b
-    Example: fairlead machines create ci --for 90d --secret-out ci.token
+    Example: fairlead machines create ci --for 90d --token-out ci.token
              fairlead machines create builds --no-token
     """
-    file = taken(secret_out)
+    file = taken(token_out)
     body = {"name": name, "with_token": not no_token} | ({"ttl_seconds": seconds} if seconds is not None else {})
     made = desk.api.post("machines", body)
     if no_token:
@@ -133,14 +133,14 @@ def tokens_listed(desk: Desk, machine: str) -> None:
 @click.argument("machine")
 @click.option("--label", default="", help="What it is for.")
 @_ttl
-@secret_out_option
+@token_out_option
 @desk_command
-def token_created(desk: Desk, machine: str, label: str, seconds: int | None, secret_out: Path | None) -> None:
+def token_created(desk: Desk, machine: str, label: str, seconds: int | None, token_out: Path | None) -> None:
     """Make another token of a machine. It is shown this once.
 
-    Example: fairlead machines tokens create ci --label runner-2 --for 30d --secret-out runner-2.token
+    Example: fairlead machines tokens create ci --label runner-2 --for 30d --token-out runner-2.token
     """
-    file = taken(secret_out)
+    file = taken(token_out)
     body = ({"label": label} if label else {}) | ({"ttl_seconds": seconds} if seconds is not None else {})
     made = desk.api.post(at("machines", naming.identify(desk, MACHINE, machine), "tokens"), body)
     shown_once(desk, TOKENS, made, "token", file, f"Created token {made['id']}.")

@@ -84,7 +84,8 @@ def missing(noun: Noun, text: str, items: Sequence[Item] = ()) -> Fault:
 
 def _ambiguous(noun: Noun, text: str, found: Sequence[Item]) -> Fault:
     named = [
-        noun.called(it) if noun.called(it) == it["id"] else f"{noun.called(it)} ({it['id']})" for it in found[:MAX_NAMED]
+        noun.called(it) if noun.called(it) == it["id"] else f"{noun.called(it)} ({it['id']})"
+        for it in found[:MAX_NAMED]
     ]
     more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
     return Fault(

@@ -7,7 +7,8 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -20,7 +21,7 @@ from ops.cli.output.kinds import Form
 from ops.cli.output.tables import Sheet
 
 
-class Span(click.ParamType):
+class Span(click.ParamType[int]):
     """A length of time, in seconds."""
 
     name = "time"
@@ -32,7 +33,7 @@ class Span(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType[str]):
     """A time, as RFC 3339: given so, as a day, or as how long from now (`ahead`) or before it."""
 
     name = "when"
@@ -69,11 +70,18 @@ def desk_command(function: Callable[..., None]) -> Callable[..., None]:
     @output_option
     @functools.wraps(function)
     def run(*arguments: Any, **settings: Any) -> None:
-        told = given()
-        with connected() as api:
-            function(Desk(api, api.profile.server, Form(told.output), sheet(colours=told.color)), *arguments, **settings)
+        with desk() as opened:
+            function(opened, *arguments, **settings)
 
     return run
+
+
+@contextmanager
+def desk() -> Iterator[Desk]:
+    """A desk for the command that runs."""
+    told = given()
+    with connected() as api:
+        yield Desk(api, api.profile.server, Form(told.output), sheet(colours=told.color))
 
 
 def sheet(*, colours: bool) -> Sheet:

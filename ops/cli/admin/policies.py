@@ -38,7 +38,11 @@ _asker = click.option(
     "--asker", "askers", multiple=True, metavar="WHO", help="user:NAME, group:NAME or machine:NAME; several."
 )
 _approver = click.option(
-    "--approver", "approvers", multiple=True, metavar="WHO", help="Only they; without any: whoever holds access:approve there."
+    "--approver",
+    "approvers",
+    multiple=True,
+    metavar="WHO",
+    help="Only they; without any: whoever holds access:approve there.",
 )
 _issuer = click.option("--issuer", help="Whose groups they are; not needed while there is one provider.")
 _approvals = click.option("--approvals", type=int, help="How many must say yes.")
@@ -108,7 +112,11 @@ def create(
     body = {
         "role_id": naming.identify(desk, ROLE, role),
         "scope": written.scope(
-            desk, everywhere=everywhere, cluster=cluster, namespaces=namespaces, labels=labels(chosen, "--cluster-label")
+            desk,
+            everywhere=everywhere,
+            cluster=cluster,
+            namespaces=namespaces,
+            labels=labels(chosen, "--cluster-label"),
         ),
     }
     made = desk.api.post("request-policies", body | _body(desk, given))

@@ -37,7 +37,7 @@ _rule = click.option(
     "rules",
     multiple=True,
     metavar="'VERBS RESOURCES [NAMES]'",
-    help="What may be done, as in 'get,list pods,deployments.apps' or 'get /healthz'; several. Without any: everything.",
+    help="What may be done, as in 'get,list pods,deployments.apps' or 'get /healthz'; several. Without: everything.",
 )
 _permission = click.option("--permission", "permissions", multiple=True, help="Over the appliance; several.")
 _file = click.option(

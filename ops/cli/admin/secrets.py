@@ -1,4 +1,4 @@
-"""Secrets that the appliance shows once: onto standard output, where a shell can take them, or into a file of one's own.
+"""Secrets that the appliance shows once: onto standard output, where a shell can take them, or into a private file.
 
 What always holds: a secret is never mixed with sentences: standard output then holds nothing else, so that
 `> file` keeps exactly it; into a file it goes with mode 0600, over nothing that is there.
@@ -17,10 +17,10 @@ from ops.cli.faults import Fault
 from ops.cli.output import clean
 from ops.cli.output.kinds import Kind
 
-secret_out_option = click.option(
-    "--secret-out",
+token_out_option = click.option(
+    "--token-out",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the secret here, for you alone to read, not to standard output.",
+    help="Write the token here, for you alone to read, and not to standard output.",
 )
 
 

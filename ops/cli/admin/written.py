@@ -36,7 +36,9 @@ def read_rule(text: str) -> dict[str, Any]:
     resources, groups = zip(*(_resource(it) for it in what), strict=True)
     rule = {"verbs": verbs, "apiGroups": sorted(set(groups)), "resources": list(dict.fromkeys(resources))}
     if len(set(groups)) > 1:
-        raise click.UsageError(f"One rule for each API group: {text!r} names {', '.join(map(repr, sorted(set(groups))))}.")
+        raise click.UsageError(
+            f"One rule for each API group: {text!r} names {', '.join(map(repr, sorted(set(groups))))}."
+        )
     return rule | ({"resourceNames": parts[2].split(",")} if len(parts) == 3 else {})
 
 
@@ -81,7 +83,9 @@ def scope(
 ) -> dict[str, Any]:
     """Where: exactly one way of saying it."""
     if sum((everywhere, cluster is not None, bool(labels))) != 1 or (namespaces and cluster is None):
-        raise click.UsageError("Give one of --everywhere, --cluster (with --namespace if you like) and --cluster-label.")
+        raise click.UsageError(
+            "Give one of --everywhere, --cluster (with --namespace if you like) and --cluster-label."
+        )
     if everywhere:
         return {"kind": "everywhere"}
     if cluster is None:
