@@ -244,7 +244,7 @@ def _awaited(desk: Desk, asked: dict[str, Any]) -> dict[str, Any]:
         while asked["state"] == "pending":
             if terminal:
                 click.echo(f"\rWaiting, {times.span(time.monotonic() - began):<6}", err=True, nl=False)
-            time.sleep(POLL_SECONDS)
+            desk.pause(POLL_SECONDS)
             asked = desk.api.get(at("me", "access-requests", asked["id"]))
     finally:
         if terminal:

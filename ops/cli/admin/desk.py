@@ -8,6 +8,7 @@ a yes, and where nobody can be asked, without --yes.
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -91,6 +92,10 @@ class Desk:
     def remark(self, text: str) -> None:
         """To whoever watches, not part of the answer."""
         click.echo(clean.paragraph(text), err=True)
+
+    def pause(self, seconds: float) -> None:
+        """Between two questions; Ctrl-C ends it."""
+        threading.Event().wait(seconds)
 
     def consent(self, what: str, yes: bool) -> None:
         """A yes to what cannot be taken back; a no ends the command."""

@@ -148,7 +148,7 @@ def tail(desk: Desk, follow: bool, lines: int, **given: str | None) -> None:
     seen |= dict.fromkeys(str(it["id"]) for it in last)
     since = began
     while True:
-        time.sleep(POLL_SECONDS)
+        desk.pause(POLL_SECONDS)
         found = [it for it in _records(desk, query, since=since) if str(it["id"]) not in seen][::-1]
         _go_on(desk, found)
         for it in found:
