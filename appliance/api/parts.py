@@ -11,6 +11,7 @@ from appliance.core.audit_query import AuditQuery
 from appliance.core.buckets import FailedLogins
 from appliance.core.credentials import Credential
 from appliance.core.events import AuditEvent
+from appliance.core.paging import Orders
 from appliance.core.problems import Code, Problem
 from appliance.core.snapshot import Snapshot
 from appliance.store.unit import Unit
@@ -81,3 +82,4 @@ class Parts:
     key_set_fault: Callable[[str], str | None]
     failures: FailedLogins = field(default_factory=FailedLogins)
     readings: Readings = field(default_factory=Readings)
+    orders: Orders = field(default_factory=Orders)

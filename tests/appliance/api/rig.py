@@ -57,6 +57,7 @@ class Rig:
     client: TestClientProtocol
     verifier: TokenVerifier
     app: QuartTrio
+    parts: Parts
     recorded: list[AuditEvent]
     called: list[AuditEvent]  # the records that come before a change
     token: str = ""
@@ -142,7 +143,7 @@ async def rig(directory: Path) -> AsyncIterator[Rig]:
         key_set_fault=bridges.key_set_fault,
     )
     app = make_app(parts, ROUTES)
-    made = Rig(store, app.test_client(), verifier, app, recorded, called)
+    made = Rig(store, app.test_client(), verifier, app, parts, recorded, called)
     try:
         made.token = await made.machine(*Permission)
         yield made
