@@ -11,6 +11,7 @@ from appliance.api.pages import QUERY
 from appliance.api.table import ROUTES
 from appliance.core.access import AccessRequest
 from appliance.core.clusters import Cluster
+from appliance.core.paging import Order
 from appliance.core.people import Person
 from appliance.core.roles import EVERYWHERE, Permission, Scope, ScopeKind, Subject, SubjectKind
 from appliance.core.snapshot import Entity
@@ -79,7 +80,7 @@ async def test_pages_are_cut_from_one_order_while_nothing_changes(tmp_path: Path
         put_many(api)
         people = api.store.snapshot.changed[Entity.PERSON]
         page = (await api.call("GET", "people?limit=2")).body
-        made = api.parts.orders.of(Entity.PERSON, people, (), lambda _: ())
+        made: Order[Person] = api.parts.orders.of(Entity.PERSON, people, (), lambda _: ())
         assert len(made.entries) == MANY
         await api.call("GET", f"people?limit=2&cursor={page['next']}")
         assert api.parts.orders.of(Entity.PERSON, people, (), lambda _: ()) is made
