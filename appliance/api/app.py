@@ -161,12 +161,21 @@ async def _body(route: Route) -> dict[str, Any]:
     return bodies.parse(raw, route.body)
 
 
-def _query(route: Route) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _query(route: Route) -> dict[str, Any]:
+    given: dict[str, str] = {}
+    known = {field.name for field in route.query}
     for name, value in request.args.items(multi=True):
-        if name not in route.query or name in found:
+        if name not in known or name in given:
             raise BodyError(f"?{name[:64]}", "There is no such query parameter here, or it stands twice.")
-        found[name] = value
+        given[name] = value
+    found: dict[str, Any] = {}
+    for field in route.query:
+        if field.name in given:
+            found[field.name] = field.read(f"?{field.name}", given[field.name])
+        elif field.required:
+            raise BodyError(f"?{field.name}", f"{field.name} is required.")
+        else:
+            found[field.name] = field.default
     return found
 
 

@@ -12,6 +12,7 @@ from appliance.core.buckets import FailedLogins
 from appliance.core.credentials import Credential
 from appliance.core.events import AuditEvent
 from appliance.core.paces import Paces
+from appliance.core.paging import Orders
 from appliance.core.problems import Code, Problem
 from appliance.core.snapshot import Snapshot
 from appliance.store.unit import Unit
@@ -83,5 +84,6 @@ class Parts:
     key_set_fault: Callable[[str], str | None]
     failures: FailedLogins = field(default_factory=FailedLogins)
     readings: Readings = field(default_factory=Readings)
+    orders: Orders = field(default_factory=Orders)
     paces: Paces = field(default_factory=Paces)
     hsts: bool = False

@@ -59,6 +59,7 @@ class Rig:
     client: TestClientProtocol
     verifier: TokenVerifier
     app: QuartTrio
+    parts: Parts
     recorded: list[AuditEvent]
     called: list[AuditEvent]  # the records that come before a change
     token: str = ""
@@ -145,7 +146,7 @@ async def rig(directory: Path, *, burst: int = BURST) -> AsyncIterator[Rig]:
         paces=Paces(per_second=1, burst=burst),
     )
     app = make_app(parts, ROUTES)
-    made = Rig(store, app.test_client(), verifier, app, recorded, called)
+    made = Rig(store, app.test_client(), verifier, app, parts, recorded, called)
     try:
         made.token = await made.machine(*Permission)
         yield made
