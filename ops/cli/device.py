@@ -52,7 +52,7 @@ def _polled(transport: Transport, asking: Mapping[str, str], seconds: int, until
         if error == "slow_down":
             seconds += SLOWER_SECONDS
         elif error not in {"authorization_pending", "temporarily_unavailable"}:
-            fault = refused(answer.status, document, answer.correlation_id)
-            fault.exit_code = Exit.FORBIDDEN if error == "access_denied" else Exit.FAILED
-            raise fault
+            ended = refused(answer.status, document, answer.correlation_id)
+            ended.exit_code = Exit.FORBIDDEN if error == "access_denied" else Exit.FAILED
+            raise ended
     raise Fault("Nobody confirmed the code in time.", next_step="fairlead login --device")

@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ops.cli import keeping, kubeconfig, plugin_renewal, profiles
+from ops.cli import kubeconfig, plugin_renewal, profiles
 from ops.cli.client import CA_VARIABLE, MACHINE, SERVER_VARIABLE, TOKEN_FILE_VARIABLE, Client, connected
 from ops.cli.faults import Exit, Fault
 from ops.cli.issuing import issue
@@ -22,6 +21,7 @@ from ops.cli.options import given, output_option
 from ops.cli.output.kinds import Kind
 from ops.cli.output.tables import Column
 from ops.cli.output.times import read_span
+from ops.cli.showing import show
 
 CLUSTERS = Kind(
     "cluster",
@@ -103,7 +103,7 @@ def login(
     file = kubeconfig.put(entry, switch=not keep_context)
     click.echo(f"The context {entry.context} is in {file}{'' if keep_context else ', and is the current one'}.")
     if not found["connected"]:
-        click.echo(f"fairlead: The agent of {found['name']} is not connected now, so kubectl will not get through.", err=True)
+        click.echo(f"The agent of {found['name']} is not connected now: kubectl will not get through.", err=True)
     click.echo(f"  Next: kubectl {'--context ' + entry.context + ' ' if keep_context else ''}get pods", err=True)
 
 
@@ -116,8 +116,9 @@ def logout(cluster: str) -> None:
     """
     with connected() as api:
         contexts = [it for it in kubeconfig.marked() if it.server == api.profile.server]
-        names = {it.cluster for it in contexts} & {cluster} or {it["name"] for it in _reachable(api) if cluster in {it["name"], it["id"]}}
-        name = next(iter(names), cluster)
+        name = cluster
+        if cluster not in {it.cluster for it in contexts}:  # an id, perhaps
+            name = next((str(it["name"]) for it in _reachable(api) if it["id"] == cluster), cluster)
         token = plugin_renewal.forget(api.profile.name, _pinned(api) or api.account, name)
         if token:
             api.post("credentials/revoke-by-token", {"token": token})

@@ -1,14 +1,15 @@
 """kubeconfig files: our contexts in, our contexts out, everything else as it was.
 
-Which file is written is decided as kubectl decides it: KUBECONFIG may name several, an entry is changed where it is,
-and a new one goes into the first file that exists. What always holds: comments, unknown fields, order and mode of a file
-stay; it is replaced as a whole, under the lock that kubectl takes; a symbolic link stays one; an entry that another tool
-made is never written over, and only contexts that bear our mark are removed.
+Which file is written is decided as kubectl decides it: KUBECONFIG may name several, an entry is changed where it
+is, and a new one goes into the first file that exists. What always holds: comments, unknown fields, order and mode of
+a file stay; it is replaced as a whole, under the lock that kubectl takes; a symbolic link stays one; an entry that
+another tool made is never written over, and only contexts that bear our mark are removed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import stat
 import threading
@@ -90,7 +91,8 @@ def remove(server: str, cluster: str = "") -> list[str]:
     others = {str(it.get("name")) for file in files() for it in _list(_read(file), "contexts")} - names
     for file in reversed(files()):  # what a later file says holds again once the earlier one says nothing
         if any(it.file == file for it in removed) or (_read(file).get("current-context") in names):
-            _edit(file, lambda document, file=file: _without(document, names, _said_here(file, back, others)))
+            said = _said_here(file, back, others)
+            _edit(file, functools.partial(_without, names=names, back=said))
     return sorted(names)
 
 
@@ -133,7 +135,7 @@ def _replace(document: CommentedMap, section: str, inner: str, name: str, fields
     if not entries:
         entries.fa.set_block_style()
     made = CommentedMap({"name": word(name), inner: fields})
-    for at, it in enumerate(entries):
+    for it in entries:
         if isinstance(it, dict) and it.get("name") == name:
             it[inner] = fields
             return
@@ -164,8 +166,8 @@ def _marked_in(file: Path) -> list[Marked]:
         for extension in _list(_inner(it, "context"), "extensions"):
             told = _inner(extension, "extension")
             if extension.get("name") == MARK and told.get("server") and told.get("cluster"):
-                words = (str(told.get(key) or "") for key in ("cluster", "server", "previous"))
-                found.append(Marked(str(it.get("name")), *words, file))
+                cluster, server, previous = (str(told.get(key) or "") for key in ("cluster", "server", "previous"))
+                found.append(Marked(str(it.get("name")), cluster, server, previous, file))
     return found
 
 
@@ -185,7 +187,7 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         document = loader.get_single_data()
     except (pyyaml.YAMLError, ValueError):
-        raise Fault(f"The kubeconfig {file} is not YAML.", next_step="correct it, or take it out of KUBECONFIG") from None
+        raise Fault(f"The kubeconfig {file} is not YAML.", next_step="correct it, or leave it out") from None
     finally:
         loader.dispose()
     return document if isinstance(document, dict) else {}

@@ -8,7 +8,6 @@ that one; who signed in as somebody else than they said is signed out again.
 from __future__ import annotations
 
 import contextlib
-import os
 import platform
 import sys
 from collections.abc import Mapping
@@ -51,7 +50,13 @@ class Way:
 @click.option("--account", metavar="NAME", help="Sign in as this one and nobody else.")
 @click.option("--force", is_flag=True, help="Sign in anew, even if you are signed in.")
 def login(
-    server: str | None, ca: Path | None, device: bool, no_browser: bool, setup_code: bool, account: str | None, force: bool
+    server: str | None,
+    ca: Path | None,
+    device: bool,
+    no_browser: bool,
+    setup_code: bool,
+    account: str | None,
+    force: bool,
 ) -> None:
     r"""Sign in to an appliance.
 

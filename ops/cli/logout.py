@@ -1,4 +1,4 @@
-"""`fairlead logout`: the session ends at the appliance and on this machine, and kubectl no longer knows its clusters."""
+"""`fairlead logout`: the session ends at the appliance and on this machine, and kubectl forgets its clusters."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def _listening(issuer: str, state: str) -> Iterator[tuple[str, queue.Queue[Broug
     class Listener(http.server.BaseHTTPRequestHandler):
         timeout = REQUEST_SECONDS
 
-        def do_GET(self) -> None:  # noqa: N802 -- the library's name
+        def do_GET(self) -> None:
             brought = read(self.path, issuer, state)
             if brought is not None:
                 with _first_only():

@@ -75,7 +75,7 @@ def write(path: str, document: object) -> None:
 
 @contextmanager
 def locked(name: str) -> Iterator[None]:
-    """Nobody else in this block, in any process; a `Fault` if somebody else stays in it. `name` may be a path in home."""
+    """Nobody else in this block, in any process; a `Fault` if somebody else stays in it. `name`: a path in home."""
     import threading
     import time
 

@@ -1,11 +1,11 @@
 """`fairlead kube token`: the credential plugin (client-go's exec API), as quick as Python allows.
 
-kubectl runs it each time it starts, so what is usual (a credential of before that is still good) is a file to read and a
-line to print, with no import but builtins, `json`, `os`, `sys` and `time`. Anything else is `ops.cli.plugin_renewal`.
+kubectl runs it each time it starts, so what is usual (a credential of before that is still good) is a file to read and
+a line to print, with no import but builtins, `json`, `os`, `sys` and `time`. Anything else is `ops.cli.plugin_renewal`.
 
 client-go asks again in the same process when the API server answered 401. So a second call by the same parent process
-means that the credential was refused: each that is handed out leaves an empty file with its id, and the parent's process
-id and start, which cannot be made twice. What always holds: standard output is one ExecCredential and nothing else.
+means that the credential was refused: each that is handed out leaves an empty file with its id, and the parent's
+process id and start, which cannot be made twice. What always holds: standard output is one ExecCredential and nothing else.
 """
 
 from __future__ import annotations

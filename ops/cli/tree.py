@@ -13,6 +13,9 @@ from ops.cli.lazy import Root
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # For people
+    "kube": ("ops.cli.kube:kube", "The clusters you can reach, and kubectl's way to them."),
+    "login": ("ops.cli.login:login", "Sign in to an appliance."),
+    "logout": ("ops.cli.logout:logout", "Sign out, here and at the appliance."),
     "version": ("ops.cli.version:version", "Print the version."),
     # For administrators
     "access": ("ops.cli.admin.access:access", "Ask for a role for a while; approve, deny, revoke."),

@@ -100,9 +100,8 @@ def _carried_over(before: str, unedited: str, after: str) -> str | None:
     for what, begin, end, new, new_end in reversed(SequenceMatcher(None, base, theirs, autojunk=False).get_opcodes()):
         if what == "equal":
             continue
-        known = [place.get(line) for line in range(begin, end)]
-        at = place.get(begin) if begin in place else place.get(begin - 1, -2) + 1
-        if at < 0 or known != list(range(at, at + end - begin)):
+        at = place.get(begin, place.get(begin - 1, -2) + 1)
+        if at < 0 or any(place.get(begin + step) != at + step for step in range(end - begin)):
             return None
         made[at : at + end - begin] = theirs[new:new_end]
     return "".join(made)
