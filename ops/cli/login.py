@@ -89,7 +89,7 @@ def sign_in(name: str, account: str) -> None:
 
 def _signed_in(profile: Profile, account: str, way: Way, transport: Transport) -> str:
     """Who now is. `account`: nobody else may be; ""."""
-    kept = keeping.of_grant(_tokens(transport, _described(profile, transport), way))
+    kept = keeping.of_grant(_tokens(transport, described(profile, transport), way))
     if account and kept.account != account:
         revoke(kept, transport)
         raise Fault(
@@ -130,7 +130,7 @@ def _still_good(profile: Profile, account: str, transport: Transport) -> bool:
     return True
 
 
-def _described(profile: Profile, transport: Transport) -> Mapping[str, str]:
+def described(profile: Profile, transport: Transport) -> Mapping[str, str]:
     """What the appliance says of itself, if it is the one we think."""
     answer = transport.ask("GET", METADATA)
     document = answer.document()

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 HOME_VARIABLE = "FAIRLEAD_CLI_HOME"
 LOCK_SECONDS = 60.0  # a renewal that asks a provider, behind another one
@@ -61,15 +61,26 @@ def read(path: str) -> dict[str, object] | None:
     return document if isinstance(document, dict) else None
 
 
+def prepare(path: str) -> None:
+    """Every directory on the way to a file of ours, from `home` on for us alone."""
+    if not os.path.isdir(home()):  # noqa: PTH112 -- as above
+        os.makedirs(home(), 0o700, exist_ok=True)  # noqa: PTH103 -- as above
+    at = home()
+    for name in inside(path).split("/")[:-1]:
+        at += f"/{name}"
+        if not os.path.isdir(at):  # noqa: PTH112 -- as above
+            with suppress(FileExistsError):  # another one of us was quicker
+                os.mkdir(at, 0o700)  # noqa: PTH102 -- as above
+
+
 def write(path: str, document: object) -> None:
     """Replace a file, as a whole; the caller holds the lock."""
     from pathlib import Path
 
     from ops.demo.files import write_private
 
-    os.makedirs(home(), 0o700, exist_ok=True)  # noqa: PTH103 -- as above
     target = Path(path)
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    prepare(path)
     write_private(target, json.dumps(document, indent=1).encode())
 
 
@@ -99,7 +110,7 @@ def alone(name: str) -> Iterator[bool]:
     import fcntl
 
     path = f"{home()}/{name}.lock"
-    os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)  # noqa: PTH103, PTH120 -- as above
+    prepare(path)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         try:

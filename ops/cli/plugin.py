@@ -5,7 +5,7 @@ a line to print, with no import but builtins, `json`, `os`, `sys` and `time`. An
 
 client-go asks again in the same process when the API server answered 401. So a second call by the same parent process
 means that the credential was refused: each that is handed out leaves an empty file with its id, and the parent's
-process id and start, which cannot be made twice. What always holds: standard output is one ExecCredential and nothing else.
+process id and start, which cannot be made twice. What always holds: standard output is one ExecCredential, or nothing.
 """
 
 from __future__ import annotations
