@@ -2,19 +2,21 @@
 
 What always holds: whoever signs in is found by (issuer, subject), and made a person at most once; a name that belongs
 to another is not given; a session and the kubeconfig credentials got in it end in one transaction, and none can be got
-in it afterwards, because both lock one row. A refresh token that is shown twice ends its session: somebody else has it.
+in it afterwards, because both lock one row. A refresh token that is shown twice ends its session, because somebody else
+has it: unless nothing of what it bought was ever shown, and it is a minute later at most. Then its answer was lost, and
+is given again, the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from appliance.core.claims import Claimed
 from appliance.core.people import Person
 from appliance.core.problems import Code, Problem, ProblemError, problem
 from appliance.core.roles import Binding
-from appliance.core.sessions import Login, Session, TokenKind
+from appliance.core.sessions import REPEAT_SECONDS, SECOND, Login, Session, TokenKind
 from appliance.core.snapshot import Entity
 from appliance.store import rows, statements, units
 from appliance.store.unit import Row, Unit, run
@@ -36,12 +38,20 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a token stands for. `spent`: a refresh token that was used."""
+    """What a token stands for. `used_at`: when a refresh token was spent, or an access token first shown.
+
+    `salt`: what the successors of a spent refresh token follow from, while they may be asked for again.
+    """
 
     token: Token
-    spent: bool
+    used_at: int | None
+    salt: str
     session: Session
     login: Login
+
+    @property
+    def spent(self) -> bool:
+        return self.token.kind is TokenKind.REFRESH and self.used_at is not None
 
     def refusal(self, person: Person | None, now: int) -> Problem | None:
         """Why it is not good any more for this person, who holds it; None while it is. Without one it never is."""
@@ -49,6 +59,19 @@ class Seen:
         if fault is not None:
             return problem(Code.SESSION_ENDED, why=fault)
         return problem(Code.SESSION_EXPIRED) if self.spent or self.token.expires_at <= now else None
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """A refresh token's answer: its tokens follow from these. `at`: of an earlier time when that answer was lost."""
+
+    session: Session
+    salt: str
+    at: int
+
+
+Successors = Callable[[str, int], Sequence[Token]]
+"""The tokens that a refresh token buys, given the salt and the time of its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +141,18 @@ def seen(token_sha256: str) -> Unit[Seen | None]:
     found = yield run(statements.SESSION_TOKEN, token_sha256)
     if not found:
         return None
-    kind, expires_at, spent_at, *rest = found[0]
+    kind, expires_at, used_at, salt, *rest = found[0]
     session, login = _both(tuple(rest))
-    return Seen(Token(token_sha256, TokenKind(kind), expires_at), spent_at is not None, session, login)
+    return Seen(Token(token_sha256, TokenKind(kind), expires_at), used_at, salt, session, login)
 
 
-def renew(token_sha256: str, tokens: Sequence[Token], now: int) -> Unit[Session | Problem]:
-    """Spends a refresh token for new tokens. A problem that is returned left something behind; see the module."""
+def use(token_sha256: str, now: int) -> Unit[None]:
+    """An access token is shown for the first time: the answer that it came with has arrived."""
+    yield run(statements.SESSION_TOKEN_SPEND, token_sha256, now, "")
+
+
+def renew(token_sha256: str, salt: str, successors: Successors, now: int) -> Unit[Renewed | Problem]:
+    """Spends a refresh token for its successors. A problem that is returned left something behind; see the module."""
     yield run(statements.FEED_LOCK)
     found = yield from seen(token_sha256)
     if found is None or found.token.kind is not TokenKind.REFRESH:
@@ -133,12 +161,17 @@ def renew(token_sha256: str, tokens: Sequence[Token], now: int) -> Unit[Session 
     fault = found.session.fault(found.login, person, now)
     if fault is not None:
         return problem(Code.INVALID_GRANT, detail=fault)
-    if not (yield run(statements.SESSION_TOKEN_SPEND, token_sha256, now)):
-        yield from end(found.session.id, REPLAYED, now)
-        return problem(Code.GRANT_REPLAYED)
-    yield run(statements.SESSION_USE, found.session.id, now)
-    yield from _keep(found.session.id, tokens)
-    return found.session
+    if found.used_at is None:
+        yield run(statements.SESSION_SALTS_FORGET, found.session.id)  # whoever shows it has the answer it came with
+        yield run(statements.SESSION_TOKEN_SPEND, token_sha256, now, salt)
+        yield run(statements.SESSION_USE, found.session.id, now)
+        yield from _keep(found.session.id, successors(salt, now))
+        return Renewed(found.session, salt, now)
+    soon = abs(now - found.used_at) < REPEAT_SECONDS * SECOND
+    if found.salt and soon and (yield from _unused(successors(found.salt, found.used_at))):
+        return Renewed(found.session, found.salt, found.used_at)
+    yield from end(found.session.id, REPLAYED, now)
+    return problem(Code.GRANT_REPLAYED)
 
 
 def end(session_id: str, why: str, now: int) -> Unit[bool]:
@@ -239,3 +272,12 @@ def _person(person_id: str) -> Unit[Person | None]:
 def _keep(session_id: str, tokens: Sequence[Token]) -> Unit[None]:
     for token in tokens:
         yield run(statements.SESSION_TOKEN_ADD, token.sha256, session_id, str(token.kind), token.expires_at)
+
+
+def _unused(tokens: Sequence[Token]) -> Unit[bool]:
+    """Whether they are there, and nobody has shown one."""
+    for token in tokens:
+        found = yield from seen(token.sha256)
+        if found is None or found.used_at is not None:
+            return False
+    return True
