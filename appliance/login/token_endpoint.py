@@ -1,7 +1,7 @@
 """Codes and refresh tokens for tokens (RFC 6749 §3.2), and taking them back (RFC 7009).
 
 What always holds: each is spent once; a code or refresh token that is shown again ends its session, but for a refresh
-token whose answer was lost (`store.sessions`); at each refresh the provider is asked again who the person is, and if it
+token whose answer was lost (`store.renewing`); at each refresh the provider is asked again who the person is, and if it
 says no, the session ends; every refusal is on record, and counts against its address.
 """
 
@@ -20,7 +20,7 @@ from appliance.login.parts import LoginParts
 from appliance.login.rereading import Rereading
 from appliance.login.trail import limit, note, refused
 from appliance.login.visits import Json, Visit, challenge_of
-from appliance.store import flows, ids, sessions
+from appliance.store import flows, ids, renewing, sessions
 from appliance.store.sessions import Seen, Token
 
 DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
@@ -114,7 +114,7 @@ class TokenEndpoint:
         def bought(salt: str, at: int) -> list[Token]:
             return [it.token for it in successors(text, salt, at)]
 
-        renewed = await self._parts.write(sessions.renew(ids.token_hash(text), ids.new_salt(), bought, now))
+        renewed = await self._parts.write(renewing.renew(ids.token_hash(text), ids.new_salt(), bought, now))
         if not isinstance(renewed, Problem):
             session = renewed.session
             person = self._parts.snapshot().people.get(session.person_id)

@@ -2,21 +2,19 @@
 
 What always holds: whoever signs in is found by (issuer, subject), and made a person at most once; a name that belongs
 to another is not given; a session and the kubeconfig credentials got in it end in one transaction, and none can be got
-in it afterwards, because both lock one row. A refresh token that is shown twice ends its session, because somebody else
-has it: unless nothing of what it bought was ever shown, and it is a minute later at most. Then its answer was lost, and
-is given again, the same.
+in it afterwards, because both lock one row. How a refresh token is renewed is in `renewing`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from appliance.core.claims import Claimed
 from appliance.core.people import Person
 from appliance.core.problems import Code, Problem, ProblemError, problem
 from appliance.core.roles import Binding
-from appliance.core.sessions import REPEAT_SECONDS, SECOND, Login, Session, TokenKind
+from appliance.core.sessions import Login, Session, TokenKind
 from appliance.core.snapshot import Entity
 from appliance.store import rows, statements, units
 from appliance.store.unit import Row, Unit, run
@@ -59,19 +57,6 @@ class Seen:
         if fault is not None:
             return problem(Code.SESSION_ENDED, why=fault)
         return problem(Code.SESSION_EXPIRED) if self.spent or self.token.expires_at <= now else None
-
-
-@dataclass(frozen=True, slots=True)
-class Renewed:
-    """A refresh token's answer: its tokens follow from these. `at`: of an earlier time when that answer was lost."""
-
-    session: Session
-    salt: str
-    at: int
-
-
-Successors = Callable[[str, int], Sequence[Token]]
-"""The tokens that a refresh token buys, given the salt and the time of its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +117,7 @@ def begin(session: Session, tokens: Sequence[Token], now: int) -> Unit[Session]:
     it = replace(session, person_id=login.person_id)
     values = (it.id, it.login_id, it.person_id, str(it.client), it.label, it.address, it.created_at, it.used_at)
     yield run(statements.SESSION_ADD, *values)
-    yield from _keep(it.id, tokens)
+    yield from keep(it.id, tokens)
     return it
 
 
@@ -149,29 +134,6 @@ def seen(token_sha256: str) -> Unit[Seen | None]:
 def use(token_sha256: str, now: int) -> Unit[None]:
     """An access token is shown for the first time: the answer that it came with has arrived."""
     yield run(statements.SESSION_TOKEN_SPEND, token_sha256, now, "")
-
-
-def renew(token_sha256: str, salt: str, successors: Successors, now: int) -> Unit[Renewed | Problem]:
-    """Spends a refresh token for its successors. A problem that is returned left something behind; see the module."""
-    yield run(statements.FEED_LOCK)
-    found = yield from seen(token_sha256)
-    if found is None or found.token.kind is not TokenKind.REFRESH:
-        return problem(Code.INVALID_GRANT, detail="the refresh token is not a known one")
-    person = yield from _person(found.session.person_id)
-    fault = found.session.fault(found.login, person, now)
-    if fault is not None:
-        return problem(Code.INVALID_GRANT, detail=fault)
-    if found.used_at is None:
-        yield run(statements.SESSION_SALTS_FORGET, found.session.id)  # whoever shows it has the answer it came with
-        yield run(statements.SESSION_TOKEN_SPEND, token_sha256, now, salt)
-        yield run(statements.SESSION_USE, found.session.id, now)
-        yield from _keep(found.session.id, successors(salt, now))
-        return Renewed(found.session, salt, now)
-    soon = abs(now - found.used_at) < REPEAT_SECONDS * SECOND
-    if found.salt and soon and (yield from _unused(successors(found.salt, found.used_at))):
-        return Renewed(found.session, found.salt, found.used_at)
-    yield from end(found.session.id, REPLAYED, now)
-    return problem(Code.GRANT_REPLAYED)
 
 
 def end(session_id: str, why: str, now: int) -> Unit[bool]:
@@ -243,6 +205,17 @@ def one(session_id: str) -> Unit[Session | None]:
     return rows.session(found[0]) if found else None
 
 
+def person_of(person_id: str) -> Unit[Person | None]:
+    found = yield run(statements.PERSON, person_id)
+    return rows.person(found[0]) if found else None
+
+
+def keep(session_id: str, tokens: Sequence[Token]) -> Unit[None]:
+    """What a client of the session holds from now on."""
+    for token in tokens:
+        yield run(statements.SESSION_TOKEN_ADD, token.sha256, session_id, str(token.kind), token.expires_at)
+
+
 def _both(row: Row) -> tuple[Session, Login]:
     return rows.session(row[:_SESSION_COLUMNS]), rows.login(row[_SESSION_COLUMNS:])
 
@@ -261,23 +234,4 @@ def _resting_on(login_id: str) -> Unit[tuple[Login | None, Person | None]]:
     if not found:
         return None, None
     login = rows.login(found[0])
-    return login, (yield from _person(login.person_id))
-
-
-def _person(person_id: str) -> Unit[Person | None]:
-    found = yield run(statements.PERSON, person_id)
-    return rows.person(found[0]) if found else None
-
-
-def _keep(session_id: str, tokens: Sequence[Token]) -> Unit[None]:
-    for token in tokens:
-        yield run(statements.SESSION_TOKEN_ADD, token.sha256, session_id, str(token.kind), token.expires_at)
-
-
-def _unused(tokens: Sequence[Token]) -> Unit[bool]:
-    """Whether they are there, and nobody has shown one."""
-    for token in tokens:
-        found = yield from seen(token.sha256)
-        if found is None or found.used_at is not None:
-            return False
-    return True
+    return login, (yield from person_of(login.person_id))

@@ -338,13 +338,9 @@ SESSION_TOKEN = (
     "JOIN logins l ON l.id = s.login_id WHERE t.token_sha256 = $1"
 )
 SESSION_TOKEN_ADD = (
-    "INSERT INTO session_tokens (token_sha256, session_id, kind, expires_at, spent_at, salt) "
-    "VALUES ($1, $2, $3, $4, NULL, '')"
+    "INSERT INTO session_tokens (token_sha256, session_id, kind, expires_at, spent_at) VALUES ($1, $2, $3, $4, NULL)"
 )
-SESSION_TOKEN_SPEND = (
-    "UPDATE session_tokens SET spent_at = $2, salt = $3 WHERE token_sha256 = $1 AND spent_at IS NULL "
-    "RETURNING session_id"
-)
+SESSION_TOKEN_SPEND = "UPDATE session_tokens SET spent_at = $2, salt = $3 WHERE token_sha256 = $1 AND spent_at IS NULL"
 SESSION_SALTS_FORGET = "UPDATE session_tokens SET salt = '' WHERE session_id = $1 AND salt <> ''"
 SESSION_TOKENS_FORGET = "DELETE FROM session_tokens WHERE expires_at < $1"
 

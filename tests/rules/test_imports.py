@@ -29,7 +29,18 @@ STORE = tuple(
     f"appliance.store.{module}"
     for module in (
         *("store", "unit", "units", "ids", "faults", "sealing", "statements"),
-        *("granting", "requests", "issuing", "refusing", "machines", "sessions", "flows", "providers", "administrator"),
+        *(
+            "granting",
+            "requests",
+            "issuing",
+            "refusing",
+            "machines",
+            "sessions",
+            "renewing",
+            "flows",
+            "providers",
+            "administrator",
+        ),
     )
 )
 EDGE_WHY = (

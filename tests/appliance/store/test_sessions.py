@@ -15,7 +15,7 @@ from appliance.core.people import Person
 from appliance.core.problems import Code, Problem, ProblemError
 from appliance.core.roles import EVERYWHERE, Binding, Role, Subject, SubjectKind
 from appliance.core.sessions import SECOND, ClientKind, Login, Session, TokenKind
-from appliance.store import administrator, flows, forgetting, issuing, sessions, units
+from appliance.store import administrator, flows, forgetting, issuing, renewing, sessions, units
 from appliance.store.flows import Authorization, Device, DeviceState, SignIn
 from appliance.store.issuing import Wanted
 from appliance.store.sessions import Arrived, Sealed, Token
@@ -121,7 +121,7 @@ def bought(salt: str, at: int) -> list[Token]:
 
 async def refresh(store: Store, token: str, salt: str, now: int) -> str:
     """From which salt the answer follows, or why there is none."""
-    found = await store.write(sessions.renew(token, salt, bought, now))
+    found = await store.write(renewing.renew(token, salt, bought, now))
     return str(found.code) if isinstance(found, Problem) else f"{found.salt} of {(found.at - NOW) // SECOND}"
 
 
