@@ -26,10 +26,10 @@ OPEN_TO_OTHERS = (
     stat.S_IRWXO | stat.S_IWGRP | stat.S_IXGRP
 )  # of a secret's file; its group may read, as Kubernetes has it
 
-# Names that share our prefix and are not settings: the agent's and the tests' own, and the variables Kubernetes adds
-# to every container for a Service called `fairlead` or `fairlead-agents`.
+# Names that share our prefix and are not settings: the agent's, the command's and the tests' own, and the variables
+# Kubernetes adds to every container for a Service called `fairlead` or `fairlead-agents`.
 _FOREIGN_VARIABLES = re.compile(
-    r"FAIRLEAD_(AGENT_|TEST_|KUBECTL_)|FAIRLEAD(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT(_.+)?)|PORT(_\d+_(TCP|UDP)(_.+)?)?)$"
+    r"FAIRLEAD_(AGENT_|CLI_|TEST_|KUBECTL_)|FAIRLEAD(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT(_.+)?)|PORT(_\d+_(TCP|UDP)(_.+)?)?)$"
 )
 
 
