@@ -15,6 +15,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import structlog
 from quart import Response, g, request
@@ -31,6 +32,7 @@ from appliance.core.events import AuditEvent, EventType
 from appliance.core.problems import CATALOGUE, Code, Problem, ProblemError, problem
 from appliance.core.rights import Principal
 
+HSTS_SECONDS: Final = 365 * 24 * 3600  # from each visit on
 BODY_SECONDS: Final = 20  # for at most MAX_BODY_BYTES; slower is stuck or hostile
 _CORRELATION: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")  # what may come back in a header and stand in a log line
 
@@ -51,7 +53,7 @@ def make_app(parts: Parts, routes: Sequence[Route]) -> QuartTrio:
             methods=[route.method],
         )
     app.before_request(partial(_begin, parts.help_url))
-    app.after_request(_finish)
+    app.after_request(partial(_finish, strict_transport(parts.public_url)))
     app.register_error_handler(ProblemError, lambda error: _reply(error.problem))
     app.register_error_handler(BodyError, _refuse_body)
     for fault, code in parts.faults.items():
@@ -203,7 +205,14 @@ async def _begin(help_url: str) -> None:
     g.correlation_id = given if _CORRELATION.fullmatch(given) else secrets.token_hex(16)
 
 
-async def _finish(response: Response) -> Response:
+def strict_transport(public_url: str) -> str | None:
+    """What browsers are told to hold the host to; None: the host is not ours alone, see ops/decisions."""
+    return f"max-age={HSTS_SECONDS}" if urlsplit(public_url).port in {None, 443} else None
+
+
+async def _finish(strict: str | None, response: Response) -> Response:
+    if strict is not None:
+        response.headers["Strict-Transport-Security"] = strict
     response.headers["X-Correlation-Id"] = g.correlation_id
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"

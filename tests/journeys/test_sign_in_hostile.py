@@ -370,6 +370,19 @@ def test_a_guessed_user_code(house: Gatehouse) -> None:
     assert int(seen.headers["Retry-After"]) >= 1
 
 
+def test_who_guesses_is_slowed_wherever_they_guess_from(house: Gatehouse) -> None:
+    surfer, subject = house.surfer(), house.person()
+    house.sign_in(surfer, subject)
+    for _ in range(25):
+        surfer.address = house.surfer().address
+        seen = surfer.go(f"{house.url}/fairlead/device?code=BCDF-GHJK")
+    assert (seen.status, seen.code) == (429, "RATE_LIMITED")
+    other = house.surfer()
+    assert other.go(house.to_callback(other, subject).location).code == "RATE_LIMITED", "the account is"
+    assert house.sign_in(other, house.person()).status == 200, "and nobody else"
+    assert house.recorded("CUA046W", details=subject)
+
+
 def test_every_kind_of_token_at_every_door_of_every_other_kind(house: Gatehouse) -> None:
     house.bind_group("doors")
     subject = house.person("doors")

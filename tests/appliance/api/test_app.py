@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.api.app import strict_transport
 from appliance.api.bodies import MAX_BODY_BYTES
 from appliance.core.buckets import FAILURES_BURST
 from appliance.core.events import EventType
@@ -132,6 +133,13 @@ async def test_a_call_is_on_the_disk_before_it_changes_anything(tmp_path: Path) 
         assert made.status == 201
         assert [it.correlation_id for it in (api.called[1], api.recorded[0])] == ["mine", "mine"]
         assert api.called[1].actor_id == api.recorded[0].actor_id != ""
+
+
+async def test_browsers_are_held_to_tls_where_the_host_is_ours_alone(tmp_path: Path) -> None:
+    async with rig(tmp_path) as api:
+        assert (await api.call("GET", "nothing")).headers["Strict-Transport-Security"] == "max-age=31536000"
+    assert strict_transport("https://fairlead.example.com:443") is not None
+    assert strict_transport("https://fairlead.example.com:8443") is None, "it would bind that host's other ports"
 
 
 async def test_a_defect_of_ours_shows_a_correlation_id_and_nothing_else(
