@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance.api import bodies, render
+from appliance.api import bodies, pages, readers, render
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
@@ -12,6 +12,7 @@ from appliance.core.clusters import Cluster, Labels, cluster_name_fault, labels_
 from appliance.core.events import EventType
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission
+from appliance.core.snapshot import Entity
 from appliance.store import granting, ids, units
 from appliance.store.unit import Unit
 
@@ -41,9 +42,30 @@ def find(call: Call, name_or_id: str) -> Cluster:
 
 
 async def listed(call: Call) -> Answer:
+    """By name."""
     states = call.parts.states()
-    clusters = sorted((it for it in call.parts.snapshot().clusters.values() if call.on(it)), key=lambda it: it.name)
-    return Answer(200, {"items": [render.cluster(it, states.get(it.id)) for it in clusters]})
+    connected: bool | None = call.query["connected"]
+    labels = set(call.query["labels"] or ())
+
+    def seen(it: Cluster) -> bool:
+        state = states.get(it.id)
+        fits = connected is None or connected is (state is not None and state.connected)
+        return fits and labels.issubset(it.labels) and call.on(it)
+
+    return await pages.page(
+        call,
+        Entity.CLUSTER,
+        call.parts.snapshot().clusters.values(),
+        lambda it: (it.name,),
+        str,
+        seen=seen,
+        shown=lambda it: render.cluster(it, states.get(it.id)),
+    )
+
+
+async def one(call: Call) -> Answer:
+    cluster = find(call, call.path["cluster"])
+    return Answer(200, render.cluster(cluster, call.parts.states().get(cluster.id)))
 
 
 async def register(call: Call) -> Answer:
@@ -105,7 +127,19 @@ async def remove(call: Call) -> Answer:
 
 
 ROUTES = (
-    Route("GET", "clusters", (Permission.CLUSTERS_READ,), listed, scoped=True),
+    Route(
+        "GET",
+        "clusters",
+        (Permission.CLUSTERS_READ,),
+        listed,
+        query=(
+            *pages.QUERY,
+            Field("connected", readers.flag, required=False),
+            Field("labels", readers.selector, required=False),
+        ),
+        scoped=True,
+    ),
+    Route("GET", "clusters/<cluster>", (Permission.CLUSTERS_READ,), one, scoped=True),
     Route(
         "POST",
         "clusters",

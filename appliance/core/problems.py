@@ -70,6 +70,7 @@ class Code(StrEnum):
     HEADERS_TOO_LARGE = "HEADERS_TOO_LARGE"
     VALIDATION_ERROR = "VALIDATION_ERROR"
     INVALID_DURATION = "INVALID_DURATION"
+    INVALID_CURSOR = "INVALID_CURSOR"
     ROUTE_NOT_FOUND = "ROUTE_NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     # What does not exist, or exists already
@@ -287,6 +288,10 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     Code.INVALID_DURATION: (
         400,
         "The duration must be from {shortest} to {longest} seconds. Ask for less time, or more.",
+    ),
+    Code.INVALID_CURSOR: (
+        400,
+        "The cursor is not one that this list gave you with these filters. Leave it out to begin at the first page.",
     ),
     Code.ROUTE_NOT_FOUND: (404, "There is nothing at this path. Check it against the API reference."),
     Code.METHOD_NOT_ALLOWED: (405, "This path does not take that method. Check it against the API reference."),

@@ -1,8 +1,8 @@
 """Sign-in for a machine without a browser (RFC 8628): it shows a code, and someone confirms it in a browser elsewhere.
 
 What always holds: confirming takes a session of the browser and a button on our page that says which machine asked, and
-from where; a code lasts ten minutes and buys one session; a guessed code counts as a failed try of the address and of the
-person who guesses.
+from where; a code lasts ten minutes and buys one session; a guessed code counts as a failed try of the address and the
+person.
 """
 
 from __future__ import annotations
