@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from appliance.api import bodies, pages, readers
+from appliance.api import bodies, etags, pages, readers
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import PREFIX, Answer, Call, Route
@@ -21,6 +21,7 @@ from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.providers import FLOW_PARAMETERS, Provider, Reading
 from appliance.core.roles import Permission
 from appliance.core.snapshot import Entity
+from appliance.core.versions import Guarded
 from appliance.store import ids, providers
 from appliance.store.sessions import Sealed
 
@@ -112,6 +113,7 @@ def shown(call: Call, it: Provider) -> dict[str, Any]:
             "userinfo": reading.userinfo,
         },
         "enabled": it.enabled,
+        "etag": etags.provider(it),
         "redirect_uri": f"{call.parts.public_url}/fairlead/callback/{it.slug}",
     }
 
@@ -166,10 +168,9 @@ async def update(call: Call) -> Answer:
     if secret is not UNCHANGED:
         renamed["confidential"] = secret is not None
     sealed = _sealed(call, known, secret) if known is not None and isinstance(secret, str) else None
+    edit: Guarded[Provider] = call.guarded(etags.provider, lambda it: replace(it, **renamed))
     edited = await call.parts.write(
-        providers.change(
-            call.caller.subject, call.path["provider"], lambda it: replace(it, **renamed), sealed, call.now
-        )
+        providers.change(call.caller.subject, call.path["provider"], edit, sealed, call.now)
     )
     await note(call, EventType.PROVIDER_UPDATED, provider=edited.slug, provider_id=edited.id, changed=_named(call.body))
     return Answer(200, shown(call, edited))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from appliance.api import etags
 from appliance.api.bodies import BodyError
 from appliance.api.parts import ClusterState
 from appliance.core.access import AccessRequest, RequestPolicy
@@ -46,6 +47,7 @@ def cluster(it: Cluster, state: ClusterState | None) -> dict[str, Any]:
         "id": it.id,
         "name": it.name,
         "labels": dict(it.labels),
+        "etag": etags.cluster(it),
         "created_at": moment(it.created_at),
         "connected": connected,
         "sessions": state.sessions if state is not None else 0,
@@ -82,6 +84,7 @@ def person(it: Person) -> dict[str, Any]:
         "email": it.email,
         "groups": list(it.groups),
         "enabled": it.enabled,
+        "etag": etags.person(it),
         "created_at": moment(it.created_at),
     }
 
@@ -94,6 +97,7 @@ def role(it: Role) -> dict[str, Any]:
         "groups": list(it.groups),
         "rules": [rule(entry) for entry in it.rules],
         "permissions": [str(permission) for permission in it.permissions],
+        "etag": etags.role(it),
         "created_at": moment(it.created_at),
     }
 
@@ -197,6 +201,7 @@ def policy(it: RequestPolicy) -> dict[str, Any]:
         "approvals": it.approvals,
         "max_seconds": it.max_seconds,
         "reason_required": it.reason_required,
+        "etag": etags.policy(it),
         "created_at": moment(it.created_at),
     }
 

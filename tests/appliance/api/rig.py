@@ -77,8 +77,11 @@ class Rig:
         token: str | None = None,
         raw: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        if_match: str | None = "*",
     ) -> Reply:
         sent = {"Authorization": f"Bearer {self.token if token is None else token}", **(headers or {})}
+        if method == "PATCH" and if_match is not None:
+            sent["If-Match"] = if_match
         data = raw if raw is not None else (None if body is None else json.dumps(body).encode())
         if data is not None:
             sent.setdefault("Content-Type", "application/json")
