@@ -10,6 +10,7 @@ from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
 from appliance.core.clusters import Cluster, Labels, cluster_name_fault, labels_fault
 from appliance.core.events import EventType
+from appliance.core.liveness import ClusterState
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission
 from appliance.store import granting, ids, units
@@ -43,7 +44,13 @@ def find(call: Call, name_or_id: str) -> Cluster:
 async def listed(call: Call) -> Answer:
     states = call.parts.states()
     clusters = sorted((it for it in call.parts.snapshot().clusters.values() if call.on(it)), key=lambda it: it.name)
-    return Answer(200, {"items": [render.cluster(it, states.get(it.id)) for it in clusters]})
+    return Answer(200, {"items": [_shown(call, it, states.get(it.id)) for it in clusters]})
+
+
+def _shown(call: Call, it: Cluster, state: ClusterState | None) -> dict[str, Any]:
+    registered = it.id in call.parts.snapshot().registered
+    shown = render.cluster(it, state, registered=registered, now=call.now)
+    return {**shown, "agents": render.agents(state, call.now)}
 
 
 async def register(call: Call) -> Answer:
@@ -57,7 +64,7 @@ async def register(call: Call) -> Answer:
 
     await call.parts.write(unit())
     await note(call, EventType.CLUSTER_REGISTERED, cluster=made, name=made.name)
-    answer = render.cluster(made, None)
+    answer = _shown(call, made, None)
     return Answer(
         201, {**answer, "bundle": dict(bundle.document), "bundle_expires_at": render.moment(bundle.expires_at)}
     )
@@ -70,7 +77,7 @@ async def label(call: Call) -> Answer:
     edited = await call.parts.write(granting.set_labels(call.caller.subject, cluster.id, labels, call.now))
     shown = ",".join(f"{key}={value}" for key, value in labels)
     await note(call, EventType.CLUSTER_UPDATED, cluster=edited, labels=shown)
-    return Answer(200, render.cluster(edited, call.parts.states().get(edited.id)))
+    return Answer(200, _shown(call, edited, call.parts.states().get(edited.id)))
 
 
 async def new_bundle(call: Call) -> Answer:

@@ -5,6 +5,8 @@ It takes no permission but their session. A cluster on which they hold nothing l
 
 from __future__ import annotations
 
+from typing import Any
+
 from appliance.api import bodies, credentials, render
 from appliance.api.bodies import Field
 from appliance.api.journal import note
@@ -34,8 +36,12 @@ async def who(call: Call) -> Answer:
 
 
 async def reachable(call: Call) -> Answer:
-    states = call.parts.states()
-    return Answer(200, {"items": [render.cluster(it, states.get(it.id)) for it in _clusters(call, _person(call))]})
+    states, registered = call.parts.states(), call.parts.snapshot().registered
+
+    def shown(it: Cluster) -> dict[str, Any]:
+        return render.cluster(it, states.get(it.id), registered=it.id in registered, now=call.now)
+
+    return Answer(200, {"items": [shown(it) for it in _clusters(call, _person(call))]})
 
 
 async def issue(call: Call) -> Answer:

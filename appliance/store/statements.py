@@ -253,8 +253,8 @@ BOOTSTRAP_TOKEN_SPEND = (
 BOOTSTRAP_TOKEN = "SELECT cluster_id, generation, expires_at, spent_by FROM bootstrap_tokens WHERE token_sha256 = $1"
 BOOTSTRAP_TOKENS_FORGET = "DELETE FROM bootstrap_tokens WHERE expires_at < $1"
 
-CERTIFICATES = "SELECT serial, cluster_id, generation, not_after FROM agent_certificates ORDER BY serial"
-CERTIFICATE = "SELECT serial, cluster_id, generation, not_after FROM agent_certificates WHERE serial = $1"
+CERTIFICATES = "SELECT serial, cluster_id, generation, not_after, issued_at FROM agent_certificates ORDER BY serial"
+CERTIFICATE = "SELECT serial, cluster_id, generation, not_after, issued_at FROM agent_certificates WHERE serial = $1"
 CERTIFICATE_ADD = (
     "INSERT INTO agent_certificates (serial, cluster_id, generation, not_after, public_key_sha256, pem, issued_at) "
     "VALUES ($1, $2, $3, $4, $5, $6, $7)"
