@@ -20,6 +20,7 @@ import trio
 
 from agent.custody import CustodyError
 from agent.enrolment import BundleError, EnrolmentRefusedError
+from agent.file_mark import file_mark
 from agent.identity import Identity, IdentityError, wall_seconds
 from agent.outbound import Connect, OutboundError, Place, connect
 from wire.calls import CallError, MalformedBodyError
@@ -151,8 +152,8 @@ class Dialler:
 
     async def _new_bundle(self) -> None:
         """Return when another bundle lies where the bundle lies."""
-        seen = _mark(self._tunnels.bundle)
-        while _mark(self._tunnels.bundle) == seen:  # noqa: ASYNC110 # a file has no event to wait for
+        seen = file_mark(self._tunnels.bundle)
+        while file_mark(self._tunnels.bundle) == seen:  # noqa: ASYNC110 # a file has no event to wait for
             await trio.sleep(BUNDLE_LOOK_SECONDS)
 
     async def _dial_or_say_why(self) -> tuple[tuple[Session, Identity] | None, bool]:
@@ -253,12 +254,3 @@ async def _pass_on(event: trio.Event, to: trio.Event) -> None:
     await event.wait()
     await trio.sleep(random.uniform(0, REPLACE_SPREAD_SECONDS))  # noqa: S311 # spreads load; nothing secret
     to.set()
-
-
-def _mark(path: Path) -> tuple[int, int, int] | None:
-    """Return what changes when a file is replaced."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns, status.st_size

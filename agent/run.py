@@ -55,20 +55,10 @@ async def run(
     directory = DataDirectory(config.data_dir)
     directory.prepare()
     upstream = Upstream(config.upstream)
-    api_server = ApiServer(upstream)
     guard = Guard(config.bounds)
     relay = Relay(Outbox(guard, upstream.authority), upstream)
-    reporter = Reporter(
-        api_server,
-        version=metadata.version("fairlead"),
-        guard=guard.described(),
-        refused=lambda: relay.refused,
-        look_seconds=look_seconds,
-    )
-    custody: Custody = OwnFiles()
-    if config.identity_secret is not None:
-        custody = SharedSecret(api_server, directory, *config.identity_secret)
-
+    reporter = _reporter(upstream, guard, relay, look_seconds)
+    custody = _custody(config, directory, upstream)
     listeners = await trio.open_tcp_listeners(config.health.port, host=config.health.host)
     async with trio.open_nursery() as beside:
         reach: Connect = connect if config.proxy is None else Proxied(config.proxy, beside)
@@ -88,14 +78,7 @@ async def run(
             config.connections,
         )
         renewal = Renewal(directory.identity, enrolment.renew, reporter, dialler.replace)
-        health = Health(
-            {
-                "tunnel": lambda: bool(dialler.status.sessions),
-                "credential for the API server": lambda: not upstream.fault,
-                "draining": lambda: not dialler.status.stopping,
-            }
-        )
-        beside.start_soon(probes.serve, health, listeners)
+        beside.start_soon(probes.serve, _health(upstream, dialler), listeners)
         beside.start_soon(relay.sweep)
         beside.start_soon(reporter.run)
         beside.start_soon(renewal.run)
@@ -108,6 +91,32 @@ async def run(
         with contextlib.closing(relay):
             await dialler.run()
         beside.cancel_scope.cancel()
+
+
+def _reporter(upstream: Upstream, guard: Guard, relay: Relay, look_seconds: float) -> Reporter:
+    return Reporter(
+        ApiServer(upstream),
+        version=metadata.version("fairlead"),
+        guard=guard.described(),
+        refused=lambda: relay.refused,
+        look_seconds=look_seconds,
+    )
+
+
+def _custody(config: Config, directory: DataDirectory, upstream: Upstream) -> Custody:
+    if config.identity_secret is None:
+        return OwnFiles()
+    return SharedSecret(ApiServer(upstream), directory, *config.identity_secret)
+
+
+def _health(upstream: Upstream, dialler: Dialler) -> Health:
+    return Health(
+        {
+            "tunnel": lambda: bool(dialler.status.sessions),
+            "credential for the API server": lambda: not upstream.fault,
+            "draining": lambda: not dialler.status.stopping,
+        }
+    )
 
 
 async def _stop_on_signal(dialler: Dialler, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
