@@ -46,6 +46,7 @@ from appliance.config import Config
 from appliance.core.buckets import Admission, FailedLogins
 from appliance.core.credentials import Credential, TokenVerifier, mint
 from appliance.core.destinations import destination
+from appliance.core.paces import Paces
 from appliance.core.problems import Code
 from appliance.front import listener as front
 from appliance.front.parts import FrontParts
@@ -273,6 +274,8 @@ def _api_parts(it: _Common) -> Parts:
         faults=FAULTS,
         key_set_fault=bridges.key_set_fault,
         failures=it.failures,
+        paces=Paces(per_second=it.config.limits.api_per_second, burst=it.config.limits.api_burst),
+        hsts=it.config.users.certificate is not None,
     )
 
 

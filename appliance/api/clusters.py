@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance.api import bodies, render
+from appliance.api import bodies, pages, readers, render
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
@@ -13,6 +13,7 @@ from appliance.core.events import EventType
 from appliance.core.liveness import ClusterState
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission
+from appliance.core.snapshot import Entity
 from appliance.store import granting, ids, units
 from appliance.store.unit import Unit
 
@@ -42,14 +43,38 @@ def find(call: Call, name_or_id: str) -> Cluster:
 
 
 async def listed(call: Call) -> Answer:
+    """By name."""
     states = call.parts.states()
-    clusters = sorted((it for it in call.parts.snapshot().clusters.values() if call.on(it)), key=lambda it: it.name)
-    return Answer(200, {"items": [_shown(call, it, states.get(it.id)) for it in clusters]})
+    registered = call.parts.snapshot().registered
+    connected: bool | None = call.query["connected"]
+    labels = set(call.query["labels"] or ())
+
+    def seen(it: Cluster) -> bool:
+        state = states.get(it.id)
+        fits = connected is None or connected is (state is not None and state.connected)
+        return fits and labels.issubset(it.labels) and call.on(it)
+
+    return await pages.page(
+        call,
+        Entity.CLUSTER,
+        call.parts.snapshot().clusters.values(),
+        lambda it: (it.name,),
+        str,
+        seen=seen,
+        shown=lambda it: _shown(call, it, states.get(it.id), registered),
+    )
 
 
-def _shown(call: Call, it: Cluster, state: ClusterState | None) -> dict[str, Any]:
-    registered = it.id in call.parts.snapshot().registered
-    shown = render.cluster(it, state, registered=registered, now=call.now)
+async def one(call: Call) -> Answer:
+    cluster = find(call, call.path["cluster"])
+    return Answer(200, _shown(call, cluster, call.parts.states().get(cluster.id)))
+
+
+def _shown(
+    call: Call, it: Cluster, state: ClusterState | None, registered: frozenset[str] | None = None
+) -> dict[str, Any]:
+    known = call.parts.snapshot().registered if registered is None else registered
+    shown = render.cluster(it, state, registered=it.id in known, now=call.now)
     return {**shown, "agents": render.agents(state, call.now)}
 
 
@@ -112,7 +137,19 @@ async def remove(call: Call) -> Answer:
 
 
 ROUTES = (
-    Route("GET", "clusters", (Permission.CLUSTERS_READ,), listed, scoped=True),
+    Route(
+        "GET",
+        "clusters",
+        (Permission.CLUSTERS_READ,),
+        listed,
+        query=(
+            *pages.QUERY,
+            Field("connected", readers.flag, required=False),
+            Field("labels", readers.selector, required=False),
+        ),
+        scoped=True,
+    ),
+    Route("GET", "clusters/<cluster>", (Permission.CLUSTERS_READ,), one, scoped=True),
     Route(
         "POST",
         "clusters",

@@ -12,13 +12,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from appliance.api import bodies, readers
+from appliance.api import bodies, pages, readers
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
-from appliance.api.routes import Answer, Call, Route
+from appliance.api.routes import PREFIX, Answer, Call, Route
 from appliance.core.events import EventType
+from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.providers import FLOW_PARAMETERS, Provider, Reading
 from appliance.core.roles import Permission
+from appliance.core.snapshot import Entity
 from appliance.store import ids, providers
 from appliance.store.sessions import Sealed
 
@@ -115,8 +117,23 @@ def shown(call: Call, it: Provider) -> dict[str, Any]:
 
 
 async def listed(call: Call) -> Answer:
-    found = sorted(call.parts.snapshot().providers.values(), key=lambda it: it.slug)
-    return Answer(200, {"items": [shown(call, it) for it in found]})
+    """By slug."""
+    return await pages.page(
+        call,
+        Entity.PROVIDER,
+        call.parts.snapshot().providers.values(),
+        lambda it: (it.slug,),
+        str,
+        seen=lambda _: True,
+        shown=lambda it: shown(call, it),
+    )
+
+
+async def one(call: Call) -> Answer:
+    found = call.parts.snapshot().providers.get(call.path["provider"])
+    if found is None:
+        raise ProblemError(problem(Code.PROVIDER_NOT_FOUND, path=f"{PREFIX}/providers"))
+    return Answer(200, shown(call, found))
 
 
 async def create(call: Call) -> Answer:
@@ -189,7 +206,8 @@ _FORM: Final[tuple[tuple[str, bodies.Reader, Any], ...]] = (
 )
 
 ROUTES = (
-    Route("GET", "providers", (Permission.PROVIDERS_READ,), listed),
+    Route("GET", "providers", (Permission.PROVIDERS_READ,), listed, query=pages.QUERY),
+    Route("GET", "providers/<provider>", (Permission.PROVIDERS_READ,), one),
     Route(
         "POST",
         "providers",

@@ -6,8 +6,11 @@ behalf; it is recorded as who asked, and cannot approve what it asked for. What 
 
 from __future__ import annotations
 
-from appliance.api import bodies, people, readers, render
-from appliance.api.bodies import BodyError, Field
+from collections.abc import Callable
+from typing import Final
+
+from appliance.api import bodies, pages, people, readers, render
+from appliance.api.bodies import Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
 from appliance.core.access import (
@@ -21,18 +24,27 @@ from appliance.core.access import (
 from appliance.core.events import EventType
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission, Subject, SubjectKind
+from appliance.core.snapshot import Entity
 from appliance.store import ids, requests
 
 
 async def listed(call: Call) -> Answer:
+    return await page(call, lambda it: _sees(call, it))
+
+
+async def page(call: Call, seen: Callable[[AccessRequest], bool]) -> Answer:
     """Newest first."""
-    wanted = call.query.get("state")
-    if wanted is not None and wanted not in set(RequestState):
-        raise BodyError("?state", f"state must be one of {', '.join(RequestState)}.")
-    found = [it for it in call.parts.snapshot().access_requests.values() if _sees(call, it)]
-    found.sort(key=lambda it: (-it.created_at, it.id))
-    shown = [it for it in found if wanted is None or it.state(call.now) == wanted]
-    return Answer(200, {"items": [render.access_request(it, call.now) for it in shown]})
+    wanted: RequestState | None = call.query["state"]
+    return await pages.page(
+        call,
+        Entity.ACCESS_REQUEST,
+        call.parts.snapshot().access_requests.values(),
+        lambda it: (-it.created_at, it.id),
+        int,
+        str,
+        seen=lambda it: (wanted is None or it.state(call.now) is wanted) and seen(it),
+        shown=lambda it: render.access_request(it, call.now),
+    )
 
 
 async def one(call: Call) -> Answer:
@@ -43,12 +55,12 @@ async def one(call: Call) -> Answer:
 
 
 async def ask(call: Call) -> Answer:
-    return await _ask(call, call.caller.subject)
+    return await ask_as(call, call.caller.subject)
 
 
 async def ask_for(call: Call) -> Answer:
     person = people.find(call, call.path["person"])
-    return await _ask(call, Subject(SubjectKind.PERSON, person.id))
+    return await ask_as(call, Subject(SubjectKind.PERSON, person.id))
 
 
 async def approve(call: Call) -> Answer:
@@ -64,14 +76,14 @@ async def approve(call: Call) -> Answer:
     )
     granted = agreed.decided is RequestState.APPROVED
     kind = EventType.ACCESS_APPROVED if granted else EventType.ACCESS_SECONDED
-    await _note(call, kind, agreed, approvals=len(agreed.approvals), until=render.moment(agreed.until) or "")
+    await note_request(call, kind, agreed, approvals=len(agreed.approvals), until=render.moment(agreed.until) or "")
     return Answer(200, render.access_request(agreed, call.now))
 
 
 async def deny(call: Call) -> Answer:
     reason = call.body["reason"]
     denied = await call.parts.write(requests.deny(call.caller, call.path["request"], reason, call.now))
-    await _note(call, EventType.ACCESS_DENIED, denied, reason=reason)
+    await note_request(call, EventType.ACCESS_DENIED, denied, reason=reason)
     return Answer(200, render.access_request(denied, call.now))
 
 
@@ -79,11 +91,12 @@ async def revoke(call: Call) -> Answer:
     """What runs on the grant ends within two seconds."""
     reason = call.body["reason"]
     revoked = await call.parts.write(requests.revoke(call.caller, call.path["request"], reason, call.now))
-    await _note(call, EventType.ACCESS_REVOKED, revoked, reason=reason)
+    await note_request(call, EventType.ACCESS_REVOKED, revoked, reason=reason)
     return Answer(200, render.access_request(revoked, call.now))
 
 
-async def _ask(call: Call, subject: Subject) -> Answer:
+async def ask_as(call: Call, subject: Subject) -> Answer:
+    """Ask for someone: the caller, or whom they act for."""
     policy = call.parts.snapshot().policies.get(call.body["policy_id"])
     if policy is None:
         raise ProblemError(problem(Code.REQUEST_POLICY_NOT_FOUND))
@@ -101,7 +114,7 @@ async def _ask(call: Call, subject: Subject) -> Answer:
         created_at=call.now,
     )
     kept = await call.parts.write(requests.ask(asked, call.now))
-    await _note(call, EventType.ACCESS_REQUESTED, kept, seconds=kept.seconds, reason=kept.reason)
+    await note_request(call, EventType.ACCESS_REQUESTED, kept, seconds=kept.seconds, reason=kept.reason)
     return Answer(201, render.access_request(kept, call.now))
 
 
@@ -109,7 +122,8 @@ def _sees(call: Call, request: AccessRequest) -> bool:
     return call.within(request.scope) or call.caller.subject in {request.subject, request.asked_by}
 
 
-async def _note(call: Call, kind: EventType, request: AccessRequest, **details: object) -> None:
+async def note_request(call: Call, kind: EventType, request: AccessRequest, **details: object) -> None:
+    """What happened to a request, for the audit trail."""
     snapshot = call.parts.snapshot()
     role, person = snapshot.roles.get(request.role_id), snapshot.people.get(request.subject.id)
     about: dict[str, object] = {
@@ -124,21 +138,27 @@ async def _note(call: Call, kind: EventType, request: AccessRequest, **details: 
     await note(call, kind, by=None, cluster=cluster, credential_id="", **about, **details)
 
 
-_WISH = (
+WISH: Final = (
     Field("policy_id", bodies.text),
     Field("scope", readers.scope, required=False),
     Field("ttl_seconds", bodies.whole(MIN_GRANT_SECONDS, MAX_GRANT_SECONDS), required=False),
     Field("reason", bodies.text, required=False, default=""),
 )
+QUERY: Final = (*pages.QUERY, Field("state", readers.one_of(RequestState), required=False))
 _APPROVE = (Permission.ACCESS_APPROVE,)
 
 ROUTES = (
-    Route("GET", "access-requests", (Permission.ACCESS_READ,), listed, query=frozenset({"state"}), scoped=True),
-    Route("GET", "access-requests/<request>", (Permission.ACCESS_READ,), one, scoped=True),
-    Route("POST", "access-requests", (Permission.ACCESS_REQUEST,), ask, body=_WISH, scoped=True),
     Route(
-        "POST", "people/<person>/access-requests", (Permission.ACCESS_REQUEST_FOR,), ask_for, body=_WISH, scoped=True
+        "GET",
+        "access-requests",
+        (Permission.ACCESS_READ,),
+        listed,
+        query=QUERY,
+        scoped=True,
     ),
+    Route("GET", "access-requests/<request>", (Permission.ACCESS_READ,), one, scoped=True),
+    Route("POST", "access-requests", (Permission.ACCESS_REQUEST,), ask, body=WISH, scoped=True),
+    Route("POST", "people/<person>/access-requests", (Permission.ACCESS_REQUEST_FOR,), ask_for, body=WISH, scoped=True),
     Route(
         "POST",
         "access-requests/<request>/approve",

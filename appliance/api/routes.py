@@ -11,7 +11,7 @@ an `Answer`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +49,7 @@ class Call:
     rights: Rights
     needs: tuple[Permission, ...]  # what the route declared
     path: Mapping[str, str]
-    query: Mapping[str, str]
+    query: Mapping[str, Any]
     body: Mapping[str, Any]
     correlation_id: str
     client_address: str
@@ -87,7 +87,7 @@ class Route:
     permissions: tuple[Permission, ...]
     answer: Callable[[Call], Awaitable[Answer]]
     body: tuple[Field, ...] | None = None
-    query: frozenset[str] = field(default_factory=frozenset)
+    query: tuple[Field, ...] = ()
     scoped: bool = False
     proof: Proof | None = None
 

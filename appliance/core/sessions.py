@@ -34,6 +34,9 @@ USER_CODE_LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels, so no words; not
 USER_CODE_LENGTH: Final = 8  # 20^8: of a thousand open codes a guess hits one in 25 million
 
 
+COMMAND_CLIENT_ID: Final = "fairlead-cli"  # public: PKCE and the loopback address are what proves it
+
+
 class ClientKind(StrEnum):
     """How a session is held."""
 

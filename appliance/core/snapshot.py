@@ -52,6 +52,7 @@ class Snapshot:
 
     def __init__(self) -> None:
         self.version = 0
+        self.changed: dict[Entity, int] = {}  # the version in which one of a kind was last put
         self.clusters: dict[str, Cluster] = {}
         self.cluster_by_name: dict[str, Cluster] = {}
         self.people: dict[str, Person] = {}
@@ -77,6 +78,7 @@ class Snapshot:
     def put(self, entity: Entity, identity: str, value: Any) -> None:
         """The entity is now `value`; None: it is gone."""
         self.version += 1
+        self.changed[entity] = self.version
         match entity:
             case Entity.CLUSTER:
                 self.memory.clear()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from appliance.core.claims import Claimed
+from appliance.core.paging import Key
 from appliance.core.people import Person
 from appliance.core.problems import Code, Problem, ProblemError, problem
 from appliance.core.roles import Binding
@@ -22,6 +23,7 @@ from appliance.store.unit import Row, Unit, run
 SIGNED_OUT = "signed out"
 REPLAYED = "a token of it was used twice, so somebody else may hold it"
 MAX_LISTED = 500
+FIRST = (1 << 62, "")  # before which everything was made
 _SESSION_COLUMNS = 10
 
 
@@ -200,9 +202,18 @@ def over(now: int, read_before: int, limit: int) -> Unit[list[Login]]:
     return [rows.login(row) for row in (yield run(statements.LOGINS_OVER, now, read_before, limit))]
 
 
-def listed(person_id: str = "") -> Unit[list[tuple[Session, Login]]]:
-    """The sessions that nobody ended, the latest first; of one person, or of all."""
-    return [_both(row) for row in (yield run(statements.SESSIONS_LISTED, person_id, MAX_LISTED))]
+def page(person_id: str, beyond: Key | None, limit: int) -> Unit[list[tuple[Session, Login]]]:
+    """Sessions that nobody ended, the latest first, beyond (made at, id); without a person's id, everybody's."""
+    if person_id:
+        found = yield run(statements.SESSIONS_PAGE_OF, *(beyond or FIRST), limit, person_id)
+    else:
+        found = yield run(statements.SESSIONS_PAGE, *(beyond or FIRST), limit)
+    return [_both(row) for row in found]
+
+
+def listed(person_id: str) -> Unit[list[tuple[Session, Login]]]:
+    """A person's latest."""
+    return page(person_id, None, MAX_LISTED)
 
 
 def one(session_id: str) -> Unit[Session | None]:

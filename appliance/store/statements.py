@@ -223,7 +223,7 @@ CREDENTIALS_PAGE = (
     "FROM credentials c LEFT JOIN revocations r ON r.credential_id = c.id LEFT JOIN people p ON p.id = c.person_id "
     "LEFT JOIN clusters k ON k.id = c.cluster_id "
     "WHERE ($1 = '' OR c.person_id = $1) AND ($2 = '' OR replace($2, c.cluster_id, '') <> $2) "
-    "AND (c.issued_at < $3 OR (c.issued_at = $3 AND c.id < $4))"
+    "AND (c.issued_at, c.id) < ($3, $4)"
     ") AS shown WHERE $6 = '' OR state = $6 ORDER BY issued_at DESC, id DESC LIMIT $7"
 )
 ISSUES_HOLD = (
@@ -322,12 +322,18 @@ SESSION_ADD = (
 SESSION_USE = "UPDATE sessions SET used_at = $2 WHERE id = $1 AND used_at < $2"
 SESSION_END = "UPDATE sessions SET ended_at = $2, ended_why = $3 WHERE id = $1 AND ended_at IS NULL RETURNING person_id"
 SESSIONS_OF_LOGIN = "SELECT id FROM sessions WHERE login_id = $1 AND ended_at IS NULL ORDER BY id"
-# Those that have not ended, the latest first; $1: of one person, or '' for all.
-SESSIONS_LISTED = (
+# One page of those that have not ended, the latest first, beyond ($1, $2).
+SESSIONS_PAGE = (
     "SELECT s.id, s.login_id, s.person_id, s.client, s.label, s.address, s.created_at, s.used_at, s.ended_at, "
     "s.ended_why, l.id, l.person_id, l.provider_id, l.read_at, l.created_at, l.ends_at, l.ended_at, l.ended_why "
-    "FROM sessions s JOIN logins l ON l.id = s.login_id WHERE ($1 = '' OR s.person_id = $1) AND s.ended_at IS NULL "
-    "AND l.ended_at IS NULL ORDER BY s.created_at DESC, s.id DESC LIMIT $2"
+    "FROM sessions s JOIN logins l ON l.id = s.login_id WHERE (s.created_at, s.id) < ($1, $2) AND s.ended_at IS NULL "
+    "AND l.ended_at IS NULL ORDER BY s.created_at DESC, s.id DESC LIMIT $3"
+)
+SESSIONS_PAGE_OF = (
+    "SELECT s.id, s.login_id, s.person_id, s.client, s.label, s.address, s.created_at, s.used_at, s.ended_at, "
+    "s.ended_why, l.id, l.person_id, l.provider_id, l.read_at, l.created_at, l.ends_at, l.ended_at, l.ended_why "
+    "FROM sessions s JOIN logins l ON l.id = s.login_id WHERE s.person_id = $4 AND (s.created_at, s.id) < ($1, $2) "
+    "AND s.ended_at IS NULL AND l.ended_at IS NULL ORDER BY s.created_at DESC, s.id DESC LIMIT $3"
 )
 SESSIONS_FORGET = "DELETE FROM sessions WHERE created_at < $1"
 

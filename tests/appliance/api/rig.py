@@ -24,6 +24,7 @@ from appliance.core.credentials import TokenVerifier, mint
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.liveness import ClusterState
 from appliance.core.machines import MachineToken
+from appliance.core.paces import Paces
 from appliance.core.people import Machine
 from appliance.core.problems import Code
 from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Scope, Subject, SubjectKind
@@ -32,6 +33,7 @@ from appliance.store.store import Store
 
 NOW = 1_800_000_000_000_000  # 2027-01-15T08:00:00Z
 HOUR = 3_600_000_000
+BURST = 20_000  # calls of one machine: the clock stands still, so nothing comes back
 
 
 class DiskFullError(Exception):
@@ -57,6 +59,7 @@ class Rig:
     client: TestClientProtocol
     verifier: TokenVerifier
     app: QuartTrio
+    parts: Parts
     recorded: list[AuditEvent]
     called: list[AuditEvent]  # the records that come before a change
     token: str = ""
@@ -99,7 +102,7 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(directory: Path) -> AsyncIterator[Rig]:
+async def rig(directory: Path, *, burst: int = BURST) -> AsyncIterator[Rig]:
     store = await Store.open(directory / "data" / "fairlead.db")
     key = ec.generate_private_key(ec.SECP256R1())
     verifier = TokenVerifier([key.public_key()])
@@ -140,9 +143,10 @@ async def rig(directory: Path) -> AsyncIterator[Rig]:
         ca_pem="CA",
         faults={DiskFullError: Code.AUDIT_UNAVAILABLE},
         key_set_fault=bridges.key_set_fault,
+        paces=Paces(per_second=1, burst=burst),
     )
     app = make_app(parts, ROUTES)
-    made = Rig(store, app.test_client(), verifier, app, recorded, called)
+    made = Rig(store, app.test_client(), verifier, app, parts, recorded, called)
     try:
         made.token = await made.machine(*Permission)
         yield made
