@@ -10,9 +10,10 @@ from typing import Any
 
 from appliance.api import etags
 from appliance.api.bodies import BodyError
-from appliance.api.parts import ClusterState
+from appliance.core import liveness
 from appliance.core.access import AccessRequest, RequestPolicy
 from appliance.core.clusters import Cluster
+from appliance.core.liveness import AgentLink, ClusterState, Report
 from appliance.core.machines import MachineToken, TrustRule
 from appliance.core.people import Machine, Person
 from appliance.core.roles import Binding, Role, Rule, Scope, Subject
@@ -40,19 +41,54 @@ def read_moment(where: str, value: Any) -> int:
     raise BodyError(where, f'{where} must be a time such as "2030-01-31T12:00:00Z".')
 
 
-def cluster(it: Cluster, state: ClusterState | None) -> dict[str, Any]:
-    """A cluster with its live state: the session, not the store, says whether it is connected."""
-    connected = state is not None and state.connected
+def cluster(it: Cluster, state: ClusterState | None, *, registered: bool, now: int) -> dict[str, Any]:
+    """A cluster with its live state: the sessions, not the store, say whether it is connected."""
+    condition = liveness.condition(state, registered=registered, now=now)
+    api_server = liveness.api_server(state)
     return {
         "id": it.id,
         "name": it.name,
         "labels": dict(it.labels),
         "etag": etags.cluster(it),
         "created_at": moment(it.created_at),
-        "connected": connected,
+        "state": str(condition.phase),
+        "since": moment(condition.since),
+        "reason": condition.reason,
+        "registered": registered,
+        "connected": state is not None and state.connected,
+        "connected_since": moment(state.since) if state is not None and state.connected else None,
+        "api_server": {
+            "answers": api_server.answers,
+            "since": moment(api_server.since),
+            "reason": api_server.reason,
+        },
         "sessions": state.sessions if state is not None else 0,
-        "since": moment(state.since) if state is not None else None,
-        "reason": "" if connected else (state.reason if state is not None else "not connected since the start"),
+    }
+
+
+def agents(state: ClusterState | None, now: int) -> list[dict[str, Any]]:
+    """The agents' sessions, for whoever runs the cluster: addresses and versions are nobody else's business."""
+    return [_agent(link, now) for link in (state.agents if state is not None else ())]
+
+
+def _agent(it: AgentLink, now: int) -> dict[str, Any]:
+    said = it.report or Report()
+    return {
+        "session": it.session_id,
+        "name": it.name,
+        "address": it.address,
+        "since": moment(it.since),
+        "leaving": it.leaving,
+        "round_trip_ms": None if it.round_trip_seconds is None else round(it.round_trip_seconds * 1000, 1),
+        "in_flight": it.in_flight,
+        "certificate_expires_at": moment(it.expires_at),
+        "certificate_days_left": it.days_left(now),
+        "version": said.version,
+        "kubernetes_version": said.kubernetes,
+        "api_server_fault": said.fault if it.report is not None else None,
+        "clock_skew_seconds": said.skew_seconds,
+        "guard": said.guard,
+        "guard_refused": said.refused,
     }
 
 

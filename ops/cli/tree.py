@@ -14,9 +14,23 @@ from ops.cli.lazy import Root
 COMMANDS: dict[str, tuple[str, str]] = {
     # For people
     "version": ("ops.cli.version:version", "Print the version."),
+    # For administrators
+    "access": ("ops.cli.admin.access:access", "Ask for a role for a while; approve, deny, revoke."),
+    "bindings": ("ops.cli.admin.bindings:bindings", "Who has which role, where, until when."),
+    "clusters": ("ops.cli.admin.clusters:clusters", "Register clusters, label them, cut their agents off."),
+    "credentials": ("ops.cli.admin.credentials:credentials", "List, issue and revoke kubeconfig credentials."),
+    "explain": ("ops.cli.admin.questions:explain", "Say why a user may do something, or not."),
+    "machines": ("ops.cli.admin.machines:machines", "Programs with rights of their own, and their tokens."),
+    "policies": ("ops.cli.admin.policies:policies", "Which roles can be asked for, by whom, for how long."),
+    "providers": ("ops.cli.admin.providers:providers", "The identity providers that people sign in by."),
+    "roles": ("ops.cli.admin.roles:roles", "What may be bound: groups, rules, permissions."),
+    "sessions": ("ops.cli.admin.sessions:sessions", "Who is signed in; end a session."),
+    "trust": ("ops.cli.admin.trust:trust", "Whose tokens make their bearer one of our machines."),
+    "users": ("ops.cli.admin.users:users", "Users: list, show, disable, enable, delete."),
+    "who-can": ("ops.cli.admin.questions:who_can", "List who may do something on a cluster."),
     # On the appliance's host, in a cluster, on a laptop to try it
     "agent": ("ops.cli.agents:agent", "Run the agent: it dials out of a cluster to the appliance."),
-    "audit": ("ops.cli.audit:audit", "Verify, keep and export the audit records."),
+    "audit": ("ops.cli.audit:audit", "Search, follow, export and verify the audit records."),
     "backup": ("ops.cli.backup:backup", "Write a backup of everything, encrypted."),
     "demo": ("ops.cli.trial:demo", "Start an appliance, an agent and a cluster, to try it."),
     "keys": ("ops.cli.host:keys", "Replace the appliance's keys."),

@@ -338,12 +338,26 @@ def test_a_refresh_token_that_is_used_twice_ends_the_family(house: Gatehouse) ->
     status, second = house.refresh(first)
     assert status == 200
     assert second["refresh_token"] != first["refresh_token"]
+    assert house.raw("GET", "/fairlead/v1/me", second["access_token"])[0] == 200
     assert house.refresh(first)[1]["code"] == "GRANT_REPLAYED", "somebody else has it"
     assert house.refresh(second)[1]["code"] == "INVALID_GRANT"
     assert house.raw("GET", "/fairlead/v1/me", second["access_token"])[1]["code"] == "SESSION_ENDED"
     assert door.ask("GET", "/api/v1/namespaces/demo/pods").code == "CREDENTIAL_REVOKED"
     assert house.recorded(ENDED, details="used twice")
     assert house.recorded(REFUSED, code="GRANT_REPLAYED")
+
+
+def test_a_refresh_whose_answer_was_lost_is_answered_again_the_same(house: Gatehouse) -> None:
+    first = house.command(house.person())
+    lost = house.refresh(first)
+    again = house.refresh(first)
+    assert (lost[0], again[0]) == (200, 200)
+    assert lost[1]["expires_in"] - again[1].pop("expires_in") in {0, 1, 2}
+    assert again[1].items() < lost[1].items()
+    third = house.refresh(again[1])
+    assert third[0] == 200
+    assert house.refresh(first)[1]["code"] == "GRANT_REPLAYED", "what came of it was used"
+    assert house.raw("GET", "/fairlead/v1/me", third[1]["access_token"])[0] == 401
 
 
 def test_a_guessed_user_code(house: Gatehouse) -> None:
@@ -354,6 +368,19 @@ def test_a_guessed_user_code(house: Gatehouse) -> None:
         seen = surfer.go(f"{house.url}/fairlead/device?code=BCDF-GHJK")
     assert (seen.status, seen.code) == (429, "RATE_LIMITED")
     assert int(seen.headers["Retry-After"]) >= 1
+
+
+def test_who_guesses_is_slowed_wherever_they_guess_from(house: Gatehouse) -> None:
+    surfer, subject = house.surfer(), house.person()
+    house.sign_in(surfer, subject)
+    for _ in range(25):
+        surfer.address = house.surfer().address
+        seen = surfer.go(f"{house.url}/fairlead/device?code=BCDF-GHJK")
+    assert (seen.status, seen.code) == (429, "RATE_LIMITED")
+    other = house.surfer()
+    assert other.go(house.to_callback(other, subject).location).code == "RATE_LIMITED", "the account is"
+    assert house.sign_in(other, house.person()).status == 200, "and nobody else"
+    assert house.recorded("CUA046W", details=subject)
 
 
 def test_every_kind_of_token_at_every_door_of_every_other_kind(house: Gatehouse) -> None:
