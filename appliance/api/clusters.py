@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from appliance.api import bodies, etags, pages, readers, render
+from appliance.api import bodies, pages, readers, render
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
@@ -101,7 +101,7 @@ async def label(call: Call) -> Answer:
     """Bindings choose clusters by label, so whoever labels one gives rights."""
     cluster = find(call, call.path["cluster"])
     labels: Labels = call.body["labels"]
-    edit: Guarded[Cluster] = call.guarded(etags.cluster, lambda it: replace(it, labels=labels))
+    edit: Guarded[Cluster] = call.guarded(render.cluster_tag, lambda it: replace(it, labels=labels))
     edited = await call.parts.write(granting.label_cluster(call.caller.subject, cluster.id, edit, call.now))
     shown = ",".join(f"{key}={value}" for key, value in labels)
     await note(call, EventType.CLUSTER_UPDATED, cluster=edited, labels=shown)

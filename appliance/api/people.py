@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from appliance.api import bodies, etags, pages, readers, render
+from appliance.api import bodies, pages, readers, render
 from appliance.api.bodies import Field
 from appliance.api.journal import note
 from appliance.api.readers import kubernetes_name
@@ -76,7 +76,7 @@ async def create(call: Call) -> Answer:
 async def update(call: Call) -> Answer:
     person = find(call, call.path["person"])
     changes = {name: value for name, value in call.body.items() if value is not None}
-    edit: Guarded[Person] = call.guarded(etags.person, lambda it: replace(it, **changes))
+    edit: Guarded[Person] = call.guarded(lambda it: render.person(it)["etag"], lambda it: replace(it, **changes))
     edited = await call.parts.write(granting.set_person(call.caller.subject, person.id, edit, call.now))
     await note(call, EventType.PERSON_UPDATED, person=edited.name, person_id=edited.id, groups=",".join(edited.groups))
     return Answer(200, render.person(edited))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from appliance.api import bodies, etags, pages, readers, render
+from appliance.api import bodies, pages, readers, render
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
@@ -49,7 +49,7 @@ async def create(call: Call) -> Answer:
 async def update(call: Call) -> Answer:
     changes = {name: value for name, value in call.body.items() if value is not None}
     by, identity = call.caller.subject, call.path["policy"]
-    edit: Guarded[RequestPolicy] = call.guarded(etags.policy, lambda it: replace(it, **changes))
+    edit: Guarded[RequestPolicy] = call.guarded(lambda it: render.policy(it)["etag"], lambda it: replace(it, **changes))
     edited = await call.parts.write(requests.set_policy(by, identity, edit, call.now))
     await _note(call, EventType.POLICY_UPDATED, edited)
     return Answer(200, render.policy(edited))

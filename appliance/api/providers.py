@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from appliance.api import bodies, etags, pages, readers
+from appliance.api import bodies, pages, readers, render
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import PREFIX, Answer, Call, Route
@@ -93,29 +93,30 @@ def claims(where: str, value: Any) -> Reading:
 def shown(call: Call, it: Provider) -> dict[str, Any]:
     """Without its client secret."""
     reading = it.reading
-    return {
-        "id": it.id,
-        "slug": it.slug,
-        "title": it.title,
-        "issuer": it.issuer,
-        "client_id": it.client_id,
-        "confidential": it.confidential,
-        "scopes": list(it.scopes),
-        "parameters": dict(it.parameters),
-        "claims": {
-            "name": list(reading.name),
-            "name_prefix": reading.name_prefix,
-            "email": list(reading.email),
-            "email_verified": list(reading.email_verified),
-            "groups": list(reading.groups),
-            "groups_prefix": reading.groups_prefix,
-            "required": [{"claim": list(claim), "values": list(values)} for claim, values in reading.required],
-            "userinfo": reading.userinfo,
-        },
-        "enabled": it.enabled,
-        "etag": etags.provider(it),
-        "redirect_uri": f"{call.parts.public_url}/fairlead/callback/{it.slug}",
-    }
+    return render.tagged(
+        {
+            "id": it.id,
+            "slug": it.slug,
+            "title": it.title,
+            "issuer": it.issuer,
+            "client_id": it.client_id,
+            "confidential": it.confidential,
+            "scopes": list(it.scopes),
+            "parameters": dict(it.parameters),
+            "claims": {
+                "name": list(reading.name),
+                "name_prefix": reading.name_prefix,
+                "email": list(reading.email),
+                "email_verified": list(reading.email_verified),
+                "groups": list(reading.groups),
+                "groups_prefix": reading.groups_prefix,
+                "required": [{"claim": list(claim), "values": list(values)} for claim, values in reading.required],
+                "userinfo": reading.userinfo,
+            },
+            "enabled": it.enabled,
+            "redirect_uri": f"{call.parts.public_url}/fairlead/callback/{it.slug}",
+        }
+    )
 
 
 async def listed(call: Call) -> Answer:
@@ -168,7 +169,7 @@ async def update(call: Call) -> Answer:
     if secret is not UNCHANGED:
         renamed["confidential"] = secret is not None
     sealed = _sealed(call, known, secret) if known is not None and isinstance(secret, str) else None
-    edit: Guarded[Provider] = call.guarded(etags.provider, lambda it: replace(it, **renamed))
+    edit: Guarded[Provider] = call.guarded(lambda it: shown(call, it)["etag"], lambda it: replace(it, **renamed))
     edited = await call.parts.write(
         providers.change(call.caller.subject, call.path["provider"], edit, sealed, call.now)
     )

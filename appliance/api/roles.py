@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from appliance.api import bodies, etags, pages, readers, render
+from appliance.api import bodies, pages, readers, render
 from appliance.api.bodies import Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
@@ -48,7 +48,7 @@ async def update(call: Call) -> Answer:
     """The fields that are given; running streams that rest on what goes end."""
     role = _find(call)
     changes = {name: value for name, value in call.body.items() if value is not None}
-    edit: Guarded[Role] = call.guarded(etags.role, lambda it: replace(it, **changes))
+    edit: Guarded[Role] = call.guarded(lambda it: render.role(it)["etag"], lambda it: replace(it, **changes))
     edited = await call.parts.write(granting.set_role(call.caller.subject, role.id, edit, call.now))
     await _note(call, EventType.ROLE_UPDATED, edited)
     return Answer(200, render.role(edited))

@@ -7,11 +7,12 @@ holds: the comparison is made in the transaction that writes, on the row as it i
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from appliance.core.problems import Code, ProblemError, problem
 
@@ -22,9 +23,10 @@ _TAG_DIGITS: Final = 20  # of the digest: an accident, not an attack, is what it
 T = TypeVar("T")
 
 
-def tag(*content: object) -> str:
-    """The entity tag of this content, quotes included. Its parts print alike wherever they are equal."""
-    return f'"{sha256(repr(content).encode()).hexdigest()[:_TAG_DIGITS]}"'
+def tag(content: Mapping[str, Any]) -> str:
+    """The entity tag of what is shown in JSON, quotes included."""
+    whole = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return f'"{sha256(whole.encode()).hexdigest()[:_TAG_DIGITS]}"'
 
 
 @dataclass(frozen=True, slots=True)
