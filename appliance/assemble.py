@@ -313,7 +313,7 @@ def _agents_parts(it: _Common, context: ssl.SSLContext) -> tunnel.AgentsListener
     return tunnel.AgentsListener(
         context=context,
         store=enrolments,
-        enrolment=Enrolment(it.keys.authority, enrolments, it.ledger.record, utc_micros),
+        enrolment=Enrolment(it.keys.authority, enrolments, it.ledger.record, utc_micros, FailedLogins(it.ledger.deny)),
         registry=it.registry,
         record=it.ledger.record,
         clock=utc_micros,

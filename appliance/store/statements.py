@@ -45,6 +45,7 @@ PERSON_OF_SUBJECT = (
     "SELECT id, issuer, subject, name, email, groups_json, enabled, not_before, created_at FROM people "
     "WHERE issuer = $1 AND subject = $2"
 )
+PERSON_LIKE = "SELECT id FROM people WHERE name = $1 OR (issuer = $2 AND subject = $3) ORDER BY id"
 PERSON_ADD = (
     "INSERT INTO people (id, issuer, subject, name, email, groups_json, enabled, not_before, created_at) "
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING id"
@@ -54,6 +55,7 @@ PERSON_REMOVE = "DELETE FROM people WHERE id = $1 RETURNING id"
 
 MACHINES = "SELECT id, name, created_at, created_by, not_before FROM machines ORDER BY id"
 MACHINE = "SELECT id, name, created_at, created_by, not_before FROM machines WHERE id = $1"
+MACHINE_NAMED = "SELECT id FROM machines WHERE name = $1"
 MACHINE_ADD = (
     "INSERT INTO machines (id, name, created_at, created_by, not_before) VALUES ($1, $2, $3, $4, $5) "
     "ON CONFLICT DO NOTHING RETURNING id"
@@ -253,8 +255,8 @@ BOOTSTRAP_TOKEN_SPEND = (
 BOOTSTRAP_TOKEN = "SELECT cluster_id, generation, expires_at, spent_by FROM bootstrap_tokens WHERE token_sha256 = $1"
 BOOTSTRAP_TOKENS_FORGET = "DELETE FROM bootstrap_tokens WHERE expires_at < $1"
 
-CERTIFICATES = "SELECT serial, cluster_id, generation, not_after FROM agent_certificates ORDER BY serial"
-CERTIFICATE = "SELECT serial, cluster_id, generation, not_after FROM agent_certificates WHERE serial = $1"
+CERTIFICATES = "SELECT serial, cluster_id, generation, not_after, issued_at FROM agent_certificates ORDER BY serial"
+CERTIFICATE = "SELECT serial, cluster_id, generation, not_after, issued_at FROM agent_certificates WHERE serial = $1"
 CERTIFICATE_ADD = (
     "INSERT INTO agent_certificates (serial, cluster_id, generation, not_after, public_key_sha256, pem, issued_at) "
     "VALUES ($1, $2, $3, $4, $5, $6, $7)"
@@ -272,6 +274,7 @@ PROVIDER_ADD = (
     "INSERT INTO providers (id, slug, title, issuer, client_id, settings_json, enabled, created_at) "
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING id"
 )
+PROVIDER_LIKE = "SELECT id FROM providers WHERE slug = $1 OR issuer = $2 ORDER BY id"
 PROVIDER_SET = (
     "UPDATE providers SET title = $2, client_id = $3, settings_json = $4, enabled = $5 WHERE id = $1 RETURNING id"
 )
