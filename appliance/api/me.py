@@ -5,6 +5,8 @@ It takes no permission but their session. A cluster on which they hold nothing l
 
 from __future__ import annotations
 
+from typing import Any
+
 from appliance.api import bodies, credentials, pages, render
 from appliance.api.bodies import Field
 from appliance.api.journal import note
@@ -37,12 +39,15 @@ async def who(call: Call) -> Answer:
 
 async def reachable(call: Call) -> Answer:
     """By name."""
-    states = call.parts.states()
+    states, registered = call.parts.states(), call.parts.snapshot().registered
+
+    def shown(it: Cluster) -> dict[str, Any]:
+        return render.cluster(it, states.get(it.id), registered=it.id in registered, now=call.now)
+
     order = ordered(_clusters(call, _person(call)), lambda it: (it.name,))
     found, following = await pages.cut(call, pages.asked(call, "me/clusters", str), order, lambda _: True)
     live = _live(call, _person(call))
-    shown = [{**render.cluster(it, states.get(it.id)), "namespaces": _namespaces(live, it)} for it in found]
-    return pages.answer(shown, following)
+    return pages.answer([{**shown(it), "namespaces": _namespaces(live, it)} for it in found], following)
 
 
 async def issue(call: Call) -> Answer:

@@ -138,6 +138,8 @@ class Client:
 
     def _asked(self, method: str, path: str, body: Mapping[str, Any] | None, token: str) -> Answer:
         headers = {"Authorization": f"Bearer {token}"}
+        if method == "PATCH":
+            headers["If-Match"] = "*"
         raw = None
         if body is not None:
             headers["Content-Type"] = "application/json"
