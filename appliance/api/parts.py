@@ -11,7 +11,9 @@ from appliance.core.audit_query import AuditQuery
 from appliance.core.buckets import FailedLogins
 from appliance.core.credentials import Credential
 from appliance.core.events import AuditEvent
+from appliance.core.liveness import ClusterState
 from appliance.core.paces import Paces
+from appliance.core.paging import Orders
 from appliance.core.problems import Code, Problem
 from appliance.core.snapshot import Snapshot
 from appliance.core.webhooks import Delivery, Outcome, Webhook
@@ -30,19 +32,6 @@ class Read(Protocol):
     """Do a unit of work that only reads: for what the snapshot does not hold."""
 
     async def __call__(self, unit: Unit[T], /) -> T: ...
-
-
-class ClusterState(Protocol):
-    """Whether a cluster is connected now, since when (microseconds UTC), with how many sessions."""
-
-    @property
-    def connected(self) -> bool: ...
-    @property
-    def since(self) -> int: ...
-    @property
-    def sessions(self) -> int: ...
-    @property
-    def reason(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,5 +76,6 @@ class Parts:
     key_set_fault: Callable[[str], str | None]
     failures: FailedLogins = field(default_factory=FailedLogins)
     readings: Readings = field(default_factory=Readings)
+    orders: Orders = field(default_factory=Orders)
     paces: Paces = field(default_factory=Paces)
     hsts: bool = False

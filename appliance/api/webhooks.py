@@ -9,12 +9,13 @@ from __future__ import annotations
 import secrets
 from typing import Any, Final
 
-from appliance.api import bodies, readers, render
+from appliance.api import bodies, pages, readers, render
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
 from appliance.core.destinations import BadURL, destination
 from appliance.core.events import EventType
+from appliance.core.paging import ordered
 from appliance.core.roles import Permission
 from appliance.core.webhooks import (
     SECRET_BYTES,
@@ -29,11 +30,14 @@ from appliance.store import ids, webhooks
 from appliance.store.sessions import Sealed
 from appliance.store.webhooks import Standing
 
-MAX_TOLD: Final = 100  # messages shown of one webhook: what is looked at when something did not arrive
+MAX_TOLD: Final = 1_000  # messages shown of one webhook: what is looked at when something did not arrive
 
 
 async def listed(call: Call) -> Answer:
-    return Answer(200, {"items": [_standing(it) for it in await call.parts.read(webhooks.listed())]})
+    """The oldest first."""
+    every = ordered(await call.parts.read(webhooks.listed()), lambda it: (it.webhook.created_at, it.webhook.id))
+    found, following = await pages.cut(call, pages.asked(call, "webhooks", int, str), every, lambda _: True)
+    return pages.answer([_standing(it) for it in found], following)
 
 
 async def create(call: Call) -> Answer:
@@ -56,8 +60,10 @@ async def remove(call: Call) -> Answer:
 
 async def told(call: Call) -> Answer:
     """The latest first: each message with how far it has come."""
-    found = await call.parts.read(webhooks.told(call.path["webhook"], MAX_TOLD))
-    return Answer(200, {"items": [_delivery(it) for it in found]})
+    webhook_id = call.path["webhook"]
+    latest = ordered(await call.parts.read(webhooks.told(webhook_id, MAX_TOLD)), lambda it: (-it.created_at, it.id))
+    found, following = await pages.cut(call, pages.asked(call, webhook_id, int, str), latest, lambda _: True)
+    return pages.answer([_delivery(it) for it in found], following)
 
 
 async def test(call: Call) -> Answer:
@@ -127,7 +133,7 @@ async def _note(call: Call, kind: EventType, it: Webhook, **details: object) -> 
 
 
 ROUTES = (
-    Route("GET", "webhooks", (Permission.WEBHOOKS_READ,), listed),
+    Route("GET", "webhooks", (Permission.WEBHOOKS_READ,), listed, query=pages.QUERY),
     Route(
         "POST",
         "webhooks",
@@ -139,7 +145,7 @@ ROUTES = (
             Field("description", bodies.text, required=False, default=""),
         ),
     ),
-    Route("GET", "webhooks/<webhook>/messages", (Permission.WEBHOOKS_READ,), told),
+    Route("GET", "webhooks/<webhook>/messages", (Permission.WEBHOOKS_READ,), told, query=pages.QUERY),
     Route("POST", "webhooks/<webhook>/test", (Permission.WEBHOOKS_WRITE,), test),
     Route("DELETE", "webhooks/<webhook>", (Permission.WEBHOOKS_WRITE,), remove),
 )

@@ -50,6 +50,7 @@ def test_every_command_explains_itself_with_an_example(name: str) -> None:
 def test_no_option_takes_a_secret(name: str) -> None:
     options = [it for it in COMMANDS[name].params if isinstance(it, click.Option)]
     names = {option for parameter in options if not parameter.is_flag for option in parameter.opts}
+    names = {it for it in names if not it.endswith(("-file", "-out"))}  # these take a path
 
     assert not {it for it in names if "secret" in it or "password" in it or it == "--token"}
 

@@ -29,18 +29,8 @@ STORE = tuple(
     f"appliance.store.{module}"
     for module in (
         *("store", "unit", "units", "ids", "faults", "sealing", "statements"),
-        *(
-            "granting",
-            "requests",
-            "issuing",
-            "refusing",
-            "machines",
-            "sessions",
-            "flows",
-            "providers",
-            "administrator",
-            "webhooks",
-        ),
+        *("granting", "requests", "issuing", "refusing", "machines", "administrator"),
+        *("sessions", "renewing", "flows", "providers", "webhooks"),
     )
 )
 EDGE_WHY = (
@@ -122,7 +112,7 @@ ARROWS = (
 )
 
 #: Where the packages of a distribution are not called like it.
-PACKAGES_OF = {"pyjwt": "jwt", "pyyaml": "yaml"}
+PACKAGES_OF = {"pyjwt": "jwt", "pyyaml": "yaml", "ruamel.yaml": "ruamel"}
 #: What comes with a declared dependency and is part of its interface.
 COMES_WITH = {"hyperframe", "hpack", "werkzeug"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -65,21 +66,7 @@ def test_a_message_says_who_where_why_and_what_became_of_it() -> None:
 
 
 def test_every_state_is_told() -> None:
-    assert {became(AccessRequest(**{**_fields(), "decided": it})) for it in RequestState} | {Notice.CREATED} == set(
-        SUBSCRIBABLE
-    )
-
-
-def _fields() -> dict[str, object]:
-    return {
-        "id": "r",
-        "policy_id": "p",
-        "subject": ANN,
-        "asked_by": ANN,
-        "role_id": "x",
-        "scope": REQUEST.scope,
-        "seconds": 1,
-    }
+    assert {became(replace(REQUEST, decided=it)) for it in RequestState} | {Notice.CREATED} == set(SUBSCRIBABLE)
 
 
 def test_a_webhook_hears_what_it_wants() -> None:
