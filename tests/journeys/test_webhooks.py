@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import secrets
@@ -81,12 +82,17 @@ def undone(desk: Desk) -> Iterator[ExitStack]:
         desk.call("DELETE", f"webhooks/{it['id']}")
 
 
-def documented() -> Callable[[dict[str, str], bytes, str], None]:
+def documented(directory: Path) -> Callable[[dict[str, str], bytes, str], None]:
     """The verification that the documentation gives to receivers."""
-    found: dict[str, Any] = {}
     (text,) = SAMPLE.findall((REPOSITORY / "docs" / "webhooks.md").read_text())
-    exec(text, found)
-    verify: Callable[[dict[str, str], bytes, str], None] = found["verify"]
+    file = directory / "documented.py"
+    file.write_text(text)
+    spec = importlib.util.spec_from_file_location("documented", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    verify: Callable[[dict[str, str], bytes, str], None] = module.verify
     return verify
 
 
@@ -96,7 +102,7 @@ def about(got: Got) -> tuple[str, str]:
 
 
 def test_what_is_told_can_be_verified_as_documented(desk: Desk, undone: ExitStack) -> None:
-    at, verify = desk.receiver(), documented()
+    at, verify = desk.receiver(), documented(desk.directory)
     undone.enter_context(at.listening())
     hook = desk.hook(at)
     assert "secret" not in json.dumps(desk.call("GET", "webhooks"))
@@ -144,7 +150,7 @@ def test_killed_before_it_was_told(desk: Desk, undone: ExitStack) -> None:
     assert about(down.until(1)[0]) == ("access_request.created", request_id)
     once, again = stuck.until(2)
     assert (once.headers["webhook-id"], once.body) == (again.headers["webhook-id"], again.body)
-    documented()(again.headers, again.body, second["secret"])
+    documented(desk.directory)(again.headers, again.body, second["secret"])
     for hook in (first, second):
         eventually(lambda hook=hook: desk.message(hook)["state"] == "delivered", what="its end")  # type: ignore[misc]
 

@@ -66,7 +66,7 @@ class Receiver:
         """Up, at the same port as before."""
         receiver = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Answers(http.server.BaseHTTPRequestHandler):
             timeout = WAIT_SECONDS
 
             def do_POST(self) -> None:
@@ -86,7 +86,7 @@ class Receiver:
             def handle_error(self, *_: object) -> None:
                 """A caller that was killed."""
 
-        with Server(("127.0.0.1", self.port), Handler) as server:
+        with Server(("127.0.0.1", self.port), Answers) as server:
             self.port = server.server_port
             server.socket = self.context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
             thread = threading.Thread(target=server.serve_forever, args=(0.05,))
