@@ -14,6 +14,7 @@ from appliance.api import bodies, clusters, people, readers, render
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
+from appliance.core.askable import askable
 from appliance.core.clusters import Cluster
 from appliance.core.credentials import MAX_STATIC_SECONDS, SECOND, CredentialKind
 from appliance.core.events import EventType
@@ -47,11 +48,14 @@ async def issue(call: Call) -> Answer:
 
 
 async def issue_own(call: Call, holder: Person, no_later: int, session_id: str = "", **named: str) -> Answer:
-    """For whoever asks; a cluster on which they hold nothing looks like one that is not there."""
+    """For whoever asks; a cluster on which they hold nothing, and may ask for nothing, looks like one not there."""
     snapshot = call.parts.snapshot()
     cluster = snapshot.cluster(call.body["cluster"])
     try:
-        if cluster is None or not any(it.live(call.now) for it in snapshot.bindings_for(holder.id, cluster.id)):
+        if cluster is None or not (
+            any(it.live(call.now) for it in snapshot.bindings_for(holder.id, cluster.id))
+            or any(askable(snapshot, holder, cluster))
+        ):
             raise ProblemError(problem(Code.CLUSTER_NOT_FOUND, cluster=call.body["cluster"]))
         return await give(call, cluster, holder, session_id, no_later)
     except ProblemError as error:

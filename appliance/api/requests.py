@@ -6,6 +6,8 @@ behalf; it is recorded as who asked, and cannot approve what it asked for. What 
 
 from __future__ import annotations
 
+from typing import Final
+
 from appliance.api import bodies, people, readers, render
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
@@ -43,12 +45,12 @@ async def one(call: Call) -> Answer:
 
 
 async def ask(call: Call) -> Answer:
-    return await _ask(call, call.caller.subject)
+    return await ask_as(call, call.caller.subject)
 
 
 async def ask_for(call: Call) -> Answer:
     person = people.find(call, call.path["person"])
-    return await _ask(call, Subject(SubjectKind.PERSON, person.id))
+    return await ask_as(call, Subject(SubjectKind.PERSON, person.id))
 
 
 async def approve(call: Call) -> Answer:
@@ -64,14 +66,14 @@ async def approve(call: Call) -> Answer:
     )
     granted = agreed.decided is RequestState.APPROVED
     kind = EventType.ACCESS_APPROVED if granted else EventType.ACCESS_SECONDED
-    await _note(call, kind, agreed, approvals=len(agreed.approvals), until=render.moment(agreed.until) or "")
+    await note_request(call, kind, agreed, approvals=len(agreed.approvals), until=render.moment(agreed.until) or "")
     return Answer(200, render.access_request(agreed, call.now))
 
 
 async def deny(call: Call) -> Answer:
     reason = call.body["reason"]
     denied = await call.parts.write(requests.deny(call.caller, call.path["request"], reason, call.now))
-    await _note(call, EventType.ACCESS_DENIED, denied, reason=reason)
+    await note_request(call, EventType.ACCESS_DENIED, denied, reason=reason)
     return Answer(200, render.access_request(denied, call.now))
 
 
@@ -79,11 +81,12 @@ async def revoke(call: Call) -> Answer:
     """What runs on the grant ends within two seconds."""
     reason = call.body["reason"]
     revoked = await call.parts.write(requests.revoke(call.caller, call.path["request"], reason, call.now))
-    await _note(call, EventType.ACCESS_REVOKED, revoked, reason=reason)
+    await note_request(call, EventType.ACCESS_REVOKED, revoked, reason=reason)
     return Answer(200, render.access_request(revoked, call.now))
 
 
-async def _ask(call: Call, subject: Subject) -> Answer:
+async def ask_as(call: Call, subject: Subject) -> Answer:
+    """Ask for someone: the caller, or whom they act for."""
     policy = call.parts.snapshot().policies.get(call.body["policy_id"])
     if policy is None:
         raise ProblemError(problem(Code.REQUEST_POLICY_NOT_FOUND))
@@ -101,7 +104,7 @@ async def _ask(call: Call, subject: Subject) -> Answer:
         created_at=call.now,
     )
     kept = await call.parts.write(requests.ask(asked, call.now))
-    await _note(call, EventType.ACCESS_REQUESTED, kept, seconds=kept.seconds, reason=kept.reason)
+    await note_request(call, EventType.ACCESS_REQUESTED, kept, seconds=kept.seconds, reason=kept.reason)
     return Answer(201, render.access_request(kept, call.now))
 
 
@@ -109,7 +112,8 @@ def _sees(call: Call, request: AccessRequest) -> bool:
     return call.within(request.scope) or call.caller.subject in {request.subject, request.asked_by}
 
 
-async def _note(call: Call, kind: EventType, request: AccessRequest, **details: object) -> None:
+async def note_request(call: Call, kind: EventType, request: AccessRequest, **details: object) -> None:
+    """What happened to a request, for the audit trail."""
     snapshot = call.parts.snapshot()
     role, person = snapshot.roles.get(request.role_id), snapshot.people.get(request.subject.id)
     about: dict[str, object] = {
@@ -124,7 +128,7 @@ async def _note(call: Call, kind: EventType, request: AccessRequest, **details: 
     await note(call, kind, by=None, cluster=cluster, credential_id="", **about, **details)
 
 
-_WISH = (
+WISH: Final = (
     Field("policy_id", bodies.text),
     Field("scope", readers.scope, required=False),
     Field("ttl_seconds", bodies.whole(MIN_GRANT_SECONDS, MAX_GRANT_SECONDS), required=False),
@@ -135,10 +139,8 @@ _APPROVE = (Permission.ACCESS_APPROVE,)
 ROUTES = (
     Route("GET", "access-requests", (Permission.ACCESS_READ,), listed, query=frozenset({"state"}), scoped=True),
     Route("GET", "access-requests/<request>", (Permission.ACCESS_READ,), one, scoped=True),
-    Route("POST", "access-requests", (Permission.ACCESS_REQUEST,), ask, body=_WISH, scoped=True),
-    Route(
-        "POST", "people/<person>/access-requests", (Permission.ACCESS_REQUEST_FOR,), ask_for, body=_WISH, scoped=True
-    ),
+    Route("POST", "access-requests", (Permission.ACCESS_REQUEST,), ask, body=WISH, scoped=True),
+    Route("POST", "people/<person>/access-requests", (Permission.ACCESS_REQUEST_FOR,), ask_for, body=WISH, scoped=True),
     Route(
         "POST",
         "access-requests/<request>/approve",

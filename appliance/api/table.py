@@ -18,6 +18,7 @@ from appliance.api import (
     roles,
     sessions,
     trust,
+    wishes,
 )
 from appliance.api.routes import Route
 
@@ -37,4 +38,5 @@ ROUTES: tuple[Route, ...] = (
     *providers.ROUTES,
     *sessions.ROUTES,
     *me.ROUTES,
+    *wishes.ROUTES,
 )

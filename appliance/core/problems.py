@@ -216,7 +216,7 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     ),
     Code.NO_ROLE_ASSIGNMENT: (
         403,
-        "You have no role on cluster {cluster}. Ask your administrator for one; nothing else needs to change.",
+        "You have no role on cluster {cluster}. {remedy}",
     ),
     Code.ACCESS_WITHDRAWN: (
         403,
@@ -224,10 +224,7 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     ),
     Code.FORBIDDEN: (
         403,
-        (
-            "No role of yours in Fairlead allows this on cluster {cluster}: {action}. Ask your administrator for one "
-            "that does."
-        ),
+        "No role of yours in Fairlead allows this on cluster {cluster}: {action}. {remedy}",
     ),
     Code.NAMESPACE_FORBIDDEN: (
         403,
@@ -240,7 +237,7 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
         403,
         (
             "Your roles in Fairlead for this on cluster {cluster} hold only in {namespaces}, and this reaches beyond: "
-            "{action}. Ask your administrator for a role on the whole cluster."
+            "{action}. {remedy}"
         ),
     ),
     Code.RESERVED_IDENTITY: (
@@ -407,6 +404,11 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
 }
 
 
+# What helps whoever holds no role for what they want: the word `remedy` of the sentences above.
+ASK_ADMINISTRATOR = "Ask your administrator for a role that allows it; nothing else needs to change."
+ASK_FOR_IT = "You may ask for a role that allows it with: {command}"
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One refusal. `meta` becomes header lines and JSON members; `retry_after` is whole seconds, at least 1."""
@@ -436,6 +438,11 @@ def problem(
     sentence = CATALOGUE[code][1].format_map({name: _plain(str(word)) for name, word in words.items()})
     shown = tuple((name, _plain(value)[:MAX_META_CHARS]) for name, value in meta)
     return Problem(code, sentence, shown, retry_after)
+
+
+def remedy(command: str | None) -> str:
+    """What to do without a role: ask for one with this command, or ask whoever gives them."""
+    return ASK_ADMINISTRATOR if command is None else ASK_FOR_IT.format(command=command)
 
 
 def _plain(text: str) -> str:

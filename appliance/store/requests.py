@@ -33,6 +33,7 @@ from appliance.store.units import change
 
 MAX_OPEN_REQUESTS = 50  # of one subject, unanswered or granted; more is a program that went wrong
 RETRY_SECONDS = 600
+WITHDRAWN = "withdrawn by who asked"  # the reason that is kept when it ends so
 
 
 def add_policy(by: Subject, policy: RequestPolicy, now: int) -> Unit[None]:
@@ -138,6 +139,17 @@ def revoke(by: Principal, request_id: str, reason: str, now: int) -> Unit[Access
     yield from units.set_request(revoked, now)
     yield from units.remove_binding(request.binding_id, now)
     return revoked
+
+
+def withdraw(by: Principal, request_id: str, now: int) -> Unit[AccessRequest]:
+    """Whoever got it does not need it any more: what waits is denied, what was granted ends."""
+    yield run(statements.FEED_LOCK)
+    request = yield from _request(request_id)
+    if request.subject != by.subject:
+        raise ProblemError(problem(Code.REQUEST_NOT_FOUND))
+    if request.state(now) is RequestState.PENDING:
+        return (yield from deny(by, request_id, WITHDRAWN, now))
+    return (yield from revoke(by, request_id, WITHDRAWN, now))
 
 
 def settle(request_id: str, now: int) -> Unit[AccessRequest | None]:
