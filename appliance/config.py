@@ -188,8 +188,8 @@ _TABLE: tuple[Setting, ...] = (
         "health.listen",
         values.address,
         Address("127.0.0.1", 9090),
-        "Plain HTTP: /livez, /readyz and /metrics. It asks for no credential and names no person; beyond loopback (a pod's "
-        "probes and Prometheus need that) let a NetworkPolicy or a firewall say who may come.",
+        "Plain HTTP: /livez, /readyz and /metrics. It asks for no credential and names no person; beyond loopback (for "
+        "a pod's probes and Prometheus) let a NetworkPolicy or a firewall say who may come.",
     ),
     Setting(
         "login.reread_seconds",
