@@ -104,8 +104,7 @@ class AuditTrail:
 
     async def search(self, query: AuditQuery) -> Mapping[str, Any]:
         page = await self._look(lambda reader: reader.search(query))
-        following = None if page.next is None else page.next.cursor()
-        return {"items": [shown(kept) for kept in page.items], "next": following}
+        return {"items": [shown(kept) for kept in page.items], "next": page.next}
 
     async def record(self, chain: int, number: int) -> Mapping[str, Any] | None:
         kept = await self._look(lambda reader: reader.one(chain, number))

@@ -18,6 +18,7 @@ from typing import Any
 
 from appliance.core.buckets import MAX_OPEN_EXCHANGES, REQUEST_BURST, REQUESTS_PER_SECOND
 from appliance.core.networks import NOBODY, Networks
+from appliance.core.paces import CALLER_BURST, CALLER_PER_SECOND
 from daemon import values
 from daemon.settings import ConfigError, Setting, Settings, refuse_weak_mode
 from daemon.values import Address
@@ -26,10 +27,10 @@ OPEN_TO_OTHERS = (
     stat.S_IRWXO | stat.S_IWGRP | stat.S_IXGRP
 )  # of a secret's file; its group may read, as Kubernetes has it
 
-# Names that share our prefix and are not settings: the agent's and the tests' own, and the variables Kubernetes adds
-# to every container for a Service called `fairlead` or `fairlead-agents`.
+# Names that share our prefix and are not settings: the agent's, the command's and the tests' own, and the variables
+# Kubernetes adds to every container for a Service called `fairlead` or `fairlead-agents`.
 _FOREIGN_VARIABLES = re.compile(
-    r"FAIRLEAD_(AGENT_|TEST_|KUBECTL_)|FAIRLEAD(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT(_.+)?)|PORT(_\d+_(TCP|UDP)(_.+)?)?)$"
+    r"FAIRLEAD_(AGENT_|CLI_|TEST_|KUBECTL_)|FAIRLEAD(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT(_.+)?)|PORT(_\d+_(TCP|UDP)(_.+)?)?)$"
 )
 
 
@@ -75,6 +76,8 @@ class Limits:
     requests_per_second: int
     request_burst: int
     open_exchanges: int
+    api_per_second: int
+    api_burst: int
     drain_seconds: int
 
 
@@ -262,6 +265,18 @@ _TABLE: tuple[Setting, ...] = (
         values.whole(1, 2048),
         MAX_OPEN_EXCHANGES,
         "Requests one person may have open on one cluster, watches and shells included.",
+    ),
+    Setting(
+        "limits.api_per_second",
+        values.whole(1, 100_000),
+        CALLER_PER_SECOND,
+        "Calls of the admin API by one person or machine each second, in the long run; an address has four times that.",
+    ),
+    Setting(
+        "limits.api_burst",
+        values.whole(1, 100_000),
+        CALLER_BURST,
+        "Calls of the admin API by one person or machine at once, after a pause; one address has four times that.",
     ),
     Setting(
         "limits.drain_seconds",

@@ -7,7 +7,7 @@ SHA-256.
 
 from __future__ import annotations
 
-from appliance.api import bodies, readers, render
+from appliance.api import bodies, pages, readers, render
 from appliance.api.bodies import Field
 from appliance.api.credentials import FORM, issue_own
 from appliance.api.journal import note
@@ -23,6 +23,7 @@ from appliance.core.machines import (
 from appliance.core.people import Machine
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission
+from appliance.core.snapshot import Entity
 from appliance.store import granting, ids
 from appliance.store import machines as units
 
@@ -37,8 +38,20 @@ def find(call: Call, name_or_id: str) -> Machine:
 
 
 async def listed(call: Call) -> Answer:
-    machines = sorted(call.parts.snapshot().machines.values(), key=lambda it: it.name)
-    return Answer(200, {"items": [render.machine(it) for it in machines]})
+    """By name."""
+    return await pages.page(
+        call,
+        Entity.MACHINE,
+        call.parts.snapshot().machines.values(),
+        lambda it: (it.name,),
+        str,
+        seen=lambda _: True,
+        shown=render.machine,
+    )
+
+
+async def one(call: Call) -> Answer:
+    return Answer(200, render.machine(find(call, call.path["machine"])))
 
 
 async def create(call: Call) -> Answer:
@@ -65,9 +78,17 @@ async def remove(call: Call) -> Answer:
 async def tokens(call: Call) -> Answer:
     """Its tokens and sessions, the newest first. Those that expired stay for a day."""
     machine = find(call, call.path["machine"])
-    found = [it for it in call.parts.snapshot().machine_tokens.values() if it.machine_id == machine.id]
-    newest = sorted(found, key=lambda it: (-it.created_at, it.id))
-    return Answer(200, {"items": [render.machine_token(it) for it in newest]})
+    known = call.parts.snapshot().machine_tokens
+    return await pages.page(
+        call,
+        Entity.MACHINE_TOKEN,
+        known.values(),
+        lambda it: (-it.created_at, it.id),
+        int,
+        str,
+        seen=lambda it: it.machine_id == machine.id and it.id in known,  # which the clock has taken away meanwhile
+        shown=render.machine_token,
+    )
 
 
 async def add_token(call: Call) -> Answer:
@@ -127,7 +148,8 @@ _TTL = Field(
 )
 
 ROUTES = (
-    Route("GET", "machines", (Permission.MACHINES_READ,), listed),
+    Route("GET", "machines", (Permission.MACHINES_READ,), listed, query=pages.QUERY),
+    Route("GET", "machines/<machine>", (Permission.MACHINES_READ,), one),
     Route(
         "POST",
         "machines",
@@ -140,7 +162,7 @@ ROUTES = (
         ),
     ),
     Route("DELETE", "machines/<machine>", (Permission.MACHINES_WRITE,), remove),
-    Route("GET", "machines/<machine>/tokens", (Permission.MACHINES_READ,), tokens),
+    Route("GET", "machines/<machine>/tokens", (Permission.MACHINES_READ,), tokens, query=pages.QUERY),
     Route(
         "POST",
         "machines/<machine>/tokens",

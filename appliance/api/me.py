@@ -5,13 +5,16 @@ It takes no permission but their session. A cluster on which they hold nothing l
 
 from __future__ import annotations
 
-from appliance.api import bodies, credentials, render
+from typing import Any
+
+from appliance.api import bodies, credentials, pages, render
 from appliance.api.bodies import Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Proof, Route
 from appliance.api.sessions import live, shown
 from appliance.core.clusters import Cluster
 from appliance.core.events import EventType
+from appliance.core.paging import ordered
 from appliance.core.people import Person
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.sessions import Login, Session
@@ -34,8 +37,15 @@ async def who(call: Call) -> Answer:
 
 
 async def reachable(call: Call) -> Answer:
-    states = call.parts.states()
-    return Answer(200, {"items": [render.cluster(it, states.get(it.id)) for it in _clusters(call, _person(call))]})
+    """By name."""
+    states, registered = call.parts.states(), call.parts.snapshot().registered
+
+    def shown(it: Cluster) -> dict[str, Any]:
+        return render.cluster(it, states.get(it.id), registered=it.id in registered, now=call.now)
+
+    order = ordered(_clusters(call, _person(call)), lambda it: (it.name,))
+    found, following = await pages.cut(call, pages.asked(call, "me/clusters", str), order, lambda _: True)
+    return pages.answer([shown(it) for it in found], following)
 
 
 async def issue(call: Call) -> Answer:
@@ -45,7 +55,7 @@ async def issue(call: Call) -> Answer:
 
 
 async def listed(call: Call) -> Answer:
-    return Answer(200, {"items": await live(call, call.caller.id)})
+    return await live(call, call.caller.id)
 
 
 async def end(call: Call) -> Answer:
@@ -82,7 +92,7 @@ def _clusters(call: Call, person: Person) -> list[Cluster]:
 
 ROUTES = (
     Route("GET", "me", (), who, proof=Proof.SIGNED_IN),
-    Route("GET", "me/clusters", (), reachable, proof=Proof.SIGNED_IN),
+    Route("GET", "me/clusters", (), reachable, query=pages.QUERY, proof=Proof.SIGNED_IN),
     Route(
         "POST",
         "me/credentials",
@@ -91,6 +101,6 @@ ROUTES = (
         body=(Field("cluster", bodies.text), *credentials.FORM),
         proof=Proof.SIGNED_IN,
     ),
-    Route("GET", "me/sessions", (), listed, proof=Proof.SIGNED_IN),
+    Route("GET", "me/sessions", (), listed, query=pages.QUERY, proof=Proof.SIGNED_IN),
     Route("DELETE", "me/sessions/<session>", (), end, proof=Proof.SIGNED_IN),
 )

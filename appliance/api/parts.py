@@ -11,6 +11,9 @@ from appliance.core.audit_query import AuditQuery
 from appliance.core.buckets import FailedLogins
 from appliance.core.credentials import Credential
 from appliance.core.events import AuditEvent
+from appliance.core.liveness import ClusterState
+from appliance.core.paces import Paces
+from appliance.core.paging import Orders
 from appliance.core.problems import Code, Problem
 from appliance.core.snapshot import Snapshot
 from appliance.store.unit import Unit
@@ -30,19 +33,6 @@ class Read(Protocol):
     async def __call__(self, unit: Unit[T], /) -> T: ...
 
 
-class ClusterState(Protocol):
-    """Whether a cluster is connected now, since when (microseconds UTC), with how many sessions."""
-
-    @property
-    def connected(self) -> bool: ...
-    @property
-    def since(self) -> int: ...
-    @property
-    def sessions(self) -> int: ...
-    @property
-    def reason(self) -> str: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """A bootstrap bundle as the agent reads it, and the digest under which the store knows its token."""
@@ -59,7 +49,8 @@ class Parts:
     `seal` gives key id and box of a secret, for one row; `record` raises when a record cannot be kept now; `prove` says
     what a kubeconfig token says, if we issued it; `help_url` is what a problem's code is appended to; `faults` are the
     exceptions of store and ledger, with what a caller is told; `key_set_fault` says why a text is no set of public
-    keys; `failures` counts those who fail to prove who they are.
+    keys; `failures` counts those who fail to prove who they are, `paces` everybody's calls; `hsts`: a browser may be
+    told to come by TLS only, because the certificate is one that others believe.
     """
 
     snapshot: Callable[[], Snapshot]
@@ -81,3 +72,6 @@ class Parts:
     key_set_fault: Callable[[str], str | None]
     failures: FailedLogins = field(default_factory=FailedLogins)
     readings: Readings = field(default_factory=Readings)
+    orders: Orders = field(default_factory=Orders)
+    paces: Paces = field(default_factory=Paces)
+    hsts: bool = False

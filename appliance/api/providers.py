@@ -12,13 +12,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from appliance.api import bodies, readers
+from appliance.api import bodies, pages, readers, render
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
-from appliance.api.routes import Answer, Call, Route
+from appliance.api.routes import PREFIX, Answer, Call, Route
 from appliance.core.events import EventType
+from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.providers import FLOW_PARAMETERS, Provider, Reading
 from appliance.core.roles import Permission
+from appliance.core.snapshot import Entity
+from appliance.core.versions import Guarded
 from appliance.store import ids, providers
 from appliance.store.sessions import Sealed
 
@@ -90,33 +93,50 @@ def claims(where: str, value: Any) -> Reading:
 def shown(call: Call, it: Provider) -> dict[str, Any]:
     """Without its client secret."""
     reading = it.reading
-    return {
-        "id": it.id,
-        "slug": it.slug,
-        "title": it.title,
-        "issuer": it.issuer,
-        "client_id": it.client_id,
-        "confidential": it.confidential,
-        "scopes": list(it.scopes),
-        "parameters": dict(it.parameters),
-        "claims": {
-            "name": list(reading.name),
-            "name_prefix": reading.name_prefix,
-            "email": list(reading.email),
-            "email_verified": list(reading.email_verified),
-            "groups": list(reading.groups),
-            "groups_prefix": reading.groups_prefix,
-            "required": [{"claim": list(claim), "values": list(values)} for claim, values in reading.required],
-            "userinfo": reading.userinfo,
-        },
-        "enabled": it.enabled,
-        "redirect_uri": f"{call.parts.public_url}/fairlead/callback/{it.slug}",
-    }
+    return render.tagged(
+        {
+            "id": it.id,
+            "slug": it.slug,
+            "title": it.title,
+            "issuer": it.issuer,
+            "client_id": it.client_id,
+            "confidential": it.confidential,
+            "scopes": list(it.scopes),
+            "parameters": dict(it.parameters),
+            "claims": {
+                "name": list(reading.name),
+                "name_prefix": reading.name_prefix,
+                "email": list(reading.email),
+                "email_verified": list(reading.email_verified),
+                "groups": list(reading.groups),
+                "groups_prefix": reading.groups_prefix,
+                "required": [{"claim": list(claim), "values": list(values)} for claim, values in reading.required],
+                "userinfo": reading.userinfo,
+            },
+            "enabled": it.enabled,
+            "redirect_uri": f"{call.parts.public_url}/fairlead/callback/{it.slug}",
+        }
+    )
 
 
 async def listed(call: Call) -> Answer:
-    found = sorted(call.parts.snapshot().providers.values(), key=lambda it: it.slug)
-    return Answer(200, {"items": [shown(call, it) for it in found]})
+    """By slug."""
+    return await pages.page(
+        call,
+        Entity.PROVIDER,
+        call.parts.snapshot().providers.values(),
+        lambda it: (it.slug,),
+        str,
+        seen=lambda _: True,
+        shown=lambda it: shown(call, it),
+    )
+
+
+async def one(call: Call) -> Answer:
+    found = call.parts.snapshot().providers.get(call.path["provider"])
+    if found is None:
+        raise ProblemError(problem(Code.PROVIDER_NOT_FOUND, path=f"{PREFIX}/providers"))
+    return Answer(200, shown(call, found))
 
 
 async def create(call: Call) -> Answer:
@@ -149,10 +169,9 @@ async def update(call: Call) -> Answer:
     if secret is not UNCHANGED:
         renamed["confidential"] = secret is not None
     sealed = _sealed(call, known, secret) if known is not None and isinstance(secret, str) else None
+    edit: Guarded[Provider] = call.guarded(lambda it: shown(call, it)["etag"], lambda it: replace(it, **renamed))
     edited = await call.parts.write(
-        providers.change(
-            call.caller.subject, call.path["provider"], lambda it: replace(it, **renamed), sealed, call.now
-        )
+        providers.change(call.caller.subject, call.path["provider"], edit, sealed, call.now)
     )
     await note(call, EventType.PROVIDER_UPDATED, provider=edited.slug, provider_id=edited.id, changed=_named(call.body))
     return Answer(200, shown(call, edited))
@@ -189,7 +208,8 @@ _FORM: Final[tuple[tuple[str, bodies.Reader, Any], ...]] = (
 )
 
 ROUTES = (
-    Route("GET", "providers", (Permission.PROVIDERS_READ,), listed),
+    Route("GET", "providers", (Permission.PROVIDERS_READ,), listed, query=pages.QUERY),
+    Route("GET", "providers/<provider>", (Permission.PROVIDERS_READ,), one),
     Route(
         "POST",
         "providers",

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from appliance.api import bodies
-from appliance.api.bodies import BodyError, Field
+from appliance.api.bodies import BodyError, Field, Reader
+from appliance.core.clusters import Labels
 from appliance.core.destinations import BadURL, destination
 from appliance.core.people import email_key, name_fault
 from appliance.core.roles import Rule, Scope, ScopeKind, Subject, SubjectKind
+
+MAX_QUERY_CHARS: Final = 2_048  # a cursor is the longest
+MAX_DIGITS: Final = 9  # what Python reads in no time
 
 K = TypeVar("K", bound=StrEnum)
 
@@ -23,6 +27,42 @@ def one_of(kind: type[K]) -> Callable[[str, Any], K]:
             raise BodyError(where, f"{where} must be one of {', '.join(kind)}.") from None
 
     return read
+
+
+def query_text(where: str, value: Any) -> str:
+    """A value of the query that is looked for as it is."""
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_QUERY_CHARS or not value.isprintable():
+        raise BodyError(
+            where, f"{where} must be a text of 1 to {MAX_QUERY_CHARS} characters without control characters."
+        )
+    return value
+
+
+def digits(lowest: int, highest: int) -> Reader:
+    """A whole number in a query."""
+
+    def read(where: str, value: Any) -> int:
+        if not (value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS and lowest <= int(value) <= highest):
+            raise BodyError(where, f"{where} must be a whole number from {lowest} to {highest}.")
+        return int(value)
+
+    return read
+
+
+def flag(where: str, value: Any) -> bool:
+    """Yes or no in a query."""
+    if value not in {"true", "false"}:
+        raise BodyError(where, f"{where} must be true or false.")
+    return bool(value == "true")
+
+
+def selector(where: str, value: Any) -> Labels:
+    """Labels that must all fit, as `key=value,key=value`."""
+    wanted = query_text(where, value)
+    pairs = [part.partition("=") for part in wanted.split(",")]
+    if len(pairs) > bodies.MAX_ITEMS or not all(key and equals for key, equals, _ in pairs):
+        raise BodyError(where, f"{where} must be labels such as env=prod,region=eu.")
+    return tuple((key, text) for key, _, text in pairs)
 
 
 def kubernetes_name(where: str, value: Any) -> str:

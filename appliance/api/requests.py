@@ -6,10 +6,11 @@ behalf; it is recorded as who asked, and cannot approve what it asked for. What 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
-from appliance.api import bodies, people, readers, render
-from appliance.api.bodies import BodyError, Field
+from appliance.api import bodies, pages, people, readers, render
+from appliance.api.bodies import Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
 from appliance.core.access import (
@@ -23,18 +24,27 @@ from appliance.core.access import (
 from appliance.core.events import EventType
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission, Subject, SubjectKind
+from appliance.core.snapshot import Entity
 from appliance.store import ids, requests
 
 
 async def listed(call: Call) -> Answer:
+    return await page(call, lambda it: _sees(call, it))
+
+
+async def page(call: Call, seen: Callable[[AccessRequest], bool]) -> Answer:
     """Newest first."""
-    wanted = call.query.get("state")
-    if wanted is not None and wanted not in set(RequestState):
-        raise BodyError("?state", f"state must be one of {', '.join(RequestState)}.")
-    found = [it for it in call.parts.snapshot().access_requests.values() if _sees(call, it)]
-    found.sort(key=lambda it: (-it.created_at, it.id))
-    shown = [it for it in found if wanted is None or it.state(call.now) == wanted]
-    return Answer(200, {"items": [render.access_request(it, call.now) for it in shown]})
+    wanted: RequestState | None = call.query["state"]
+    return await pages.page(
+        call,
+        Entity.ACCESS_REQUEST,
+        call.parts.snapshot().access_requests.values(),
+        lambda it: (-it.created_at, it.id),
+        int,
+        str,
+        seen=lambda it: (wanted is None or it.state(call.now) is wanted) and seen(it),
+        shown=lambda it: render.access_request(it, call.now),
+    )
 
 
 async def one(call: Call) -> Answer:
@@ -134,10 +144,18 @@ WISH: Final = (
     Field("ttl_seconds", bodies.whole(MIN_GRANT_SECONDS, MAX_GRANT_SECONDS), required=False),
     Field("reason", bodies.text, required=False, default=""),
 )
+QUERY: Final = (*pages.QUERY, Field("state", readers.one_of(RequestState), required=False))
 _APPROVE = (Permission.ACCESS_APPROVE,)
 
 ROUTES = (
-    Route("GET", "access-requests", (Permission.ACCESS_READ,), listed, query=frozenset({"state"}), scoped=True),
+    Route(
+        "GET",
+        "access-requests",
+        (Permission.ACCESS_READ,),
+        listed,
+        query=QUERY,
+        scoped=True,
+    ),
     Route("GET", "access-requests/<request>", (Permission.ACCESS_READ,), one, scoped=True),
     Route("POST", "access-requests", (Permission.ACCESS_REQUEST,), ask, body=WISH, scoped=True),
     Route("POST", "people/<person>/access-requests", (Permission.ACCESS_REQUEST_FOR,), ask_for, body=WISH, scoped=True),

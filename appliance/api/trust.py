@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from appliance.api import bodies, machines, readers, render
+from appliance.api import bodies, machines, pages, readers, render
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
@@ -22,7 +22,9 @@ from appliance.core.machines import (
     TrustRule,
     conditions_fault,
 )
+from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission
+from appliance.core.snapshot import Entity
 from appliance.store import ids
 from appliance.store import machines as units
 
@@ -46,8 +48,26 @@ _CONDITION: Final = bodies.obj((Field("claim", bodies.text), Field("values", bod
 
 
 async def listed(call: Call) -> Answer:
-    rules = sorted(call.parts.snapshot().trust_rules.values(), key=lambda it: (it.created_at, it.id))
-    return Answer(200, {"items": [render.trust_rule(it) for it in rules]})
+    """The oldest first."""
+    wanted = call.query["machine"]
+    machine = machines.find(call, wanted) if wanted is not None else None
+    return await pages.page(
+        call,
+        Entity.TRUST_RULE,
+        call.parts.snapshot().trust_rules.values(),
+        lambda it: (it.created_at, it.id),
+        int,
+        str,
+        seen=lambda it: machine is None or it.machine_id == machine.id,
+        shown=render.trust_rule,
+    )
+
+
+async def one(call: Call) -> Answer:
+    found = call.parts.snapshot().trust_rules.get(call.path["rule"])
+    if found is None:
+        raise ProblemError(problem(Code.TRUST_RULE_NOT_FOUND))
+    return Answer(200, render.trust_rule(found))
 
 
 async def create(call: Call) -> Answer:
@@ -101,7 +121,14 @@ async def _note(call: Call, kind: EventType, rule: TrustRule) -> None:
 _SECONDS = bodies.whole(MIN_SESSION_SECONDS, MAX_SESSION_SECONDS)
 
 ROUTES = (
-    Route("GET", "trust-rules", (Permission.TRUST_READ,), listed),
+    Route(
+        "GET",
+        "trust-rules",
+        (Permission.TRUST_READ,),
+        listed,
+        query=(*pages.QUERY, Field("machine", readers.query_text, required=False)),
+    ),
+    Route("GET", "trust-rules/<rule>", (Permission.TRUST_READ,), one),
     Route(
         "POST",
         "trust-rules",

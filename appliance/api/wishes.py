@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance.api import render, requests
-from appliance.api.bodies import BodyError
+from appliance.api import pages, render, requests
 from appliance.api.routes import Answer, Call, Proof, Route
 from appliance.core.access import AccessRequest, RequestState
 from appliance.core.askable import Askable, askable
 from appliance.core.events import EventType
+from appliance.core.paging import ordered
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.store.requests import WITHDRAWN, withdraw
 
@@ -22,7 +22,9 @@ async def offered(call: Call) -> Answer:
     """Each role that may be asked for, on which clusters, and what it takes."""
     snapshot = call.parts.snapshot()
     person = snapshot.people[call.caller.id]
-    return Answer(200, {"items": [_offer(call, it) for it in askable(snapshot, person)]})
+    offers = ordered(askable(snapshot, person), lambda it: (it.role.name, it.policy.id))
+    found, following = await pages.cut(call, pages.asked(call, "me/askable", str, str), offers, lambda _: True)
+    return pages.answer([_offer(call, it) for it in found], following)
 
 
 async def ask(call: Call) -> Answer:
@@ -30,14 +32,7 @@ async def ask(call: Call) -> Answer:
 
 
 async def listed(call: Call) -> Answer:
-    """Newest first."""
-    wanted = call.query.get("state")
-    if wanted is not None and wanted not in set(RequestState):
-        raise BodyError("?state", f"state must be one of {', '.join(RequestState)}.")
-    found = [it for it in call.parts.snapshot().access_requests.values() if it.subject == call.caller.subject]
-    found.sort(key=lambda it: (-it.created_at, it.id))
-    shown = [it for it in found if wanted is None or it.state(call.now) == wanted]
-    return Answer(200, {"items": [render.access_request(it, call.now) for it in shown]})
+    return await requests.page(call, lambda it: it.subject == call.caller.subject)
 
 
 async def one(call: Call) -> Answer:
@@ -79,8 +74,8 @@ def _offer(call: Call, it: Askable) -> dict[str, Any]:
 
 
 ROUTES = (
-    Route("GET", "me/askable", (), offered, proof=Proof.SIGNED_IN),
-    Route("GET", "me/access-requests", (), listed, query=frozenset({"state"}), proof=Proof.SIGNED_IN),
+    Route("GET", "me/askable", (), offered, query=pages.QUERY, proof=Proof.SIGNED_IN),
+    Route("GET", "me/access-requests", (), listed, query=requests.QUERY, proof=Proof.SIGNED_IN),
     Route("GET", "me/access-requests/<request>", (), one, proof=Proof.SIGNED_IN),
     Route("POST", "me/access-requests", (), ask, body=requests.WISH, proof=Proof.SIGNED_IN),
     Route("DELETE", "me/access-requests/<request>", (), end, proof=Proof.SIGNED_IN),

@@ -52,6 +52,7 @@ class Snapshot:
 
     def __init__(self) -> None:
         self.version = 0
+        self.changed: dict[Entity, int] = {}  # the version in which one of a kind was last put
         self.clusters: dict[str, Cluster] = {}
         self.cluster_by_name: dict[str, Cluster] = {}
         self.people: dict[str, Person] = {}
@@ -77,6 +78,7 @@ class Snapshot:
     def put(self, entity: Entity, identity: str, value: Any) -> None:
         """The entity is now `value`; None: it is gone."""
         self.version += 1
+        self.changed[entity] = self.version
         match entity:
             case Entity.CLUSTER:
                 self.memory.clear()
@@ -125,6 +127,15 @@ class Snapshot:
     def cluster(self, name_or_id: str) -> Cluster | None:
         """By id, else by name: the two forms a URL may name a cluster in. Ids hold an underscore, names never do."""
         return self.clusters.get(name_or_id) or self.cluster_by_name.get(name_or_id)
+
+    @property
+    def registered(self) -> frozenset[str]:
+        """The clusters of which an agent holds a certificate that opens something."""
+        return frozenset(
+            it.cluster_id
+            for it in self.serials.values()
+            if it.cluster_id in self.clusters and it.generation == self.clusters[it.cluster_id].generation
+        )
 
     def revoked(self, credential_id: str) -> bool:
         return credential_id in self.revocations

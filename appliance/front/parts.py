@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from appliance.core.buckets import Admission, FailedLogins
@@ -11,6 +11,7 @@ from appliance.core.credentials import TokenVerifier
 from appliance.core.events import AuditEvent
 from appliance.core.networks import NOBODY, Networks
 from appliance.core.snapshot import Snapshot
+from appliance.front.outage import Outage
 from appliance.tunnel.registry import Registry
 from wire.session import Session
 
@@ -73,3 +74,4 @@ class FrontParts:
     """Whose connections begin with a PROXY header."""
     trusted_proxies: Networks = NOBODY
     """Whose word about the client is believed."""
+    outage: Outage = field(default_factory=Outage)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from appliance.core.problems import CATALOGUE, Code, Problem
+from appliance.core.safe_headers import SAFE_HEADERS
+from appliance.core.traces import traceresponse
 from wire.heads import Headers
 from wire.kube import shows_text, status_body, status_reason
 
@@ -25,10 +27,7 @@ MAX_TEXT_BYTES: Final = 2048
 
 _TEXT: Final = (b"Content-Type", b"text/plain; charset=utf-8")
 _JSON: Final = (b"Content-Type", b"application/json")
-_SAFE: Final = (
-    (b"X-Content-Type-Options", b"nosniff"),
-    (b"Cache-Control", b"no-store"),
-)
+_SAFE: Final = tuple([(name.encode(), value.encode()) for name, value in SAFE_HEADERS])
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ def trace_headers(correlation_id: bytes) -> Headers:
     """Return the headers under which a caller can ask about a request (W3C Trace Context, traceresponse)."""
     return (
         (b"X-Correlation-Id", correlation_id),
-        (b"traceresponse", b"00-%b-%b-00" % (correlation_id, correlation_id[16:])),
+        (b"traceresponse", traceresponse(correlation_id)),
     )
 
 

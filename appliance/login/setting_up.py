@@ -15,7 +15,7 @@ from appliance.core.roles import EVERYWHERE, Binding, Subject, SubjectKind
 from appliance.core.sessions import BREAK_GLASS_SECONDS, HOST_ISSUER, SECOND, Login
 from appliance.login.arriving import signed_in, with_session
 from appliance.login.parts import LoginParts
-from appliance.login.trail import limit, note, refused
+from appliance.login.trail import account_of, limit, note, refused
 from appliance.login.visits import (
     BROWSER_COOKIE,
     HOME,
@@ -55,7 +55,8 @@ class SettingUp:
         """A code was typed."""
         who = await signed_in(self._parts, visit)
         check_form(visit, visit.cookie(SESSION_COOKIE if who is not None else BROWSER_COOKIE), self._parts.public_url)
-        limit(self._parts, visit)
+        account = account_of(who.person.issuer, who.person.subject) if who is not None else ""
+        limit(self._parts, visit, account)
         digest = ids.token_hash(visit.form.get("code", "").strip())
         try:
             if who is not None:
@@ -65,7 +66,7 @@ class SettingUp:
             return await self._break_glass(visit, digest)
         except ProblemError as error:
             if error.problem.code is Code.SETUP_CODE_REFUSED:
-                self._parts.failures.failed(visit.address, visit.now)
+                self._parts.failures.failed(visit.address, visit.now, account)
             await refused(self._parts, EventType.SIGN_IN_FAILED, visit, error.problem, provider=HOST_ISSUER)
             raise
 

@@ -1,8 +1,8 @@
 """Codes and refresh tokens for tokens (RFC 6749 §3.2), and taking them back (RFC 7009).
 
-What always holds: each is spent once; a code or refresh token that is shown again ends its session; at each refresh the
-provider is asked again who the person is, and if it says no, the session ends; every refusal is on record, and
-counts against its address.
+What always holds: each is spent once; a code or refresh token that is shown again ends its session, but for a refresh
+token whose answer was lost (`store.renewing`); at each refresh the provider is asked again who the person is, and if it
+says no, the session ends; every refusal is on record, and counts against its address.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from appliance.core.events import EventType
 from appliance.core.problems import Code, Problem, ProblemError, problem
 from appliance.core.sessions import ClientKind, Session, TokenKind
 from appliance.login.authorizing import CLIENT_ID
-from appliance.login.holding import Fresh, fresh, granted, new_session
+from appliance.login.holding import Fresh, fresh, granted, new_session, successors
 from appliance.login.parts import LoginParts
 from appliance.login.rereading import Rereading
 from appliance.login.trail import limit, note, refused
 from appliance.login.visits import Json, Visit, challenge_of
-from appliance.store import flows, ids, sessions
+from appliance.store import flows, ids, renewing, sessions
 from appliance.store.sessions import Seen, Token
 
 DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
@@ -100,7 +100,7 @@ class TokenEndpoint:
             label=session.label,
             login=session.login_id,
         )
-        return Json(granted(access, refresh, session, person))
+        return Json(granted(access, refresh, session, person, visit.now))
 
     async def _refresh(self, visit: Visit) -> Json | Problem:
         text = visit.form.get("refresh_token", "")
@@ -109,12 +109,16 @@ class TokenEndpoint:
             limited = await self._rereading.before(seen.login, visit.now)
             if limited is not None:
                 return limited
-        access, refresh = fresh(TokenKind.ACCESS, visit.now), fresh(TokenKind.REFRESH, visit.now)
-        tokens = [access.token, refresh.token]
-        renewed = await self._parts.write(sessions.renew(ids.token_hash(text), tokens, visit.now))
+        now = self._parts.clock()  # asking the provider took its time, and that of a repetition begins now
+
+        def bought(salt: str, at: int) -> list[Token]:
+            return [it.token for it in successors(text, salt, at)]
+
+        renewed = await self._parts.write(renewing.renew(ids.token_hash(text), ids.new_salt(), bought, now))
         if not isinstance(renewed, Problem):
-            person = self._parts.snapshot().people.get(renewed.person_id)
-            return Json(granted(access, refresh, renewed, person))
+            session = renewed.session
+            person = self._parts.snapshot().people.get(session.person_id)
+            return Json(granted(*successors(text, renewed.salt, renewed.at), session, person, now))
         if renewed.code is Code.GRANT_REPLAYED and seen is not None:
             person = self._parts.snapshot().people.get(seen.session.person_id)
             await note(

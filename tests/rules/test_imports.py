@@ -29,7 +29,8 @@ STORE = tuple(
     f"appliance.store.{module}"
     for module in (
         *("store", "unit", "units", "ids", "faults", "sealing", "statements"),
-        *("granting", "requests", "issuing", "refusing", "machines", "sessions", "flows", "providers", "administrator"),
+        *("granting", "requests", "issuing", "refusing", "machines", "administrator"),
+        *("sessions", "renewing", "flows", "providers"),
     )
 )
 EDGE_WHY = (

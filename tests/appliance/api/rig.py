@@ -22,16 +22,18 @@ from appliance.api.table import ROUTES
 from appliance.core.audit_query import AuditQuery
 from appliance.core.credentials import TokenVerifier, mint
 from appliance.core.events import AuditEvent, EventType
+from appliance.core.liveness import ClusterState
 from appliance.core.machines import MachineToken
+from appliance.core.paces import Paces
 from appliance.core.people import Machine
 from appliance.core.problems import Code
 from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Scope, Subject, SubjectKind
 from appliance.store import ids, units
 from appliance.store.store import Store
-from appliance.tunnel.registry import ClusterState
 
 NOW = 1_800_000_000_000_000  # 2027-01-15T08:00:00Z
 HOUR = 3_600_000_000
+BURST = 20_000  # calls of one machine: the clock stands still, so nothing comes back
 
 
 class DiskFullError(Exception):
@@ -57,6 +59,7 @@ class Rig:
     client: TestClientProtocol
     verifier: TokenVerifier
     app: QuartTrio
+    parts: Parts
     recorded: list[AuditEvent]
     called: list[AuditEvent]  # the records that come before a change
     token: str = ""
@@ -74,8 +77,11 @@ class Rig:
         token: str | None = None,
         raw: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        if_match: str | None = "*",
     ) -> Reply:
         sent = {"Authorization": f"Bearer {self.token if token is None else token}", **(headers or {})}
+        if method == "PATCH" and if_match is not None:
+            sent["If-Match"] = if_match
         data = raw if raw is not None else (None if body is None else json.dumps(body).encode())
         if data is not None:
             sent.setdefault("Content-Type", "application/json")
@@ -99,7 +105,7 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(directory: Path) -> AsyncIterator[Rig]:
+async def rig(directory: Path, *, burst: int = BURST) -> AsyncIterator[Rig]:
     store = await Store.open(directory / "data" / "fairlead.db")
     key = ec.generate_private_key(ec.SECP256R1())
     verifier = TokenVerifier([key.public_key()])
@@ -140,9 +146,10 @@ async def rig(directory: Path) -> AsyncIterator[Rig]:
         ca_pem="CA",
         faults={DiskFullError: Code.AUDIT_UNAVAILABLE},
         key_set_fault=bridges.key_set_fault,
+        paces=Paces(per_second=1, burst=burst),
     )
     app = make_app(parts, ROUTES)
-    made = Rig(store, app.test_client(), verifier, app, recorded, called)
+    made = Rig(store, app.test_client(), verifier, app, parts, recorded, called)
     try:
         made.token = await made.machine(*Permission)
         yield made

@@ -1,0 +1,181 @@
+"""`fairlead clusters`: register one and install its agent, list, show, label, cut its agents off, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ops.cli.admin import installing, naming
+from ops.cli.admin.desk import Desk, at
+from ops.cli.admin.naming import CLUSTER
+from ops.cli.admin.options import desk_command, labels, yes_option
+from ops.cli.lazy import Group
+from ops.cli.output.kinds import Kind
+from ops.cli.output.tables import Column, Item, age
+
+
+def state(cluster: Item) -> str:
+    return str(cluster.get("state") or ("connected" if cluster["connected"] else "disconnected"))
+
+
+CLUSTERS = Kind(
+    "cluster",
+    "clusters",
+    (
+        Column("NAME", "name"),
+        Column("STATE", state, tone=True),
+        Column("SINCE", "since", age),
+        Column("LABELS", "labels", yields=True),
+        Column("AGE", "created_at", age),
+        Column("SESSIONS", "sessions", wide=True),
+        Column("REASON", "reason", wide=True, yields=True),
+        Column("ID", "id", wide=True),
+    ),
+)
+STATES = ("connected", "disconnected")
+
+bundle_option = click.option(
+    "--bundle-out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where the bundle is written, for you alone to read; without it, NAME-bundle.json here.",
+)
+
+
+@click.group(cls=Group)
+def clusters() -> None:
+    """Clusters: register, list, label, delete; cut their agents off.
+
+    Example: fairlead clusters list
+    """
+
+
+@clusters.command("list")
+@click.option("--state", "wanted", type=click.Choice(STATES), help="Only those.")
+@click.option("-l", "--label", "chosen", multiple=True, metavar="NAME=VALUE", help="Only those that carry it; several.")
+@desk_command
+def listed(desk: Desk, wanted: str | None, chosen: Sequence[str]) -> None:
+    r"""List the clusters that you may see.
+
+    \b
+    Example: fairlead clusters list
+             fairlead clusters list --state disconnected -l env=prod -o name
+    """
+    carried = labels(chosen).items()
+    found = [it for it in desk.every("clusters") if carried <= it["labels"].items()]
+    desk.show(CLUSTERS, [it for it in found if wanted in {None, state(it)}])
+
+
+@clusters.command()
+@click.argument("cluster")
+@desk_command
+def show(desk: Desk, cluster: str) -> None:
+    """Show one cluster: its state, since when, and why.
+
+    Example: fairlead clusters show prod
+    """
+    desk.whole(CLUSTERS, naming.find(desk, CLUSTER, cluster))
+
+
+@clusters.command()
+@click.argument("name")
+@click.option("-l", "--label", "given", multiple=True, metavar="NAME=VALUE", help="A label; several.")
+@bundle_option
+@desk_command
+def register(desk: Desk, name: str, given: Sequence[str], bundle_out: Path | None) -> None:
+    r"""Register a cluster and print the commands that install its agent.
+
+    The bundle that the agent starts from is written to a file that you alone can read. It is good for one agent's
+    first start; the answer says until when.
+
+    \b
+    Example: fairlead clusters register prod --label env=prod
+             fairlead clusters register edge --bundle-out /secure/edge.json
+    """
+    file = installing.place(bundle_out, name)
+    made = desk.api.post("clusters", {"name": name, "labels": labels(given)})
+    _handed_over(desk, made, file, f"Registered cluster {name}.")
+
+
+@clusters.command()
+@click.argument("cluster")
+@click.argument("changes", nargs=-1, required=True, metavar="NAME=VALUE|NAME-...")
+@click.option("--overwrite", is_flag=True, help="A label that is there may get another value.")
+@desk_command
+def label(desk: Desk, cluster: str, changes: Sequence[str], overwrite: bool) -> None:
+    r"""Set and remove labels, as kubectl does. Bindings choose clusters by label: it is giving rights, and needs them.
+
+    \b
+    Example: fairlead clusters label prod env=prod team=web
+             fairlead clusters label prod team-
+    """
+    found = naming.find(desk, CLUSTER, cluster)
+    added = labels([it for it in changes if not it.endswith("-") or "=" in it], "A change of labels")
+    gone = {it.removesuffix("-") for it in changes if it.endswith("-") and "=" not in it}
+    before: dict[str, str] = dict(found["labels"])
+    taken = sorted(name for name in added if before.get(name, added[name]) != added[name])
+    if taken and not overwrite:
+        raise click.UsageError(f"{taken[0]} is {before[taken[0]]} now; give --overwrite to change it.")
+    after = {name: value for name, value in before.items() if name not in gone} | added
+    edited = desk.api.patch(at("clusters", found["id"]), {"labels": after})
+    desk.done(CLUSTERS, edited, f"Labelled cluster {edited['name']}.")
+
+
+@clusters.command()
+@click.argument("cluster")
+@bundle_option
+@desk_command
+def reissue(desk: Desk, cluster: str, bundle_out: Path | None) -> None:
+    """Make another bundle, for a first one that was lost, spent or has expired. Agents that run go on.
+
+    Example: fairlead clusters reissue prod
+    """
+    found = naming.find(desk, CLUSTER, cluster)
+    file = installing.place(bundle_out, found["name"])
+    made = desk.api.post(at("clusters", found["id"], "bundles"))
+    _handed_over(desk, {**found, **made}, file, f"Made another bundle for cluster {found['name']}.")
+
+
+@clusters.command("revoke-agent")
+@click.argument("cluster")
+@bundle_option
+@yes_option
+@desk_command
+def revoke_agent(desk: Desk, cluster: str, bundle_out: Path | None, yes: bool) -> None:
+    """Refuse every certificate of a cluster's agents, end their sessions, and make the bundle for the next agent.
+
+    Example: fairlead clusters revoke-agent prod --yes
+    """
+    found = naming.find(desk, CLUSTER, cluster)
+    file = installing.place(bundle_out, found["name"])
+    desk.consent(f"Cluster {found['name']} ({found['id']}) cannot be reached until an agent starts anew.", yes)
+    made = desk.api.post(at("clusters", found["id"], "revoke-agent"))
+    _handed_over(desk, {**found, **made}, file, f"Revoked the agents of cluster {found['name']}.")
+
+
+@clusters.command()
+@click.argument("cluster")
+@yes_option
+@desk_command
+def delete(desk: Desk, cluster: str, yes: bool) -> None:
+    """Delete a cluster with the bindings on it, and end what runs there. Its audit records stay.
+
+    Example: fairlead clusters delete old --yes
+    """
+    found = naming.find(desk, CLUSTER, cluster)
+    desk.consent(f"Cluster {found['name']} ({found['id']}) is deleted, with all that is bound to it.", yes)
+    desk.api.delete(at("clusters", found["id"]))
+    desk.done(CLUSTERS, found, f"Deleted cluster {found['name']}.")
+
+
+def _handed_over(desk: Desk, made: dict[str, Any], file: Path, what: str) -> None:
+    """The bundle into its file; for scripts the rest of the answer, for people what to do with it."""
+    installing.write(file, made["bundle"])
+    shown = {name: value for name, value in made.items() if name != "bundle"}
+    if desk.form.for_people:
+        until = f"Its bundle is in {file}, good for one agent until {made['bundle_expires_at']}."
+        desk.said("".join(f"{line}\n" for line in [what, until, "", *installing.commands(made["name"], file)]))
+    else:
+        desk.done(CLUSTERS, {**shown, "bundle_file": str(file)}, what)

@@ -1,0 +1,73 @@
+"""Names instead of ids, in tables: looked up once for each kind of thing, and only what the caller may list.
+
+Whoever may not list people still gets their tables, with ids in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ops.cli.admin.desk import Desk
+from ops.cli.admin.naming import CLUSTER, MACHINE, PERSON, ROLE, Noun
+from ops.cli.faults import Exit, Fault
+from ops.cli.output.tables import Item
+
+
+class Names:
+    """What ids are called."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._known: dict[str, dict[str, str]] = {}
+
+    def role(self, identity: str) -> str:
+        return self._called(ROLE, identity)
+
+    def cluster(self, identity: str) -> str:
+        return self._called(CLUSTER, identity)
+
+    def machine(self, identity: str) -> str:
+        return self._called(MACHINE, identity)
+
+    def subject(self, it: Mapping[str, Any]) -> str:
+        """Someone with their kind, as `--asker` takes it."""
+        kind, identity = str(it["kind"]), str(it["id"])
+        match kind:
+            case "person":
+                return f"user:{self._called(PERSON, identity)}"
+            case "machine":
+                return f"machine:{self.machine(identity)}"
+            case _:
+                return f"{kind}:{identity}"
+
+    def scope(self, it: Mapping[str, Any]) -> str:
+        """Where something holds, in a word."""
+        match it["kind"]:
+            case "everywhere":
+                return "everywhere"
+            case "labels":
+                return ",".join(f"{name}={value}" for name, value in it["labels"].items())
+            case "namespaces":
+                return f"{self.cluster(it['cluster_id'])}/{','.join(it['namespaces'])}"
+            case _:
+                return self.cluster(it["cluster_id"])
+
+    def bound(self, it: Item) -> Mapping[str, Any]:
+        """What tables show of whatever has a role, a subject and a scope."""
+        return {
+            "role": self.role(it["role_id"]),
+            "who": self.subject(it["subject"]) if "subject" in it else None,
+            "where": self.scope(it["scope"]),
+        }
+
+    def _called(self, noun: Noun, identity: str) -> str:
+        if noun.path not in self._known:
+            try:
+                items = self._desk.every(noun.path)
+            except Fault as fault:
+                if fault.exit_code is not Exit.FORBIDDEN:
+                    raise
+                items = []
+            self._known[noun.path] = {str(it["id"]): str(it[noun.keys[0]]) for it in items}
+        return self._known[noun.path].get(identity, identity)
