@@ -93,17 +93,17 @@ def rules(manifests: list[Manifest]) -> dict[str, list[dict[str, Any]]]:
 
 
 MARKS = {"apiGroups": ["authentication.k8s.io"], "resources": ["uids", "userextras/fairlead.dev/credential"]}
-CREDENTIAL = {
+IDENTITY = {
     "apiGroups": [""],
     "resources": ["secrets"],
-    "resourceNames": ["fairlead-agent-credential"],
+    "resourceNames": ["fairlead-agent-identity"],
     "verbs": ["get", "update"],
 }
 
 
 def test_it_may_act_as_the_listed_and_touch_one_secret(helmed: list[Manifest]) -> None:
     assert rules(helmed) == {
-        "fairlead-agent-credential": [CREDENTIAL],
+        "fairlead-agent-identity": [IDENTITY],
         "fairlead-agent-marks": [{**MARKS, "verbs": ["impersonate"]}],
         "fairlead-agent-names": [
             {"apiGroups": [""], "resources": [what], "resourceNames": NAMES[what], "verbs": ["impersonate"]}
@@ -157,6 +157,10 @@ def test_the_agent_takes_the_settings_that_are_mounted(tmp_path: Path) -> None:
 
     assert (found.drain_seconds, found.bounds.namespaces) == (5, frozenset({"shop"}))
     assert container["args"][:2] == ["agent", "--config"]
+    assert found.identity_secret == (
+        RELEASE,
+        by_name(manifests)["Secret", "fairlead-agent-identity"]["metadata"]["name"],
+    )
     assert found.health.port == container["ports"][0]["containerPort"]
     mounts = {it["name"]: it["mountPath"] for it in container["volumeMounts"]}
     assert (str(found.bundle.parent), str(found.data_dir)) == (mounts["bundle"], mounts["data"])
