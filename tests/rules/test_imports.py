@@ -112,7 +112,7 @@ ARROWS = (
 )
 
 #: Where the packages of a distribution are not called like it.
-PACKAGES_OF = {"pyjwt": "jwt", "pyyaml": "yaml"}
+PACKAGES_OF = {"pyjwt": "jwt", "pyyaml": "yaml", "ruamel.yaml": "ruamel"}
 #: What comes with a declared dependency and is part of its interface.
 COMES_WITH = {"hyperframe", "hpack", "werkzeug"}
 
