@@ -20,6 +20,7 @@ import structlog
 from quart import Response, g, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.http import http_date
 
 from appliance.api import bodies, configuration, manual
 from appliance.api.bodies import BodyError
@@ -235,6 +236,7 @@ async def _begin(parts: Parts) -> Response | None:
 async def _finish(response: Response, *, transport: bool) -> Response:
     """A page of sign-in has said more exactly what it lets a browser do."""
     response.headers["X-Correlation-Id"] = g.correlation_id
+    response.headers["Date"] = http_date()  # by it a client learns how wrong its own clock is
     response.headers["traceresponse"] = traceresponse(g.trace_id.encode()).decode()
     for name, value in SAFE_HEADERS:
         response.headers.setdefault(name, value)

@@ -59,6 +59,7 @@ PLACES: Final = {
     "credential": ("The credential's id.", "credential_5d1c0e2f7a9b4c3d8e6f"),
     "record": ("The audit record's id.", "1-1"),
     "provider": ("The provider's id.", "provider_5d1c0e2f7a9b4c3d8e6f"),
+    "webhook": ("The webhook's id.", "webhook_5d1c0e2f7a9b4c3d8e6f"),
     "session": ("The session's id.", "session_5d1c0e2f7a9b4c3d8e6f"),
 }
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, NotRequired, TypedDict
 from appliance.core.access import RequestState
 from appliance.core.credentials import CredentialKind
 from appliance.core.roles import Permission, ScopeKind, SubjectKind
+from appliance.core.webhooks import DeliveryState, Notice
 from appliance.store.issuing import CredentialState
 
 Moment = Annotated[str, ("format", "date-time")]
@@ -223,6 +224,7 @@ class AccessRequest(TypedDict):
     until: Moment | None
     expires_at: Moment
     created_at: Moment
+    reviewers: list[str]
 
 
 class Named(TypedDict):
@@ -328,6 +330,45 @@ class Revoked(TypedDict):
 
 
 AuditRecord = Annotated[dict[str, Any], ("description", "one record; its members are those of its type of event")]
+
+
+class Webhook(TypedDict):
+    id: str
+    url: str
+    events: list[Notice]
+    description: str
+    created_at: Moment
+    created_by: str
+
+
+class WebhookStanding(Webhook):
+    waiting: int
+    given_up: int
+
+
+class NewWebhook(Webhook):
+    """The secret is shown this once."""
+
+    secret: str
+
+
+class WebhookMessage(TypedDict):
+    id: str
+    type: Notice
+    state: DeliveryState
+    tries: int
+    status: int | None
+    error: str
+    created_at: Moment
+    next_try_at: Moment | None
+    done_at: Moment | None
+
+
+class WebhookTest(TypedDict):
+    id: str
+    delivered: bool
+    status: int | None
+    error: str
 
 
 class RequiredClaim(TypedDict):
