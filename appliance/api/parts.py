@@ -44,7 +44,8 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything the API needs. `clock` gives microseconds UTC; `ca_pem` only when our own CA signs for users.
+    """Everything the API needs. `clock` gives microseconds UTC; `ca_pem` only when our own CA signs for users;
+    `make_authority` gives a new one as it is sealed, `trusted` the certificates of those in force.
 
     `seal` gives key id and box of a secret, for one row; `record` raises when a record cannot be kept now; `prove` says
     what a kubeconfig token says, if we issued it; `help_url` is what a problem's code is appended to; `faults` are the
@@ -61,13 +62,15 @@ class Parts:
     search_audit: Callable[[AuditQuery], Awaitable[Mapping[str, Any]]]
     audit_record: Callable[[int, int], Awaitable[Mapping[str, Any] | None]]
     make_bundle: Callable[[str, int], Bundle]
+    make_authority: Callable[[int], bytes]
+    trusted: Callable[[], str]
     sign: Callable[[Credential], str]
     seal: Callable[[str, bytes], tuple[str, str]]
     prove: Callable[[bytes, int], Credential | Problem]
     clock: Callable[[], int]
     public_url: str
     help_url: str
-    ca_pem: str | None
+    ca_pem: Callable[[], str | None]
     faults: Mapping[type[Exception], Code]
     key_set_fault: Callable[[str], str | None]
     failures: FailedLogins = field(default_factory=FailedLogins)

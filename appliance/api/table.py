@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from appliance.api import (
     audit,
+    authority,
     bindings,
     clusters,
     credentials,
@@ -39,4 +40,5 @@ ROUTES: tuple[Route, ...] = (
     *sessions.ROUTES,
     *me.ROUTES,
     *wishes.ROUTES,
+    *authority.ROUTES,
 )
