@@ -164,7 +164,9 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
             background.start_soon(expiries.run, store, ledger, utc_micros)
             background.start_soon(rereading.run)
             background.start_soon(keep_current, users_source, users_context)
-            background.start_soon(keep_agents_current, agents_source, partial(_agents_context, keys.trust), agents.use)
+            background.start_soon(
+                keep_agents_current, agents_source, partial(_agents_context, keys.trust), partial(_use, agents)
+            )
             background.start_soon(
                 follow, store, keys.trust, utc_micros, lambda: replace_file(layout.ca, keys.trust.pem)
             )
@@ -337,6 +339,10 @@ def _agents_parts(it: _Common, context: ssl.SSLContext) -> tunnel.AgentsListener
 
 def _agents_context(trust: Trust, chain: Path, key: Path) -> ssl.SSLContext:
     return server_context(chain, key, alpn=["h2"], client_ca_pem=trust.pem, tls13_only=True)
+
+
+def _use(agents: tunnel.AgentsListener, context: ssl.SSLContext) -> None:
+    agents.context = context
 
 
 def _ca_for_users(it: _Common) -> str | None:

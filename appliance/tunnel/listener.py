@@ -78,10 +78,6 @@ class AgentsListener:
     connections: trio.Semaphore = field(default_factory=lambda: trio.Semaphore(MAX_CONNECTIONS), init=False)
     unproven: Counter[str] = field(default_factory=Counter, init=False)
 
-    def use(self, context: ssl.SSLContext) -> None:
-        """Have connections from now on begin with this."""
-        self.context = context
-
 
 async def serve(
     parts: AgentsListener,
