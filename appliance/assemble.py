@@ -36,7 +36,7 @@ from appliance.audit.ledger import AuditUnavailable, Ledger
 from appliance.audit.retention import Retention
 from appliance.audit.shelf import AuditBroken
 from appliance.audit_place import audit_place
-from appliance.authorities import follow, keep_agents_current, made
+from appliance.authorities import Following, keep_agents_current, made
 from appliance.certificates import (
     CertificateError,
     GivenFiles,
@@ -145,9 +145,9 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
         users_context = first_context(users_source, partial(server_context, alpn=["http/1.1"]))
         agents_source = OwnAuthority(keys.trust, [host_of(bound.agents_url)], utc_micros)
         agents_context = first_context(agents_source, partial(_agents_context, keys.trust))
-        common = _Common(
-            config, store, keys, ledger, registry, bound, TokenVerifier(keys.believed), FailedLogins(ledger.deny)
-        )
+        verifier, failures = TokenVerifier(keys.believed), FailedLogins(ledger.deny)
+        following = Following(store, keys.trust, utc_micros)
+        common = _Common(config, store, keys, ledger, registry, bound, verifier, failures, following)
         app, rereading = _app(common)
         users = front.Front(_front_parts(common, app))
         agents = _agents_parts(common, agents_context)
@@ -167,9 +167,7 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
             background.start_soon(
                 keep_agents_current, agents_source, partial(_agents_context, keys.trust), partial(_use, agents)
             )
-            background.start_soon(
-                follow, store, keys.trust, utc_micros, lambda: replace_file(layout.ca, keys.trust.pem)
-            )
+            background.start_soon(following.run, lambda: replace_file(layout.ca, keys.trust.pem))
             background.start_soon(probes.serve, state, bound.health)
             async with trio.open_nursery() as serving:
                 await serving.start(partial(front.serve, users, bound.users, users_context))
@@ -219,6 +217,7 @@ class _Common:
     bound: Bound
     verifier: TokenVerifier
     failures: FailedLogins
+    following: Following
 
 
 def _front_parts(it: _Common, app: QuartTrio) -> FrontParts:
@@ -272,6 +271,7 @@ def _api_parts(it: _Common) -> Parts:
         make_bundle=bridges.bundle_maker(it.bound.agents_url, it.keys.trust),
         make_authority=made,
         trusted=lambda: it.keys.trust.pem,
+        trust_settled=it.following.settled,
         sign=partial(_sign, it.keys),
         seal=it.store.seal,
         prove=it.verifier.verify,

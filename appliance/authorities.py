@@ -23,6 +23,7 @@ from appliance.tunnel.authority import Authority
 from appliance.tunnel.trust import Trust
 
 LOOK_SECONDS: Final = 0.25  # a comparison of two numbers
+SETTLE_SECONDS: Final = 5.0  # more is a store that does not answer; the change is made all the same
 
 
 def made(now: int) -> bytes:
@@ -45,26 +46,39 @@ async def opened(store: Store, clock: Callable[[], int]) -> list[Authority]:
     return found
 
 
-async def follow(store: Store, trust: Trust, clock: Callable[[], int], changed: Callable[[], None]) -> None:
-    """Take up each change, and say so, until cancelled."""
-    log = structlog.get_logger()
-    known, seen = names(store), store.snapshot.version
-    while True:
-        await trio.sleep(LOOK_SECONDS)
-        if store.snapshot.version == seen:
-            continue
-        seen = store.snapshot.version
-        now_known = names(store)
-        if now_known == known:
-            continue
-        try:
-            trust.replace(await opened(store, clock))
-        except StoreUnavailable:
-            seen = -1
-            continue
-        known = now_known
-        changed()
-        log.info("the certificate authorities in force are others now", authorities=", ".join(known))
+class Following:
+    """Has one process use what the store holds."""
+
+    def __init__(self, store: Store, trust: Trust, clock: Callable[[], int]) -> None:
+        self._store, self._trust, self._clock = store, trust, clock
+        self._known = names(store)
+
+    async def run(self, changed: Callable[[], None]) -> None:
+        """Take up each change, and say so, until cancelled."""
+        seen = self._store.snapshot.version
+        while True:
+            await trio.sleep(LOOK_SECONDS)
+            if self._store.snapshot.version == seen:
+                continue
+            seen = self._store.snapshot.version
+            held = names(self._store)
+            if held == self._known:
+                continue
+            try:
+                authorities = await opened(self._store, self._clock)
+            except StoreUnavailable:
+                seen = -1
+                continue
+            self._known = held
+            self._trust.replace(authorities)
+            changed()
+            structlog.get_logger().info("other certificate authorities are in force", authorities=", ".join(held))
+
+    async def settled(self) -> None:
+        """Return once this process uses what its snapshot holds, or after a while."""
+        with trio.move_on_after(SETTLE_SECONDS):
+            while names(self._store) != self._known:  # noqa: ASYNC110 -- it is the look of `run` that is waited for
+                await trio.sleep(LOOK_SECONDS / 4)
 
 
 async def keep_agents_current(

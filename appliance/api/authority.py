@@ -68,6 +68,7 @@ async def begin(call: Call) -> Answer:
         yield run(statements.SEALED_ADD, name, key_id, box, call.now)
 
     await call.parts.write(unit())
+    await call.parts.trust_settled()
     await note(call, EventType.KEY_ROTATED, key=name, replaces=oldest, step="begun")
     return Answer(201, _shown(call))
 
@@ -92,6 +93,7 @@ async def finish(call: Call) -> Answer:
         yield run(statements.SEALED_REMOVE, old)
 
     await call.parts.write(unit())
+    await call.parts.trust_settled()
     await note(call, EventType.KEY_ROTATED, key=new, replaces=old, step="finished", cut_off=", ".join(behind))
     return Answer(200, _shown(call))
 

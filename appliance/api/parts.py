@@ -45,7 +45,8 @@ class Bundle:
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Everything the API needs. `clock` gives microseconds UTC; `ca_pem` only when our own CA signs for users;
-    `make_authority` gives a new one as it is sealed, `trusted` the certificates of those in force.
+    `make_authority` gives a new one as it is sealed, `trusted` the certificates of those in force,
+    `trust_settled` waits until a change of them is taken up here.
 
     `seal` gives key id and box of a secret, for one row; `record` raises when a record cannot be kept now; `prove` says
     what a kubeconfig token says, if we issued it; `help_url` is what a problem's code is appended to; `faults` are the
@@ -64,6 +65,7 @@ class Parts:
     make_bundle: Callable[[str, int], Bundle]
     make_authority: Callable[[int], bytes]
     trusted: Callable[[], str]
+    trust_settled: Callable[[], Awaitable[None]]
     sign: Callable[[Credential], str]
     seal: Callable[[str, bytes], tuple[str, str]]
     prove: Callable[[bytes, int], Credential | Problem]

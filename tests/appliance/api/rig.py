@@ -143,6 +143,7 @@ async def rig(directory: Path, *, burst: int = BURST) -> AsyncIterator[Rig]:
         ca_pem=lambda: "CA",
         make_authority=lambda _: b"{}",
         trusted=lambda: "CA",
+        trust_settled=trio.lowlevel.checkpoint,
         faults={DiskFullError: Code.AUDIT_UNAVAILABLE},
         key_set_fault=bridges.key_set_fault,
         paces=Paces(per_second=1, burst=burst),
