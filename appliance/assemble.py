@@ -51,6 +51,7 @@ from appliance.core.credentials import Credential, TokenVerifier, mint
 from appliance.core.destinations import HTTPS_PORT, destination
 from appliance.core.paces import Paces
 from appliance.core.problems import Code
+from appliance.courier import Courier
 from appliance.front import listener as front
 from appliance.front.parts import FrontParts
 from appliance.front.replies import HELP_PREFIX
@@ -147,7 +148,8 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
         agents_context = first_context(agents_source, partial(_agents_context, keys.trust))
         verifier, failures = TokenVerifier(keys.believed), FailedLogins(ledger.deny)
         following = Following(store, keys.trust, utc_micros)
-        common = _Common(config, store, keys, ledger, registry, bound, verifier, failures, following)
+        courier = Courier(store, ledger, _dialler(config, bound), utc_micros, alone=not audit_place(config).shared)
+        common = _Common(config, store, keys, ledger, registry, bound, verifier, failures, courier, following)
         app, rereading = _app(common)
         users = front.Front(_front_parts(common, app))
         agents = _agents_parts(common, agents_context)
@@ -163,6 +165,7 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
                 background.start_soon(_retention(config, keys, ledger).run)
             background.start_soon(expiries.run, store, ledger, utc_micros)
             background.start_soon(rereading.run)
+            background.start_soon(courier.run)
             background.start_soon(keep_current, users_source, users_context)
             background.start_soon(
                 keep_agents_current, agents_source, partial(_agents_context, keys.trust), partial(_use, agents)
@@ -217,6 +220,7 @@ class _Common:
     bound: Bound
     verifier: TokenVerifier
     failures: FailedLogins
+    courier: Courier
     following: Following
 
 
@@ -248,12 +252,13 @@ def _app(it: _Common) -> tuple[QuartTrio, Rereading]:
     return app, mount(app, _login_parts(it))
 
 
-def _dialler(it: _Common) -> Dialler:
+def _dialler(config: Config, bound: Bound) -> Dialler:
+    """One for each who dials: slow receivers of webhooks take no room from those who sign in."""
     return Dialler(
-        allowed=it.config.dialling.allow,
-        more_ca=it.config.dialling.ca,
-        own_ports=frozenset(it.bound.ports().values()),
-        own_names=frozenset(destination(url).named for url in (it.bound.public_url, it.bound.agents_url)),
+        allowed=config.dialling.allow,
+        more_ca=config.dialling.ca,
+        own_ports=frozenset(bound.ports().values()),
+        own_names=frozenset(destination(url).named for url in (bound.public_url, bound.agents_url)),
     )
 
 
@@ -274,6 +279,8 @@ def _api_parts(it: _Common) -> Parts:
         trust_settled=it.following.settled,
         sign=partial(_sign, it.keys),
         seal=it.store.seal,
+        unseal=it.store.unseal,
+        send_notice=it.courier.send,
         prove=it.verifier.verify,
         clock=utc_micros,
         public_url=it.bound.public_url,
@@ -296,7 +303,7 @@ def _login_parts(it: _Common) -> LoginParts:
         record=it.ledger.record,
         seal=it.store.seal,
         unseal=it.store.unseal,
-        dialler=_dialler(it),
+        dialler=_dialler(it.config, it.bound),
         failures=it.failures,
         beginnings=Admission(per_second=BEGUN_PER_SECOND, burst=BEGUN_AT_ONCE),
         clock=utc_micros,

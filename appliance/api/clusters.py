@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from appliance.api import bodies, pages, readers, render
@@ -14,6 +15,7 @@ from appliance.core.liveness import ClusterState
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission
 from appliance.core.snapshot import Entity
+from appliance.core.versions import Guarded
 from appliance.store import granting, ids, units
 from appliance.store.unit import Unit
 
@@ -99,7 +101,8 @@ async def label(call: Call) -> Answer:
     """Bindings choose clusters by label, so whoever labels one gives rights."""
     cluster = find(call, call.path["cluster"])
     labels: Labels = call.body["labels"]
-    edited = await call.parts.write(granting.set_labels(call.caller.subject, cluster.id, labels, call.now))
+    edit: Guarded[Cluster] = call.guarded(render.cluster_tag, lambda it: replace(it, labels=labels))
+    edited = await call.parts.write(granting.label_cluster(call.caller.subject, cluster.id, edit, call.now))
     shown = ",".join(f"{key}={value}" for key, value in labels)
     await note(call, EventType.CLUSTER_UPDATED, cluster=edited, labels=shown)
     return Answer(200, _shown(call, edited, call.parts.states().get(edited.id)))

@@ -16,6 +16,7 @@ from appliance.core.liveness import AgentLink, ClusterState, Report
 from appliance.core.machines import MachineToken, TrustRule
 from appliance.core.people import Machine, Person
 from appliance.core.roles import Binding, Role, Rule, Scope, Subject
+from appliance.core.versions import tag
 from appliance.store.issuing import Listed
 from wire.kube import Ask
 
@@ -40,6 +41,16 @@ def read_moment(where: str, value: Any) -> int:
     raise BodyError(where, f'{where} must be a time such as "2030-01-31T12:00:00Z".')
 
 
+def tagged(shown: dict[str, Any]) -> dict[str, Any]:
+    """With the entity tag of all this. What moves by itself must stay outside."""
+    return {**shown, "etag": tag(shown)}
+
+
+def cluster_tag(it: Cluster) -> str:
+    """Of what a change can change: agents come and go by themselves."""
+    return tag({"id": it.id, "name": it.name, "labels": dict(it.labels)})
+
+
 def cluster(it: Cluster, state: ClusterState | None, *, registered: bool, now: int) -> dict[str, Any]:
     """A cluster with its live state: the sessions, not the store, say whether it is connected."""
     condition = liveness.condition(state, registered=registered, now=now)
@@ -48,6 +59,7 @@ def cluster(it: Cluster, state: ClusterState | None, *, registered: bool, now: i
         "id": it.id,
         "name": it.name,
         "labels": dict(it.labels),
+        "etag": cluster_tag(it),
         "created_at": moment(it.created_at),
         "state": str(condition.phase),
         "since": moment(condition.since),
@@ -110,28 +122,32 @@ def credential(it: Listed, person: Person | None, cluster: Cluster | None) -> di
 
 
 def person(it: Person) -> dict[str, Any]:
-    return {
-        "id": it.id,
-        "issuer": it.issuer,
-        "subject": it.subject,
-        "name": it.name,
-        "email": it.email,
-        "groups": list(it.groups),
-        "enabled": it.enabled,
-        "created_at": moment(it.created_at),
-    }
+    return tagged(
+        {
+            "id": it.id,
+            "issuer": it.issuer,
+            "subject": it.subject,
+            "name": it.name,
+            "email": it.email,
+            "groups": list(it.groups),
+            "enabled": it.enabled,
+            "created_at": moment(it.created_at),
+        }
+    )
 
 
 def role(it: Role) -> dict[str, Any]:
-    return {
-        "id": it.id,
-        "name": it.name,
-        "description": it.description,
-        "groups": list(it.groups),
-        "rules": [rule(entry) for entry in it.rules],
-        "permissions": [str(permission) for permission in it.permissions],
-        "created_at": moment(it.created_at),
-    }
+    return tagged(
+        {
+            "id": it.id,
+            "name": it.name,
+            "description": it.description,
+            "groups": list(it.groups),
+            "rules": [rule(entry) for entry in it.rules],
+            "permissions": [str(permission) for permission in it.permissions],
+            "created_at": moment(it.created_at),
+        }
+    )
 
 
 def rule(it: Rule) -> dict[str, Any]:
@@ -224,17 +240,19 @@ def trust_rule(it: TrustRule) -> dict[str, Any]:
 
 
 def policy(it: RequestPolicy) -> dict[str, Any]:
-    return {
-        "id": it.id,
-        "role_id": it.role_id,
-        "scope": scope(it.scope),
-        "askers": [subject(one) for one in it.askers],
-        "approvers": [subject(one) for one in it.approvers],
-        "approvals": it.approvals,
-        "max_seconds": it.max_seconds,
-        "reason_required": it.reason_required,
-        "created_at": moment(it.created_at),
-    }
+    return tagged(
+        {
+            "id": it.id,
+            "role_id": it.role_id,
+            "scope": scope(it.scope),
+            "askers": [subject(one) for one in it.askers],
+            "approvers": [subject(one) for one in it.approvers],
+            "approvals": it.approvals,
+            "max_seconds": it.max_seconds,
+            "reason_required": it.reason_required,
+            "created_at": moment(it.created_at),
+        }
+    )
 
 
 def access_request(it: AccessRequest, now: int) -> dict[str, Any]:
@@ -249,6 +267,7 @@ def access_request(it: AccessRequest, now: int) -> dict[str, Any]:
         "scope": scope(it.scope),
         "ttl_seconds": it.seconds,
         "reason": it.reason,
+        "reviewers": list(it.reviewers),
         "approvals": [{"by": subject(yes.subject), "name": yes.name, "at": moment(yes.at)} for yes in it.approvals],
         "note": it.note,
         "closed_by": it.closed_by,

@@ -19,6 +19,7 @@ from appliance.api import (
     roles,
     sessions,
     trust,
+    webhooks,
     wishes,
 )
 from appliance.api.routes import Route
@@ -40,5 +41,6 @@ ROUTES: tuple[Route, ...] = (
     *sessions.ROUTES,
     *me.ROUTES,
     *wishes.ROUTES,
+    *webhooks.ROUTES,
     *authority.ROUTES,
 )

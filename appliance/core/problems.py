@@ -71,6 +71,8 @@ class Code(StrEnum):
     VALIDATION_ERROR = "VALIDATION_ERROR"
     INVALID_DURATION = "INVALID_DURATION"
     INVALID_CURSOR = "INVALID_CURSOR"
+    PRECONDITION_REQUIRED = "PRECONDITION_REQUIRED"
+    PRECONDITION_FAILED = "PRECONDITION_FAILED"
     ROUTE_NOT_FOUND = "ROUTE_NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     # What does not exist, or exists already
@@ -89,6 +91,7 @@ class Code(StrEnum):
     REQUEST_POLICY_NOT_FOUND = "REQUEST_POLICY_NOT_FOUND"
     REQUEST_NOT_FOUND = "REQUEST_NOT_FOUND"
     AUDIT_EVENT_NOT_FOUND = "AUDIT_EVENT_NOT_FOUND"
+    WEBHOOK_NOT_FOUND = "WEBHOOK_NOT_FOUND"
     DUPLICATE_CLUSTER_NAME = "DUPLICATE_CLUSTER_NAME"
     DUPLICATE_ROLE_NAME = "DUPLICATE_ROLE_NAME"
     DUPLICATE_USER_NAME = "DUPLICATE_USER_NAME"
@@ -109,6 +112,7 @@ class Code(StrEnum):
     INVALID_BOOTSTRAP_TOKEN = "INVALID_BOOTSTRAP_TOKEN"  # noqa: S105 -- the name of an error
     TOO_MANY_MACHINE_TOKENS = "TOO_MANY_MACHINE_TOKENS"
     TOO_MANY_TRUST_RULES = "TOO_MANY_TRUST_RULES"
+    TOO_MANY_WEBHOOKS = "TOO_MANY_WEBHOOKS"
     EXCHANGE_REFUSED = "EXCHANGE_REFUSED"
     TOKEN_REPLAYED = "TOKEN_REPLAYED"  # noqa: S105 -- the name of an error
     ISSUER_UNAVAILABLE = "ISSUER_UNAVAILABLE"
@@ -296,6 +300,14 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
         400,
         "The cursor is not one that this list gave you with these filters. Leave it out to begin at the first page.",
     ),
+    Code.PRECONDITION_REQUIRED: (
+        428,
+        "A change says what it changes. Send If-Match with the etag you have read, or If-Match: * whatever is there.",
+    ),
+    Code.PRECONDITION_FAILED: (
+        412,
+        "Somebody changed it after you read it, and nothing was done. Read it again and make your change to that.",
+    ),
     Code.ROUTE_NOT_FOUND: (404, "There is nothing at this path. Check it against the API reference."),
     Code.METHOD_NOT_ALLOWED: (405, "This path does not take that method. Check it against the API reference."),
     Code.AUTHORITY_CHANGING: (409, "The authority is being changed already. Finish that change first."),
@@ -320,6 +332,7 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     ),
     Code.REQUEST_NOT_FOUND: (404, "There is no such access request. List the access requests to see their ids."),
     Code.AUDIT_EVENT_NOT_FOUND: (404, "There is no such audit record. It may have been cut by the retention limit."),
+    Code.WEBHOOK_NOT_FOUND: (404, "There is no such webhook. List the webhooks to see their ids."),
     Code.DUPLICATE_CLUSTER_NAME: (409, "A cluster of the name {name} exists. Choose another name."),
     Code.DUPLICATE_ROLE_NAME: (409, "A role of the name {name} exists. Choose another name."),
     Code.DUPLICATE_USER_NAME: (409, "A person of the name {name} exists. Choose another name."),
@@ -351,6 +364,7 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     Code.TRUST_RULE_NOT_FOUND: (404, "There is no such trust rule. List the trust rules to see their ids."),
     Code.TOO_MANY_MACHINE_TOKENS: (409, "The machine has {limit} tokens, the most there may be. Remove one first."),
     Code.TOO_MANY_TRUST_RULES: (409, "There are {limit} trust rules, the most there may be. Remove one first."),
+    Code.TOO_MANY_WEBHOOKS: (409, "There are {limit} webhooks, the most there may be. Remove one first."),
     Code.EXCHANGE_REFUSED: (
         400,
         "The token is not exchanged: {detail}. Compare its issuer, audience and claims with the trust rule's.",

@@ -48,6 +48,7 @@ _OAUTH_ERRORS: Final = {
     Code.SESSION_ENDED: "invalid_grant",
     Code.EXCHANGE_REFUSED: "invalid_grant",
     Code.TOKEN_REPLAYED: "invalid_grant",
+    Code.SETUP_CODE_REFUSED: "invalid_grant",
     Code.UNSUPPORTED_GRANT_TYPE: "unsupported_grant_type",
     Code.AUTHORIZATION_PENDING: "authorization_pending",
     Code.POLLED_TOO_SOON: "slow_down",
@@ -93,7 +94,8 @@ def mount(app: QuartTrio, parts: LoginParts) -> Rereading:
 def places(parts: LoginParts, parties: Parties, rereading: Rereading) -> Iterable[Place]:
     """Every way into sign-in."""
     arriving, authorizing, devices = Arriving(parts, parties), Authorizing(parts), Devices(parts)
-    leaving, setting_up, tokens = Leaving(parts, parties), SettingUp(parts), TokenEndpoint(parts, rereading)
+    leaving, setting_up = Leaving(parts, parties), SettingUp(parts)
+    tokens = TokenEndpoint(parts, rereading, setting_up)
 
     async def described(_: Visit) -> Json:
         return Json(metadata(parts.public_url, tokens.grants))

@@ -18,12 +18,14 @@ from appliance.login.authorizing import CLIENT_ID
 from appliance.login.holding import Fresh, fresh, granted, new_session, successors
 from appliance.login.parts import LoginParts
 from appliance.login.rereading import Rereading
+from appliance.login.setting_up import SettingUp
 from appliance.login.trail import limit, note, refused
 from appliance.login.visits import Json, Visit, challenge_of
 from appliance.store import flows, ids, renewing, sessions
 from appliance.store.sessions import Seen, Token
 
 DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
+SETUP_GRANT: Final = "urn:fairlead:grant-type:setup_code"  # ours: the first administrator has no browser at hand
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 §4.1
 _WAITING: Final = frozenset({Code.AUTHORIZATION_PENDING, Code.POLLED_TOO_SOON})
 
@@ -31,13 +33,15 @@ _WAITING: Final = frozenset({Code.AUTHORIZATION_PENDING, Code.POLLED_TOO_SOON})
 class TokenEndpoint:
     """What a command asks for without a browser."""
 
-    def __init__(self, parts: LoginParts, rereading: Rereading) -> None:
+    def __init__(self, parts: LoginParts, rereading: Rereading, setting_up: SettingUp) -> None:
         self._parts = parts
         self._rereading = rereading
+        self._setting_up = setting_up
         self.grants: dict[str, Callable[[Visit], Awaitable[Json | Problem]]] = {
             "authorization_code": self._code,
             "refresh_token": self._refresh,
             DEVICE_GRANT: self._device,
+            SETUP_GRANT: self._setup,
         }
 
     async def tokens(self, visit: Visit) -> Json:
@@ -85,6 +89,14 @@ class TokenEndpoint:
         return await self._started(
             visit, await self._parts.write(flows.poll_device(code, made, visit.now)), access, refresh
         )
+
+    async def _setup(self, visit: Visit) -> Json | Problem:
+        access, refresh, made = _begun(ClientKind.COMMAND, visit)
+        try:
+            session = await self._setting_up.command(visit, made)
+        except ProblemError as error:
+            return error.problem
+        return await self._started(visit, session, access, refresh)
 
     async def _started(self, visit: Visit, session: Session | Problem, access: Fresh, refresh: Fresh) -> Json | Problem:
         if isinstance(session, Problem):
