@@ -14,7 +14,7 @@ COMPILED_TESTS = tests/wire tests/agent tests/appliance/core tests/appliance/fro
 WORKERS ?= 3
 BESIDE   = -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not alone and not image" --durations=10 --durations-min=5
 
-.PHONY: demo image test check lint types unit beside alone built compiled format lock bench help
+.PHONY: demo test check lint types unit beside alone built compiled image openapi format lock bench help
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -60,6 +60,9 @@ compiled: built ## The tests of what is compiled, against the compiled build (ne
 image: built ## What the image holds, started as the manifests say, without a container engine (needs root and a C compiler)
 	@if [ -e $(COMPILED)/.built ]; then $(MAKE) --no-print-directory $(IMAGE)/.built && \
 		$(BIN)/pytest -m image tests/image $(PYTEST_ARGS); fi
+
+openapi: $(VENV)/.installed ## Write the admin API's document from its routes
+	$(BIN)/python -m appliance.api.openapi > docs/openapi.json
 
 format: $(VENV)/.installed ## Rewrite sources in house format
 	$(BIN)/ruff check --fix .
