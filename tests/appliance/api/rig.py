@@ -109,7 +109,7 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(directory: Path, *, burst: int = BURST) -> AsyncIterator[Rig]:
+async def rig(directory: Path, *, burst: int = BURST, hsts: bool = False) -> AsyncIterator[Rig]:
     store = await Store.open(directory / "data" / "fairlead.db")
     key = ec.generate_private_key(ec.SECP256R1())
     verifier = TokenVerifier([key.public_key()])
@@ -161,6 +161,7 @@ async def rig(directory: Path, *, burst: int = BURST) -> AsyncIterator[Rig]:
         faults={DiskFullError: Code.AUDIT_UNAVAILABLE},
         key_set_fault=bridges.key_set_fault,
         paces=Paces(per_second=1, burst=burst),
+        hsts=hsts,
     )
     app = make_app(parts, ROUTES)
     made = Rig(store, app.test_client(), verifier, app, parts, recorded, called)
