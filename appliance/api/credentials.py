@@ -93,7 +93,7 @@ async def give(call: Call, cluster: Cluster, person: Person, session_id: str = "
         "issued_at": render.moment(made.issued_at),
         "expires_at": expires_at,
         "server": f"{call.parts.public_url}/api/proxy/{cluster.name}",
-        "ca": call.parts.ca_pem,
+        "ca": call.parts.ca_pem(),
     }
     return Answer(201, answer)
 
