@@ -63,8 +63,8 @@ def listed(desk: Desk, wanted: str | None, chosen: Sequence[str]) -> None:
     Example: fairlead clusters list
              fairlead clusters list --state disconnected -l env=prod -o name
     """
-    carried = labels(chosen).items()
-    found = [it for it in desk.every("clusters") if carried <= it["labels"].items()]
+    carried = ",".join(f"{name}={value}" for name, value in labels(chosen).items())
+    found = desk.every("clusters", labels=carried or None)
     desk.show(CLUSTERS, [it for it in found if wanted in {None, state(it)}])
 
 
@@ -150,7 +150,7 @@ def revoke_agent(desk: Desk, cluster: str, bundle_out: Path | None, yes: bool) -
     """
     found = naming.find(desk, CLUSTER, cluster)
     file = installing.place(bundle_out, found["name"])
-    desk.consent(f"Cluster {found['name']} ({found['id']}) cannot be reached until an agent starts anew.", yes)
+    desk.consent(f"Cut off the agents of cluster {found['name']} ({found['id']}), until one starts anew?", yes)
     made = desk.api.post(at("clusters", found["id"], "revoke-agent"))
     _handed_over(desk, {**found, **made}, file, f"Revoked the agents of cluster {found['name']}.")
 
@@ -165,7 +165,7 @@ def delete(desk: Desk, cluster: str, yes: bool) -> None:
     Example: fairlead clusters delete old --yes
     """
     found = naming.find(desk, CLUSTER, cluster)
-    desk.consent(f"Cluster {found['name']} ({found['id']}) is deleted, with all that is bound to it.", yes)
+    desk.consent(f"Delete cluster {found['name']} ({found['id']}), with all that is bound to it?", yes)
     desk.api.delete(at("clusters", found["id"]))
     desk.done(CLUSTERS, found, f"Deleted cluster {found['name']}.")
 

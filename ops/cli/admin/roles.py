@@ -22,7 +22,7 @@ ROLES = Kind(
     (
         Column("NAME", "name"),
         Column("GROUPS", "groups", yields=True),
-        Column("RULES", lambda it: [written.rule_words(rule) for rule in it["rules"]] or "everything", yields=True),
+        Column("RULES", lambda it: "; ".join(map(written.rule_words, it["rules"])) or "everything", yields=True),
         Column("PERMISSIONS", "permissions", yields=True),
         Column("AGE", "created_at", age),
         Column("DESCRIPTION", "description", wide=True, yields=True),
@@ -132,7 +132,7 @@ def delete(desk: Desk, role: str, yes: bool) -> None:
     Example: fairlead roles delete developer --yes
     """
     found = naming.find(desk, ROLE, role)
-    desk.consent(f"Role {found['name']} ({found['id']}) is deleted.", yes)
+    desk.consent(f"Delete role {found['name']} ({found['id']})?", yes)
     desk.api.delete(at("roles", found["id"]))
     desk.done(ROLES, found, f"Deleted role {found['name']}.")
 
