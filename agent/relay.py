@@ -52,6 +52,7 @@ class Relay:
         self._outbox = outbox
         self._upstream = upstream
         self._pool = Pool(upstream.dial)
+        self.refused = 0  # by the guard
         self._at_work: dict[Exchange, Connection] = {}
         """Exchanges at work, and the connection that ends with each: no task may be reading when one is reset."""
         self.errands = Errands(self._pool, self._at_work)
@@ -93,6 +94,8 @@ class Relay:
                 else:
                     await self._uploading(exchange, outgoing, body)
         except (RefusedError, AnswerError) as refusal:
+            if refusal.code is ResetCode.REFUSED:
+                self.refused += 1
             exchange.reset(refusal.code, refusal.sentence)
         except (_GoneError, ExchangeReset, SessionLost, PeerStopped):
             pass  # the appliance knows; every connection was closed on the way here

@@ -20,6 +20,7 @@ from functools import partial
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import Final
+from urllib.parse import urlsplit
 
 import structlog
 import trio
@@ -45,7 +46,7 @@ from appliance.certificates import (
 from appliance.config import Config
 from appliance.core.buckets import Admission, FailedLogins
 from appliance.core.credentials import Credential, TokenVerifier, mint
-from appliance.core.destinations import destination
+from appliance.core.destinations import HTTPS_PORT, destination
 from appliance.core.paces import Paces
 from appliance.core.problems import Code
 from appliance.front import listener as front
@@ -275,7 +276,8 @@ def _api_parts(it: _Common) -> Parts:
         key_set_fault=bridges.key_set_fault,
         failures=it.failures,
         paces=Paces(per_second=it.config.limits.api_per_second, burst=it.config.limits.api_burst),
-        hsts=it.config.users.certificate is not None,
+        # Browsers hold every port of the host to it, so only where ours is the usual one.
+        hsts=it.config.users.certificate is not None and urlsplit(it.bound.public_url).port in {None, HTTPS_PORT},
     )
 
 
@@ -311,7 +313,7 @@ def _agents_parts(it: _Common, context: ssl.SSLContext) -> tunnel.AgentsListener
     return tunnel.AgentsListener(
         context=context,
         store=enrolments,
-        enrolment=Enrolment(it.keys.authority, enrolments, it.ledger.record, utc_micros),
+        enrolment=Enrolment(it.keys.authority, enrolments, it.ledger.record, utc_micros, FailedLogins(it.ledger.deny)),
         registry=it.registry,
         record=it.ledger.record,
         clock=utc_micros,

@@ -189,9 +189,10 @@ _TABLE: tuple[Setting, ...] = (
     ),
     Setting(
         "health.listen",
-        values.loopback,
+        values.address,
         Address("127.0.0.1", 9090),
-        "Plain HTTP on loopback: /livez and /readyz.",
+        "Plain HTTP: /livez, /readyz and /metrics. It asks for no credential and names no person; beyond loopback (for "
+        "a pod's probes and Prometheus) let a NetworkPolicy or a firewall say who may come.",
     ),
     Setting(
         "login.reread_seconds",

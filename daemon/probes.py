@@ -1,4 +1,4 @@
-"""Whether a process lives and whether it is ready, over plain HTTP on loopback.
+"""Whether a process lives and whether it is ready, over plain HTTP.
 
 `/livez` answers when the event loop runs at all: nothing else can make it fail, so a supervisor never restarts a
 process because its neighbours are ill. `/readyz` says whether new work should come here, and names what is missing.

@@ -18,8 +18,9 @@ import trio
 from wire.carrier import AnswerReceived, Carrier, CarrierEnded, CarrierError, Payload, TunnelOpened
 from wire.connection import Connection, Flow, PeerEnded, ProtocolViolation
 from wire.credit import PROCESS_POOL, Pool
+from wire.endings import SessionDraining, SessionEnded, SessionFull, TunnelRefused
 from wire.exchange import Exchange, ExchangeReset, PeerStopped, SessionLost
-from wire.frames import Drain, Frame, Hello, Open, Pong, ResetCode
+from wire.frames import Drain, Frame, Hello, Note, Open, Pong, ResetCode
 from wire.heads import Identity, RequestHead
 from wire.passes import passes
 from wire.workers import Begin, OnExchange, Workers
@@ -69,27 +70,6 @@ _log = logging.getLogger("fairlead.session")
 _process_pool = Pool(PROCESS_POOL)
 
 
-class SessionEnded(Exception):
-    """The session is over; the sentence says why."""
-
-
-class SessionDraining(Exception):
-    """The peer takes no new exchanges. Nothing was started."""
-
-
-class SessionFull(Exception):
-    """As many exchanges are open as the peer takes. Nothing was started."""
-
-
-class TunnelRefused(Exception):
-    """The appliance refused the tunnel, with an HTTP status and a sentence."""
-
-    def __init__(self, status: int, sentence: str) -> None:
-        super().__init__(sentence or f"refused with status {status}")
-        self.status = status
-        self.sentence = sentence
-
-
 class ByteStream(Protocol):
     """What a session needs of its transport: `wire.tls.TLSStream`, or a test's."""
 
@@ -122,6 +102,7 @@ class Session:
         self._scope: trio.CancelScope | None = None
         self._drain_deadline = float("inf")
         self._on_drain: Callable[[], None] | None = None
+        self._on_note: Callable[[bytes], None] | None = None
 
     # What others ask
 
@@ -160,6 +141,16 @@ class Session:
     def on_drain(self, callback: Callable[[], None]) -> None:
         """Have `callback` called once when the peer says DRAIN."""
         self._on_drain = callback
+
+    def on_note(self, callback: Callable[[bytes], None]) -> None:
+        """Have `callback` called with each NOTE of the peer's. It must not wait or raise."""
+        self._on_note = callback
+
+    def note(self, body: bytes) -> None:
+        """Say something of ourselves (a body of `calls`). FrameError: it is too long."""
+        if self._alive:
+            self.connection.note(body)
+            self.wake_writer()
 
     def open(self, head: RequestHead, identity: Identity, *, has_body: bool, upgrade: bool = False) -> Exchange:
         """Open an exchange.
@@ -319,6 +310,8 @@ class Session:
                     self._answered.set()
                 elif type(frame) is Drain and self._on_drain is not None:
                     self._on_drain()
+                elif type(frame) is Note and self._on_note is not None:
+                    self._on_note(frame.body)
             elif type(frame) is Open:
                 self._accepted.append(Exchange.accepted(self, flow, frame))
             else:

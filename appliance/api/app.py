@@ -20,6 +20,7 @@ import structlog
 from quart import Response, g, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.http import http_date
 
 from appliance.api import bodies, configuration
 from appliance.api.bodies import BodyError
@@ -27,6 +28,7 @@ from appliance.api.callers import NOBODY, Caller, caller_of
 from appliance.api.parts import Parts
 from appliance.api.routes import PREFIX, Answer, Call, Proof, Route, checked
 from appliance.api.token_uses import TokenUses
+from appliance.core import versions
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.problems import CATALOGUE, Code, Problem, ProblemError, problem
 from appliance.core.rights import Principal
@@ -131,6 +133,9 @@ async def _changed(parts: Parts, route: Route, call: Call) -> Response:
 
 
 async def _call(parts: Parts, route: Route, caller: Caller, address: str, path: Mapping[str, str], now: int) -> Call:
+    condition = versions.condition(request.headers.get("If-Match")) if route.conditional else None
+    if condition is None and "If-Match" in request.headers:  # whoever sends it relies on it
+        raise ProblemError(problem(Code.BAD_REQUEST, detail="this route does not heed If-Match"))
     return Call(
         parts=parts,
         caller=caller.principal,
@@ -144,6 +149,7 @@ async def _call(parts: Parts, route: Route, caller: Caller, address: str, path: 
         now=now,
         held=caller.held,
         token=caller.token,
+        condition=condition,
     )
 
 
@@ -228,6 +234,7 @@ async def _begin(parts: Parts) -> Response | None:
 async def _finish(response: Response, *, transport: bool) -> Response:
     """A page of sign-in has said more exactly what it lets a browser do."""
     response.headers["X-Correlation-Id"] = g.correlation_id
+    response.headers["Date"] = http_date()  # by it a client learns how wrong its own clock is
     response.headers["traceresponse"] = traceresponse(g.trace_id.encode()).decode()
     for name, value in SAFE_HEADERS:
         response.headers.setdefault(name, value)
@@ -248,7 +255,10 @@ def _configuration(parts: Parts) -> Callable[[], Awaitable[Response]]:
 def _render(answer: Answer) -> Response:
     if answer.body is None:
         return Response(b"", status=answer.status)
-    return Response(json.dumps(answer.body), status=answer.status, content_type="application/json")
+    response = Response(json.dumps(answer.body), status=answer.status, content_type="application/json")
+    if "etag" in answer.body:
+        response.headers["ETag"] = answer.body["etag"]
+    return response
 
 
 def _reply(found: Problem, field: str | None = None) -> Response:

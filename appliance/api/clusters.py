@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from appliance.api import bodies, pages, readers, render
@@ -10,9 +11,11 @@ from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
 from appliance.core.clusters import Cluster, Labels, cluster_name_fault, labels_fault
 from appliance.core.events import EventType
+from appliance.core.liveness import ClusterState
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission
 from appliance.core.snapshot import Entity
+from appliance.core.versions import Guarded
 from appliance.store import granting, ids, units
 from appliance.store.unit import Unit
 
@@ -44,6 +47,7 @@ def find(call: Call, name_or_id: str) -> Cluster:
 async def listed(call: Call) -> Answer:
     """By name."""
     states = call.parts.states()
+    registered = call.parts.snapshot().registered
     connected: bool | None = call.query["connected"]
     labels = set(call.query["labels"] or ())
 
@@ -59,13 +63,21 @@ async def listed(call: Call) -> Answer:
         lambda it: (it.name,),
         str,
         seen=seen,
-        shown=lambda it: render.cluster(it, states.get(it.id)),
+        shown=lambda it: _shown(call, it, states.get(it.id), registered),
     )
 
 
 async def one(call: Call) -> Answer:
     cluster = find(call, call.path["cluster"])
-    return Answer(200, render.cluster(cluster, call.parts.states().get(cluster.id)))
+    return Answer(200, _shown(call, cluster, call.parts.states().get(cluster.id)))
+
+
+def _shown(
+    call: Call, it: Cluster, state: ClusterState | None, registered: frozenset[str] | None = None
+) -> dict[str, Any]:
+    known = call.parts.snapshot().registered if registered is None else registered
+    shown = render.cluster(it, state, registered=it.id in known, now=call.now)
+    return {**shown, "agents": render.agents(state, call.now)}
 
 
 async def register(call: Call) -> Answer:
@@ -79,7 +91,7 @@ async def register(call: Call) -> Answer:
 
     await call.parts.write(unit())
     await note(call, EventType.CLUSTER_REGISTERED, cluster=made, name=made.name)
-    answer = render.cluster(made, None)
+    answer = _shown(call, made, None)
     return Answer(
         201, {**answer, "bundle": dict(bundle.document), "bundle_expires_at": render.moment(bundle.expires_at)}
     )
@@ -89,10 +101,11 @@ async def label(call: Call) -> Answer:
     """Bindings choose clusters by label, so whoever labels one gives rights."""
     cluster = find(call, call.path["cluster"])
     labels: Labels = call.body["labels"]
-    edited = await call.parts.write(granting.set_labels(call.caller.subject, cluster.id, labels, call.now))
+    edit: Guarded[Cluster] = call.guarded(render.cluster_tag, lambda it: replace(it, labels=labels))
+    edited = await call.parts.write(granting.label_cluster(call.caller.subject, cluster.id, edit, call.now))
     shown = ",".join(f"{key}={value}" for key, value in labels)
     await note(call, EventType.CLUSTER_UPDATED, cluster=edited, labels=shown)
-    return Answer(200, render.cluster(edited, call.parts.states().get(edited.id)))
+    return Answer(200, _shown(call, edited, call.parts.states().get(edited.id)))
 
 
 async def new_bundle(call: Call) -> Answer:

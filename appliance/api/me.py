@@ -5,6 +5,8 @@ It takes no permission but their session. A cluster on which they hold nothing l
 
 from __future__ import annotations
 
+from typing import Any
+
 from appliance.api import bodies, credentials, pages, render
 from appliance.api.bodies import Field
 from appliance.api.journal import note
@@ -15,6 +17,7 @@ from appliance.core.events import EventType
 from appliance.core.paging import ordered
 from appliance.core.people import Person
 from appliance.core.problems import Code, ProblemError, problem
+from appliance.core.roles import Binding, ScopeKind
 from appliance.core.sessions import Login, Session
 from appliance.store import sessions
 
@@ -36,10 +39,15 @@ async def who(call: Call) -> Answer:
 
 async def reachable(call: Call) -> Answer:
     """By name."""
-    states = call.parts.states()
+    states, registered = call.parts.states(), call.parts.snapshot().registered
+
+    def shown(it: Cluster) -> dict[str, Any]:
+        return render.cluster(it, states.get(it.id), registered=it.id in registered, now=call.now)
+
     order = ordered(_clusters(call, _person(call)), lambda it: (it.name,))
     found, following = await pages.cut(call, pages.asked(call, "me/clusters", str), order, lambda _: True)
-    return pages.answer([render.cluster(it, states.get(it.id)) for it in found], following)
+    live = _live(call, _person(call))
+    return pages.answer([{**shown(it), "namespaces": _namespaces(live, it)} for it in found], following)
 
 
 async def issue(call: Call) -> Answer:
@@ -78,10 +86,21 @@ def _held(call: Call) -> tuple[Session, Login]:
 
 def _clusters(call: Call, person: Person) -> list[Cluster]:
     """Those on which the person has a binding that has not ended, by name."""
-    snapshot = call.parts.snapshot()
-    live = [it for it in snapshot.bindings_of_person(person) if it.live(call.now)]
-    found = [it for it in snapshot.clusters.values() if any(binding.scope.covers(it) for binding in live)]
-    return sorted(found, key=lambda it: it.name)
+    live = _live(call, person)
+    known = call.parts.snapshot().clusters.values()
+    return sorted((it for it in known if any(binding.scope.covers(it) for binding in live)), key=lambda it: it.name)
+
+
+def _live(call: Call, person: Person) -> list[Binding]:
+    return [it for it in call.parts.snapshot().bindings_of_person(person) if it.live(call.now)]
+
+
+def _namespaces(live: list[Binding], cluster: Cluster) -> list[str] | None:
+    """Those that the person's bindings reach there; None: all of them."""
+    scopes = [it.scope for it in live if it.scope.covers(cluster)]
+    if any(it.kind is not ScopeKind.NAMESPACES for it in scopes):
+        return None
+    return sorted({name for it in scopes for name in it.namespaces})
 
 
 ROUTES = (

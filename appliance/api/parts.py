@@ -11,6 +11,7 @@ from appliance.core.audit_query import AuditQuery
 from appliance.core.buckets import FailedLogins
 from appliance.core.credentials import Credential
 from appliance.core.events import AuditEvent
+from appliance.core.liveness import ClusterState
 from appliance.core.paces import Paces
 from appliance.core.paging import Orders
 from appliance.core.problems import Code, Problem
@@ -30,19 +31,6 @@ class Read(Protocol):
     """Do a unit of work that only reads: for what the snapshot does not hold."""
 
     async def __call__(self, unit: Unit[T], /) -> T: ...
-
-
-class ClusterState(Protocol):
-    """Whether a cluster is connected now, since when (microseconds UTC), with how many sessions."""
-
-    @property
-    def connected(self) -> bool: ...
-    @property
-    def since(self) -> int: ...
-    @property
-    def sessions(self) -> int: ...
-    @property
-    def reason(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from appliance.core.people import Person
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission
 from appliance.core.snapshot import Entity
+from appliance.core.versions import Guarded
 from appliance.store import granting, ids, refusing
 
 
@@ -75,9 +76,8 @@ async def create(call: Call) -> Answer:
 async def update(call: Call) -> Answer:
     person = find(call, call.path["person"])
     changes = {name: value for name, value in call.body.items() if value is not None}
-    edited = await call.parts.write(
-        granting.set_person(call.caller.subject, person.id, lambda it: replace(it, **changes), call.now)
-    )
+    edit: Guarded[Person] = call.guarded(lambda it: render.person(it)["etag"], lambda it: replace(it, **changes))
+    edited = await call.parts.write(granting.set_person(call.caller.subject, person.id, edit, call.now))
     await note(call, EventType.PERSON_UPDATED, person=edited.name, person_id=edited.id, groups=",".join(edited.groups))
     return Answer(200, render.person(edited))
 

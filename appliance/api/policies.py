@@ -14,6 +14,7 @@ from appliance.core.events import EventType
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission
 from appliance.core.snapshot import Entity
+from appliance.core.versions import Guarded
 from appliance.store import ids, requests
 
 
@@ -48,7 +49,8 @@ async def create(call: Call) -> Answer:
 async def update(call: Call) -> Answer:
     changes = {name: value for name, value in call.body.items() if value is not None}
     by, identity = call.caller.subject, call.path["policy"]
-    edited = await call.parts.write(requests.set_policy(by, identity, lambda it: replace(it, **changes), call.now))
+    edit: Guarded[RequestPolicy] = call.guarded(lambda it: render.policy(it)["etag"], lambda it: replace(it, **changes))
+    edited = await call.parts.write(requests.set_policy(by, identity, edit, call.now))
     await _note(call, EventType.POLICY_UPDATED, edited)
     return Answer(200, render.policy(edited))
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from appliance.api import bodies, pages, readers
+from appliance.api import bodies, pages, readers, render
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import PREFIX, Answer, Call, Route
@@ -21,6 +21,7 @@ from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.providers import FLOW_PARAMETERS, Provider, Reading
 from appliance.core.roles import Permission
 from appliance.core.snapshot import Entity
+from appliance.core.versions import Guarded
 from appliance.store import ids, providers
 from appliance.store.sessions import Sealed
 
@@ -92,28 +93,30 @@ def claims(where: str, value: Any) -> Reading:
 def shown(call: Call, it: Provider) -> dict[str, Any]:
     """Without its client secret."""
     reading = it.reading
-    return {
-        "id": it.id,
-        "slug": it.slug,
-        "title": it.title,
-        "issuer": it.issuer,
-        "client_id": it.client_id,
-        "confidential": it.confidential,
-        "scopes": list(it.scopes),
-        "parameters": dict(it.parameters),
-        "claims": {
-            "name": list(reading.name),
-            "name_prefix": reading.name_prefix,
-            "email": list(reading.email),
-            "email_verified": list(reading.email_verified),
-            "groups": list(reading.groups),
-            "groups_prefix": reading.groups_prefix,
-            "required": [{"claim": list(claim), "values": list(values)} for claim, values in reading.required],
-            "userinfo": reading.userinfo,
-        },
-        "enabled": it.enabled,
-        "redirect_uri": f"{call.parts.public_url}/fairlead/callback/{it.slug}",
-    }
+    return render.tagged(
+        {
+            "id": it.id,
+            "slug": it.slug,
+            "title": it.title,
+            "issuer": it.issuer,
+            "client_id": it.client_id,
+            "confidential": it.confidential,
+            "scopes": list(it.scopes),
+            "parameters": dict(it.parameters),
+            "claims": {
+                "name": list(reading.name),
+                "name_prefix": reading.name_prefix,
+                "email": list(reading.email),
+                "email_verified": list(reading.email_verified),
+                "groups": list(reading.groups),
+                "groups_prefix": reading.groups_prefix,
+                "required": [{"claim": list(claim), "values": list(values)} for claim, values in reading.required],
+                "userinfo": reading.userinfo,
+            },
+            "enabled": it.enabled,
+            "redirect_uri": f"{call.parts.public_url}/fairlead/callback/{it.slug}",
+        }
+    )
 
 
 async def listed(call: Call) -> Answer:
@@ -166,10 +169,9 @@ async def update(call: Call) -> Answer:
     if secret is not UNCHANGED:
         renamed["confidential"] = secret is not None
     sealed = _sealed(call, known, secret) if known is not None and isinstance(secret, str) else None
+    edit: Guarded[Provider] = call.guarded(lambda it: shown(call, it)["etag"], lambda it: replace(it, **renamed))
     edited = await call.parts.write(
-        providers.change(
-            call.caller.subject, call.path["provider"], lambda it: replace(it, **renamed), sealed, call.now
-        )
+        providers.change(call.caller.subject, call.path["provider"], edit, sealed, call.now)
     )
     await note(call, EventType.PROVIDER_UPDATED, provider=edited.slug, provider_id=edited.id, changed=_named(call.body))
     return Answer(200, shown(call, edited))

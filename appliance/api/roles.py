@@ -16,6 +16,7 @@ from appliance.core.events import EventType
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission, Role
 from appliance.core.snapshot import Entity
+from appliance.core.versions import Guarded
 from appliance.store import granting, ids
 
 
@@ -47,9 +48,8 @@ async def update(call: Call) -> Answer:
     """The fields that are given; running streams that rest on what goes end."""
     role = _find(call)
     changes = {name: value for name, value in call.body.items() if value is not None}
-    edited = await call.parts.write(
-        granting.set_role(call.caller.subject, role.id, lambda it: replace(it, **changes), call.now)
-    )
+    edit: Guarded[Role] = call.guarded(lambda it: render.role(it)["etag"], lambda it: replace(it, **changes))
+    edited = await call.parts.write(granting.set_role(call.caller.subject, role.id, edit, call.now))
     await _note(call, EventType.ROLE_UPDATED, edited)
     return Answer(200, render.role(edited))
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from appliance.api.bodies import Field
 from appliance.core.clusters import Cluster
@@ -21,11 +21,14 @@ from appliance.core.machines import MachineToken
 from appliance.core.rights import Principal, Rights
 from appliance.core.roles import Permission, Scope, ScopeKind
 from appliance.core.sessions import Login, Session
+from appliance.core.versions import Condition, Guarded
 
 if TYPE_CHECKING:
     from appliance.api.parts import Parts
 
 PREFIX = "/fairlead/v1"
+
+T = TypeVar("T")
 
 
 class Proof(Enum):
@@ -56,6 +59,12 @@ class Call:
     now: int
     held: tuple[Session, Login] | None = None  # of a person who signed in
     token: MachineToken | None = None  # that a machine showed
+    condition: Condition | None = None  # of a PATCH: what it is meant for
+
+    def guarded(self, etag: Callable[[T], str], edit: Callable[[T], T]) -> Guarded[T]:
+        """The edit, if what is there is what the caller has read."""
+        assert self.condition is not None  # the edge has seen to it
+        return Guarded(self.condition, etag, edit)
 
     def within(self, scope: Scope) -> bool:
         """Whether the caller holds what the route needs in a scope that contains this one."""
@@ -90,6 +99,11 @@ class Route:
     query: tuple[Field, ...] = ()
     scoped: bool = False
     proof: Proof | None = None
+
+    @property
+    def conditional(self) -> bool:
+        """Whether it changes what somebody may have read, and so takes If-Match."""
+        return self.method == "PATCH"
 
 
 def checked(routes: Sequence[Route]) -> tuple[Route, ...]:

@@ -71,6 +71,8 @@ class Code(StrEnum):
     VALIDATION_ERROR = "VALIDATION_ERROR"
     INVALID_DURATION = "INVALID_DURATION"
     INVALID_CURSOR = "INVALID_CURSOR"
+    PRECONDITION_REQUIRED = "PRECONDITION_REQUIRED"
+    PRECONDITION_FAILED = "PRECONDITION_FAILED"
     ROUTE_NOT_FOUND = "ROUTE_NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     # What does not exist, or exists already
@@ -292,6 +294,14 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     Code.INVALID_CURSOR: (
         400,
         "The cursor is not one that this list gave you with these filters. Leave it out to begin at the first page.",
+    ),
+    Code.PRECONDITION_REQUIRED: (
+        428,
+        "A change says what it changes. Send If-Match with the etag you have read, or If-Match: * whatever is there.",
+    ),
+    Code.PRECONDITION_FAILED: (
+        412,
+        "Somebody changed it after you read it, and nothing was done. Read it again and make your change to that.",
     ),
     Code.ROUTE_NOT_FOUND: (404, "There is nothing at this path. Check it against the API reference."),
     Code.METHOD_NOT_ALLOWED: (405, "This path does not take that method. Check it against the API reference."),

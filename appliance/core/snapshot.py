@@ -128,6 +128,15 @@ class Snapshot:
         """By id, else by name: the two forms a URL may name a cluster in. Ids hold an underscore, names never do."""
         return self.clusters.get(name_or_id) or self.cluster_by_name.get(name_or_id)
 
+    @property
+    def registered(self) -> frozenset[str]:
+        """The clusters of which an agent holds a certificate that opens something."""
+        return frozenset(
+            it.cluster_id
+            for it in self.serials.values()
+            if it.cluster_id in self.clusters and it.generation == self.clusters[it.cluster_id].generation
+        )
+
     def revoked(self, credential_id: str) -> bool:
         return credential_id in self.revocations
 

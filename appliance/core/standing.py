@@ -20,7 +20,7 @@ from appliance.core.snapshot import Snapshot
 from wire.heads import Identity
 from wire.kube import Ask
 
-MAX_REMEMBERED_STANDINGS = 16_384  # (person, cluster) pairs in one state; about 2 KB each
+MAX_REMEMBERED_STANDINGS = 16_384  # (person, cluster) pairs in one state
 MAX_REMEMBERED_KINDS = 256  # of requests in one standing; kubectl and a dashboard together ask some 60
 MAX_REMEMBERED_GROUNDS = 64  # different sets of bindings that answer
 MAX_REMEMBERED_IDENTITIES = 64  # credentials in use at once on the same grounds

@@ -2,7 +2,7 @@
 
 What always holds: whoever signs in is found by (issuer, subject), and made a person at most once; a name that belongs
 to another is not given; a session and the kubeconfig credentials got in it end in one transaction, and none can be got
-in it afterwards, because both lock one row. A refresh token that is shown twice ends its session: somebody else has it.
+in it afterwards, because both lock one row. How a refresh token is renewed is in `renewing`.
 """
 
 from __future__ import annotations
@@ -38,12 +38,20 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a token stands for. `spent`: a refresh token that was used."""
+    """What a token stands for. `used_at`: when a refresh token was spent, or an access token first shown.
+
+    `salt`: what the successors of a spent refresh token follow from, while they may be asked for again.
+    """
 
     token: Token
-    spent: bool
+    used_at: int | None
+    salt: str
     session: Session
     login: Login
+
+    @property
+    def spent(self) -> bool:
+        return self.token.kind is TokenKind.REFRESH and self.used_at is not None
 
     def refusal(self, person: Person | None, now: int) -> Problem | None:
         """Why it is not good any more for this person, who holds it; None while it is. Without one it never is."""
@@ -111,7 +119,7 @@ def begin(session: Session, tokens: Sequence[Token], now: int) -> Unit[Session]:
     it = replace(session, person_id=login.person_id)
     values = (it.id, it.login_id, it.person_id, str(it.client), it.label, it.address, it.created_at, it.used_at)
     yield run(statements.SESSION_ADD, *values)
-    yield from _keep(it.id, tokens)
+    yield from keep(it.id, tokens)
     return it
 
 
@@ -120,27 +128,14 @@ def seen(token_sha256: str) -> Unit[Seen | None]:
     found = yield run(statements.SESSION_TOKEN, token_sha256)
     if not found:
         return None
-    kind, expires_at, spent_at, *rest = found[0]
+    kind, expires_at, used_at, salt, *rest = found[0]
     session, login = _both(tuple(rest))
-    return Seen(Token(token_sha256, TokenKind(kind), expires_at), spent_at is not None, session, login)
+    return Seen(Token(token_sha256, TokenKind(kind), expires_at), used_at, salt, session, login)
 
 
-def renew(token_sha256: str, tokens: Sequence[Token], now: int) -> Unit[Session | Problem]:
-    """Spends a refresh token for new tokens. A problem that is returned left something behind; see the module."""
-    yield run(statements.FEED_LOCK)
-    found = yield from seen(token_sha256)
-    if found is None or found.token.kind is not TokenKind.REFRESH:
-        return problem(Code.INVALID_GRANT, detail="the refresh token is not a known one")
-    person = yield from _person(found.session.person_id)
-    fault = found.session.fault(found.login, person, now)
-    if fault is not None:
-        return problem(Code.INVALID_GRANT, detail=fault)
-    if not (yield run(statements.SESSION_TOKEN_SPEND, token_sha256, now)):
-        yield from end(found.session.id, REPLAYED, now)
-        return problem(Code.GRANT_REPLAYED)
-    yield run(statements.SESSION_USE, found.session.id, now)
-    yield from _keep(found.session.id, tokens)
-    return found.session
+def use(token_sha256: str, now: int) -> Unit[None]:
+    """An access token is shown for the first time: the answer that it came with has arrived."""
+    yield run(statements.SESSION_TOKEN_SPEND, token_sha256, now, "")
 
 
 def end(session_id: str, why: str, now: int) -> Unit[bool]:
@@ -221,6 +216,17 @@ def one(session_id: str) -> Unit[Session | None]:
     return rows.session(found[0]) if found else None
 
 
+def person_of(person_id: str) -> Unit[Person | None]:
+    found = yield run(statements.PERSON, person_id)
+    return rows.person(found[0]) if found else None
+
+
+def keep(session_id: str, tokens: Sequence[Token]) -> Unit[None]:
+    """What a client of the session holds from now on."""
+    for token in tokens:
+        yield run(statements.SESSION_TOKEN_ADD, token.sha256, session_id, str(token.kind), token.expires_at)
+
+
 def _both(row: Row) -> tuple[Session, Login]:
     return rows.session(row[:_SESSION_COLUMNS]), rows.login(row[_SESSION_COLUMNS:])
 
@@ -239,14 +245,4 @@ def _resting_on(login_id: str) -> Unit[tuple[Login | None, Person | None]]:
     if not found:
         return None, None
     login = rows.login(found[0])
-    return login, (yield from _person(login.person_id))
-
-
-def _person(person_id: str) -> Unit[Person | None]:
-    found = yield run(statements.PERSON, person_id)
-    return rows.person(found[0]) if found else None
-
-
-def _keep(session_id: str, tokens: Sequence[Token]) -> Unit[None]:
-    for token in tokens:
-        yield run(statements.SESSION_TOKEN_ADD, token.sha256, session_id, str(token.kind), token.expires_at)
+    return login, (yield from person_of(login.person_id))

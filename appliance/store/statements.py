@@ -45,6 +45,7 @@ PERSON_OF_SUBJECT = (
     "SELECT id, issuer, subject, name, email, groups_json, enabled, not_before, created_at FROM people "
     "WHERE issuer = $1 AND subject = $2"
 )
+PERSON_LIKE = "SELECT id FROM people WHERE name = $1 OR (issuer = $2 AND subject = $3) ORDER BY id"
 PERSON_ADD = (
     "INSERT INTO people (id, issuer, subject, name, email, groups_json, enabled, not_before, created_at) "
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING id"
@@ -54,6 +55,7 @@ PERSON_REMOVE = "DELETE FROM people WHERE id = $1 RETURNING id"
 
 MACHINES = "SELECT id, name, created_at, created_by, not_before FROM machines ORDER BY id"
 MACHINE = "SELECT id, name, created_at, created_by, not_before FROM machines WHERE id = $1"
+MACHINE_NAMED = "SELECT id FROM machines WHERE name = $1"
 MACHINE_ADD = (
     "INSERT INTO machines (id, name, created_at, created_by, not_before) VALUES ($1, $2, $3, $4, $5) "
     "ON CONFLICT DO NOTHING RETURNING id"
@@ -253,8 +255,8 @@ BOOTSTRAP_TOKEN_SPEND = (
 BOOTSTRAP_TOKEN = "SELECT cluster_id, generation, expires_at, spent_by FROM bootstrap_tokens WHERE token_sha256 = $1"
 BOOTSTRAP_TOKENS_FORGET = "DELETE FROM bootstrap_tokens WHERE expires_at < $1"
 
-CERTIFICATES = "SELECT serial, cluster_id, generation, not_after FROM agent_certificates ORDER BY serial"
-CERTIFICATE = "SELECT serial, cluster_id, generation, not_after FROM agent_certificates WHERE serial = $1"
+CERTIFICATES = "SELECT serial, cluster_id, generation, not_after, issued_at FROM agent_certificates ORDER BY serial"
+CERTIFICATE = "SELECT serial, cluster_id, generation, not_after, issued_at FROM agent_certificates WHERE serial = $1"
 CERTIFICATE_ADD = (
     "INSERT INTO agent_certificates (serial, cluster_id, generation, not_after, public_key_sha256, pem, issued_at) "
     "VALUES ($1, $2, $3, $4, $5, $6, $7)"
@@ -272,6 +274,7 @@ PROVIDER_ADD = (
     "INSERT INTO providers (id, slug, title, issuer, client_id, settings_json, enabled, created_at) "
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING id"
 )
+PROVIDER_LIKE = "SELECT id FROM providers WHERE slug = $1 OR issuer = $2 ORDER BY id"
 PROVIDER_SET = (
     "UPDATE providers SET title = $2, client_id = $3, settings_json = $4, enabled = $5 WHERE id = $1 RETURNING id"
 )
@@ -338,7 +341,7 @@ SESSIONS_PAGE_OF = (
 SESSIONS_FORGET = "DELETE FROM sessions WHERE created_at < $1"
 
 SESSION_TOKEN = (
-    "SELECT t.kind, t.expires_at, t.spent_at, s.id, s.login_id, s.person_id, s.client, s.label, s.address, "
+    "SELECT t.kind, t.expires_at, t.spent_at, t.salt, s.id, s.login_id, s.person_id, s.client, s.label, s.address, "
     "s.created_at, s.used_at, s.ended_at, s.ended_why, l.id, l.person_id, l.provider_id, l.read_at, l.created_at, "
     "l.ends_at, l.ended_at, l.ended_why FROM session_tokens t JOIN sessions s ON s.id = t.session_id "
     "JOIN logins l ON l.id = s.login_id WHERE t.token_sha256 = $1"
@@ -346,9 +349,8 @@ SESSION_TOKEN = (
 SESSION_TOKEN_ADD = (
     "INSERT INTO session_tokens (token_sha256, session_id, kind, expires_at, spent_at) VALUES ($1, $2, $3, $4, NULL)"
 )
-SESSION_TOKEN_SPEND = (
-    "UPDATE session_tokens SET spent_at = $2 WHERE token_sha256 = $1 AND spent_at IS NULL RETURNING session_id"
-)
+SESSION_TOKEN_SPEND = "UPDATE session_tokens SET spent_at = $2, salt = $3 WHERE token_sha256 = $1 AND spent_at IS NULL"
+SESSION_SALTS_FORGET = "UPDATE session_tokens SET salt = '' WHERE session_id = $1 AND salt <> ''"
 SESSION_TOKENS_FORGET = "DELETE FROM session_tokens WHERE expires_at < $1"
 
 AUTHORIZATION_CODE = (

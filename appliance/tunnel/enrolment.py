@@ -29,7 +29,7 @@ from appliance.tunnel.authority import (
 )
 from appliance.tunnel.ports import Clock, EnrolmentStore, Record, Redeemed, TokenFault
 from appliance.tunnel.watch import fault_of, refused
-from wire.calls import Body, MalformedBodyError, text
+from wire.calls import Body, MalformedBodyError, encode, text, trust_mark
 
 BUNDLE_VERSION: Final = 1
 TOKEN_PREFIX: Final = "flb_"  # noqa: S105 # not a secret: it lets scanners and log filters know one
@@ -74,12 +74,23 @@ def bundle(cluster_id: str, url: str, token: str, ca_pem: str) -> str:
 class Enrolment:
     """Answers the calls of agents."""
 
-    def __init__(self, authority: Authority, store: EnrolmentStore, record: Record, clock: Clock) -> None:
+    def __init__(
+        self,
+        authority: Authority,
+        store: EnrolmentStore,
+        record: Record,
+        clock: Clock,
+        failures: FailedLogins | None = None,
+    ) -> None:
         self._authority = authority
         self._store = store
         self._record = record
         self._clock = clock
-        self._failures = FailedLogins()
+        self._failures = FailedLogins() if failures is None else failures
+
+    def note(self) -> bytes:
+        """Return what an agent is told as soon as its session stands: see the protocol's NOTE."""
+        return encode({"clock": self._clock() // 1_000_000, "trust": trust_mark(self._authority.certificate_pem)})
 
     async def enrol(self, body: Body, address: str) -> Body | Problem:
         """Spend a bootstrap token for a certificate."""
@@ -109,6 +120,10 @@ class Enrolment:
     async def renew(self, body: Body, peer: AgentName, address: str) -> Body | Problem:
         """Give an agent that has proved itself by its certificate a new one, for the key it shows."""
         now = self._clock()
+        if body.get("cluster", peer.cluster_id) != peer.cluster_id:
+            fault = "it was shown for another cluster than its own"
+            await self.audit_refusal(fault, address, peer.cluster_id)
+            return refused(fault)
         try:
             key = public_key_of(text(body, "request", MAX_REQUEST_BYTES))
         except (MalformedBodyError, BadRequestError) as error:
@@ -148,4 +163,9 @@ class Enrolment:
         await self._record(event)
 
     def _answer(self, certificate_pem: str, cluster_id: str) -> Body:
-        return {"certificate": certificate_pem, "ca": self._authority.certificate_pem, "cluster": cluster_id}
+        return {
+            "certificate": certificate_pem,
+            "ca": self._authority.certificate_pem,
+            "cluster": cluster_id,
+            "clock": self._clock() // 1_000_000,
+        }

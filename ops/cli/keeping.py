@@ -125,7 +125,7 @@ def forget_credentials(profile: str, account: str, cluster: str = "") -> None:
 
 def lock(profile: str, account: str) -> contextlib.AbstractContextManager[None]:
     """One renewal at a time, in all processes."""
-    return places.locked("sessions", profile, account)
+    return places.locked(places.inside(places.within("sessions", profile, account)))
 
 
 def keyring() -> KeyringBackend | None:

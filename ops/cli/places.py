@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 HOME_VARIABLE = "FAIRLEAD_CLI_HOME"
 LOCK_SECONDS = 60.0  # a renewal that asks a provider, behind another one
@@ -38,6 +38,11 @@ def within(*names: str) -> str:
     return "/".join((home(), *(element(name) for name in names)))
 
 
+def inside(path: str) -> str:
+    """The other way: what `within` gave, from the directory on."""
+    return path[len(home()) + 1 :]
+
+
 def element(name: str) -> str:
     """The name as an element of a path: every other character is escaped, and a first dot, too."""
     escaped = "".join(c if c in _PLAIN else "".join(f"%{byte:02x}" for byte in c.encode()) for c in name)
@@ -56,42 +61,63 @@ def read(path: str) -> dict[str, object] | None:
     return document if isinstance(document, dict) else None
 
 
+def prepare(path: str) -> None:
+    """Every directory on the way to a file of ours, from `home` on for us alone."""
+    if not os.path.isdir(home()):  # noqa: PTH112 -- as above
+        os.makedirs(home(), 0o700, exist_ok=True)  # noqa: PTH103 -- as above
+    at = home()
+    for name in inside(path).split("/")[:-1]:
+        at += f"/{name}"
+        if not os.path.isdir(at):  # noqa: PTH112 -- as above
+            with suppress(FileExistsError):  # another one of us was quicker
+                os.mkdir(at, 0o700)  # noqa: PTH102 -- as above
+
+
 def write(path: str, document: object) -> None:
     """Replace a file, as a whole; the caller holds the lock."""
     from pathlib import Path
 
     from ops.demo.files import write_private
 
-    os.makedirs(home(), 0o700, exist_ok=True)  # noqa: PTH103 -- as above
     target = Path(path)
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    prepare(path)
     write_private(target, json.dumps(document, indent=1).encode())
 
 
 @contextmanager
-def locked(*names: str) -> Iterator[None]:
-    """Nobody else in this block, in any process; a `Fault` if somebody else stays in it."""
-    import fcntl
+def locked(name: str) -> Iterator[None]:
+    """Nobody else in this block, in any process; a `Fault` if somebody else stays in it. `name`: a path in home."""
     import threading
     import time
 
     from ops.cli.faults import Fault
 
-    path = within(*names) + ".lock" if names else within("lock")
-    os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)  # noqa: PTH103, PTH120 -- as above
+    waiting = threading.Event()
+    until = time.monotonic() + LOCK_SECONDS
+    while True:
+        with alone(name) as got:
+            if got:
+                yield
+                return
+        if time.monotonic() > until:
+            raise Fault(f"Another fairlead has held {name}.lock for {LOCK_SECONDS:.0f} s.", next_step="end it")
+        waiting.wait(LOCK_POLL_SECONDS)
+
+
+@contextmanager
+def alone(name: str) -> Iterator[bool]:
+    """Whether the block is for us alone; if not, somebody else is in it now."""
+    import fcntl
+
+    path = f"{home()}/{name}.lock"
+    prepare(path)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        until = time.monotonic() + LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise Fault(
-                        f"Another fairlead has held {path} for {LOCK_SECONDS:.0f} s.", next_step="end it"
-                    ) from None
-                threading.Event().wait(LOCK_POLL_SECONDS)
-        yield
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            got = True
+        except BlockingIOError:
+            got = False
+        yield got
     finally:
         os.close(descriptor)  # which also unlocks

@@ -56,6 +56,11 @@ class Book:
         kept = {**self.profiles, profile.name: profile}
         return replace(self, profiles=kept, active=profile.name if use or not self.active else self.active)
 
+    def with_account(self, name: str, account: str) -> Book:
+        """Someone else is in use there; "" for nobody."""
+        found = self.profiles.get(name)
+        return self if found is None else self.with_profile(replace(found, account=account))
+
     def without(self, name: str) -> Book:
         kept = {key: it for key, it in self.profiles.items() if key != name}
         return replace(self, profiles=kept, active="" if self.active == name else self.active)
@@ -76,7 +81,7 @@ def read() -> Book:
 
 def change(edit: Callable[[Book], Book]) -> Book:
     """Read, edit and write under the lock; returns what was written."""
-    with places.locked():
+    with places.locked("config"):
         book = edit(read())
         kept = {it.name: {key: v for key, v in asdict(it).items() if key != "name"} for it in book.profiles.values()}
         places.write(places.within("config.json"), {"active": book.active, "profiles": kept})

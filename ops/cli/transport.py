@@ -16,7 +16,8 @@ import ssl
 import sys
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any
@@ -64,6 +65,7 @@ class Transport:
         self._debug = debug
         self._connection: http.client.HTTPSConnection | None = None
         self._used = 0.0
+        self.heard: Mapping[str, str] = {}  # the headers of the last answer
         try:
             self._context = ssl.create_default_context(cadata=ca_pem)
         except ssl.SSLError:
@@ -113,26 +115,37 @@ class Transport:
             return self._once(method, target, body, headers)
 
     def _once(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
-        connection = self._connection = self._connection or self._connected()
+        connection = self._connection = self._connection or self._opened()
         connection.request(method, target, body, dict(headers))
         response = connection.getresponse()
         content = response.read(MAX_ANSWER_BYTES)
         self._used = time.monotonic()
         if response.will_close or not response.isclosed():
             self.close()
+        self.heard = dict(response.headers.items())
         return Answer(response.status, response.headers, content)
 
-    def _connected(self) -> http.client.HTTPSConnection:
-        proxy = None if urllib.request.proxy_bypass(self._host) else urllib.request.getproxies().get("https")
-        if proxy is None:
-            connection = http.client.HTTPSConnection(
-                self._host, self._port, timeout=CONNECT_SECONDS, context=self._context
-            )
-        else:
-            through = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-            connection = http.client.HTTPSConnection(
-                through.hostname or "", through.port or 80, timeout=CONNECT_SECONDS, context=self._context
-            )
+    @contextmanager
+    def connected(self) -> Iterator[ssl.SSLSocket]:
+        """A connection of its own, for who wants to look at it; a `Fault` if there is none."""
+        try:
+            opened = self._opened()
+        except (OSError, http.client.HTTPException) as error:
+            raise unreachable(self.server, error) from None
+        try:
+            assert isinstance(opened.sock, ssl.SSLSocket)
+            yield opened.sock
+        finally:
+            opened.close()
+
+    def _opened(self) -> http.client.HTTPSConnection:
+        proxy = proxy_for(self._host)
+        there = urlsplit(proxy) if proxy is not None else urlsplit(self.server)
+        usual = 443 if proxy is None else 80
+        connection = http.client.HTTPSConnection(
+            there.hostname or "", there.port or usual, timeout=CONNECT_SECONDS, context=self._context
+        )
+        if proxy is not None:
             connection.set_tunnel(self._host, self._port)
         connection.connect()
         assert connection.sock is not None
@@ -142,6 +155,12 @@ class Transport:
     def _tell(self, line: str) -> None:
         if self._debug:
             sys.stderr.write(plain(line) + "\n")
+
+
+def proxy_for(host: str) -> str | None:
+    """The proxy that the environment names for a host, as a URL."""
+    found = None if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get("https")
+    return found if found is None or "://" in found else f"http://{found}"
 
 
 def unreachable(server: str, error: Exception) -> Fault:

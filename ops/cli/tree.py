@@ -13,7 +13,17 @@ from ops.cli.lazy import Root
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # For people
+    "accounts": ("ops.cli.accounts:accounts", "Who you are signed in as; use another account."),
+    "completion": ("ops.cli.completion:completion", "Let your shell complete commands: bash, zsh, fish."),
+    "config": ("ops.cli.settings_here:config", "What this command keeps on this machine."),
+    "doctor": ("ops.cli.doctor:doctor", "Look for what stands between you and a cluster."),
+    "kube": ("ops.cli.kube:kube", "The clusters you can reach, and kubectl's way to them."),
+    "login": ("ops.cli.login:login", "Sign in to an appliance."),
+    "logout": ("ops.cli.logout:logout", "Sign out, here and at the appliance."),
+    "profiles": ("ops.cli.accounts:profiles_", "The appliances you work with; use another one."),
+    "status": ("ops.cli.whoami:status", "Where you are signed in, and what you can reach."),
     "version": ("ops.cli.version:version", "Print the version."),
+    "whoami": ("ops.cli.whoami:whoami", "Who you are to the appliance, and what you may do."),
     # For administrators
     "access": ("ops.cli.admin.access:access", "Ask for a role for a while; approve, deny, revoke."),
     "bindings": ("ops.cli.admin.bindings:bindings", "Who has which role, where, until when."),

@@ -235,10 +235,11 @@ async def test_a_certificate_is_renewed_in_time_and_used(tmp_path: Path, monkeyp
     async with world(tmp_path) as it, trio.open_nursery() as nursery:
         monkeypatch.setattr(identity, "RENEW_AT", 0.0)
         await start(it, nursery)
+        ((_, first),) = it.here.registry.sessions()
 
         await until(lambda: EventType.AGENT_RENEWED in it.here.kinds())
         monkeypatch.setattr(identity, "RENEW_AT", 1.0)
-        await until(lambda: len(list(it.here.registry.sessions())) == 1)
+        await until(lambda: not first.alive and it.here.registry.session_for(CLUSTER))
 
         assert await it.fetch() == b"pods"
         assert len(it.here.store.snapshot.serials) >= 2

@@ -19,7 +19,9 @@ LONG = {
     "appliance/front/client.py": "a connection's requests, answers and raw bytes share one buffer and one ending",
     "appliance/store/statements.py": "every statement stands in one list, which one test runs on both engines",
     "wire/carrier.py": "the HTTP/2 carrier before and after the tunnel opens shares one set of window accounts",
+    "wire/connection.py": "what frames do to a session is one set of rules, and both ends are the same class",
     "wire/exchange.py": "an exchange is one Trio stream: its two directions share credit, ending and abortion",
+    "wire/frames.py": "the frames are one closed list: layouts, encoding and reading are checked against each other",
     "wire/session.py": "one session's reader, writer and pulse share the state that says whether it lives",
     "wire/tls.py": "reading, writing and the two ways of closing share the state of one TLS connection",
 }

@@ -330,3 +330,27 @@ async def test_a_body_whose_reset_came_in_the_same_read_is_not_whole() -> None:
         assert not exchange.at_eof
         with pytest.raises(ExchangeReset):
             exchange.receive_nowait()
+
+
+async def test_either_end_says_something_of_itself() -> None:
+    async def nothing(_: Exchange) -> None: ...
+
+    async with joined_sessions(nothing) as (opener, acceptor):
+        heard: dict[Session, list[bytes]] = {opener: [], acceptor: []}
+        both = trio.Event()
+
+        def hears(session: Session) -> None:
+            def take(body: bytes) -> None:
+                heard[session].append(body)
+                if all(heard.values()):
+                    both.set()
+
+            session.on_note(take)
+
+        hears(opener)
+        hears(acceptor)
+        acceptor.note(b"the API server answers")
+        opener.note(b"it is noon")
+        await both.wait()
+
+        assert heard == {opener: [b"the API server answers"], acceptor: [b"it is noon"]}

@@ -100,15 +100,18 @@ class Desk:
 
     def consent(self, what: str, yes: bool) -> None:
         """A yes to what cannot be taken back; a no ends the command."""
-        if yes:
-            return
-        if not sys.stdin.isatty():
-            raise Fault(
-                f"{clean.plain(what)} Nobody can be asked here.", Exit.USAGE, next_step="give --yes if it is meant"
-            )
-        click.echo(f"{clean.plain(what)} [y/N] ", err=True, nl=False)
-        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-            raise Fault("Nothing was changed.")
+        consent(what, yes=yes)
+
+
+def consent(what: str, *, yes: bool) -> None:
+    """The same for a command that has no desk."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Fault(f"{clean.plain(what)} Nobody can be asked here.", Exit.USAGE, next_step="give --yes if it is meant")
+    click.echo(f"{clean.plain(what)} [y/N] ", err=True, nl=False)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise Fault("Nothing was changed.")
 
 
 def at(*parts: str) -> str:

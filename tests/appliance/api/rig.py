@@ -22,6 +22,7 @@ from appliance.api.table import ROUTES
 from appliance.core.audit_query import AuditQuery
 from appliance.core.credentials import TokenVerifier, mint
 from appliance.core.events import AuditEvent, EventType
+from appliance.core.liveness import ClusterState
 from appliance.core.machines import MachineToken
 from appliance.core.paces import Paces
 from appliance.core.people import Machine
@@ -29,7 +30,6 @@ from appliance.core.problems import Code
 from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Scope, Subject, SubjectKind
 from appliance.store import ids, units
 from appliance.store.store import Store
-from appliance.tunnel.registry import ClusterState
 
 NOW = 1_800_000_000_000_000  # 2027-01-15T08:00:00Z
 HOUR = 3_600_000_000
@@ -77,8 +77,11 @@ class Rig:
         token: str | None = None,
         raw: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        if_match: str | None = "*",
     ) -> Reply:
         sent = {"Authorization": f"Bearer {self.token if token is None else token}", **(headers or {})}
+        if method == "PATCH" and if_match is not None:
+            sent["If-Match"] = if_match
         data = raw if raw is not None else (None if body is None else json.dumps(body).encode())
         if data is not None:
             sent.setdefault("Content-Type", "application/json")

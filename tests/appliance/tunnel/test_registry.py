@@ -17,6 +17,7 @@ class Line:
     alive: bool = True
     draining: bool = False
     in_flight: int = 0
+    round_trip_seconds: float | None = None
     aborted: bool = False
     drained: float | None = None
 
