@@ -49,6 +49,7 @@ from appliance.core.credentials import Credential, TokenVerifier, mint
 from appliance.core.destinations import HTTPS_PORT, destination
 from appliance.core.paces import Paces
 from appliance.core.problems import Code
+from appliance.courier import Courier
 from appliance.front import listener as front
 from appliance.front.parts import FrontParts
 from appliance.front.replies import HELP_PREFIX
@@ -145,9 +146,9 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
             agents_source,
             partial(server_context, alpn=["h2"], client_ca_pem=keys.authority.certificate_pem, tls13_only=True),
         )
-        common = _Common(
-            config, store, keys, ledger, registry, bound, TokenVerifier(keys.believed), FailedLogins(ledger.deny)
-        )
+        courier = Courier(store, ledger, _dialler(config, bound), utc_micros, alone=not audit_place(config).shared)
+        failures = FailedLogins(ledger.deny)
+        common = _Common(config, store, keys, ledger, registry, bound, TokenVerifier(keys.believed), failures, courier)
         app, rereading = _app(common)
         users = front.Front(_front_parts(common, app))
         agents = _agents_parts(common, agents_context)
@@ -163,6 +164,7 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
                 background.start_soon(_retention(config, keys, ledger).run)
             background.start_soon(expiries.run, store, ledger, utc_micros)
             background.start_soon(rereading.run)
+            background.start_soon(courier.run)
             background.start_soon(keep_current, users_source, users_context)
             background.start_soon(keep_current, agents_source, agents_context)
             background.start_soon(probes.serve, state, bound.health)
@@ -214,6 +216,7 @@ class _Common:
     bound: Bound
     verifier: TokenVerifier
     failures: FailedLogins
+    courier: Courier
 
 
 def _front_parts(it: _Common, app: QuartTrio) -> FrontParts:
@@ -244,12 +247,13 @@ def _app(it: _Common) -> tuple[QuartTrio, Rereading]:
     return app, mount(app, _login_parts(it))
 
 
-def _dialler(it: _Common) -> Dialler:
+def _dialler(config: Config, bound: Bound) -> Dialler:
+    """One for each who dials: slow receivers of webhooks take no room from those who sign in."""
     return Dialler(
-        allowed=it.config.dialling.allow,
-        more_ca=it.config.dialling.ca,
-        own_ports=frozenset(it.bound.ports().values()),
-        own_names=frozenset(destination(url).named for url in (it.bound.public_url, it.bound.agents_url)),
+        allowed=config.dialling.allow,
+        more_ca=config.dialling.ca,
+        own_ports=frozenset(bound.ports().values()),
+        own_names=frozenset(destination(url).named for url in (bound.public_url, bound.agents_url)),
     )
 
 
@@ -267,6 +271,8 @@ def _api_parts(it: _Common) -> Parts:
         make_bundle=bridges.bundle_maker(it.bound.agents_url, it.keys.authority.certificate_pem),
         sign=partial(_sign, it.keys),
         seal=it.store.seal,
+        unseal=it.store.unseal,
+        send_notice=it.courier.send,
         prove=it.verifier.verify,
         clock=utc_micros,
         public_url=it.bound.public_url,
@@ -289,7 +295,7 @@ def _login_parts(it: _Common) -> LoginParts:
         record=it.ledger.record,
         seal=it.store.seal,
         unseal=it.store.unseal,
-        dialler=_dialler(it),
+        dialler=_dialler(it.config, it.bound),
         failures=it.failures,
         beginnings=Admission(per_second=BEGUN_PER_SECOND, burst=BEGUN_AT_ONCE),
         clock=utc_micros,

@@ -267,6 +267,7 @@ def access_request(it: AccessRequest, now: int) -> dict[str, Any]:
         "scope": scope(it.scope),
         "ttl_seconds": it.seconds,
         "reason": it.reason,
+        "reviewers": list(it.reviewers),
         "approvals": [{"by": subject(yes.subject), "name": yes.name, "at": moment(yes.at)} for yes in it.approvals],
         "note": it.note,
         "closed_by": it.closed_by,

@@ -7,14 +7,15 @@ behalf; it is recorded as who asked, and cannot approve what it asked for. What 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from appliance.api import bodies, pages, people, readers, render
-from appliance.api.bodies import Field
+from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
 from appliance.core.access import (
     MAX_GRANT_SECONDS,
+    MAX_REVIEWERS,
     MIN_GRANT_SECONDS,
     PENDING_SECONDS,
     SECOND,
@@ -112,6 +113,7 @@ async def ask_as(call: Call, subject: Subject) -> Answer:
         call.body["reason"],
         expires_at=call.now + PENDING_SECONDS * SECOND,
         created_at=call.now,
+        reviewers=call.body["reviewers"],
     )
     kept = await call.parts.write(requests.ask(asked, call.now))
     await note_request(call, EventType.ACCESS_REQUESTED, kept, seconds=kept.seconds, reason=kept.reason)
@@ -138,11 +140,20 @@ async def note_request(call: Call, kind: EventType, request: AccessRequest, **de
     await note(call, kind, by=None, cluster=cluster, credential_id="", **about, **details)
 
 
+def _reviewers(where: str, value: Any) -> tuple[str, ...]:
+    """Names or e-mail addresses, as the asker knows them: whether somebody has one is not the asker's to learn."""
+    found: tuple[str, ...] = bodies.listed(bodies.text)(where, value)
+    if len(found) > MAX_REVIEWERS or len(set(found)) != len(found):
+        raise BodyError(where, f"{where} must name at most {MAX_REVIEWERS} people, each once.")
+    return found
+
+
 WISH: Final = (
     Field("policy_id", bodies.text),
     Field("scope", readers.scope, required=False),
     Field("ttl_seconds", bodies.whole(MIN_GRANT_SECONDS, MAX_GRANT_SECONDS), required=False),
     Field("reason", bodies.text, required=False, default=""),
+    Field("reviewers", _reviewers, required=False, default=()),
 )
 QUERY: Final = (*pages.QUERY, Field("state", readers.one_of(RequestState), required=False))
 _APPROVE = (Permission.ACCESS_APPROVE,)

@@ -18,6 +18,7 @@ from appliance.api import (
     roles,
     sessions,
     trust,
+    webhooks,
     wishes,
 )
 from appliance.api.routes import Route
@@ -39,4 +40,5 @@ ROUTES: tuple[Route, ...] = (
     *sessions.ROUTES,
     *me.ROUTES,
     *wishes.ROUTES,
+    *webhooks.ROUTES,
 )

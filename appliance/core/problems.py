@@ -88,6 +88,7 @@ class Code(StrEnum):
     REQUEST_POLICY_NOT_FOUND = "REQUEST_POLICY_NOT_FOUND"
     REQUEST_NOT_FOUND = "REQUEST_NOT_FOUND"
     AUDIT_EVENT_NOT_FOUND = "AUDIT_EVENT_NOT_FOUND"
+    WEBHOOK_NOT_FOUND = "WEBHOOK_NOT_FOUND"
     DUPLICATE_CLUSTER_NAME = "DUPLICATE_CLUSTER_NAME"
     DUPLICATE_ROLE_NAME = "DUPLICATE_ROLE_NAME"
     DUPLICATE_USER_NAME = "DUPLICATE_USER_NAME"
@@ -108,6 +109,7 @@ class Code(StrEnum):
     INVALID_BOOTSTRAP_TOKEN = "INVALID_BOOTSTRAP_TOKEN"  # noqa: S105 -- the name of an error
     TOO_MANY_MACHINE_TOKENS = "TOO_MANY_MACHINE_TOKENS"
     TOO_MANY_TRUST_RULES = "TOO_MANY_TRUST_RULES"
+    TOO_MANY_WEBHOOKS = "TOO_MANY_WEBHOOKS"
     EXCHANGE_REFUSED = "EXCHANGE_REFUSED"
     TOKEN_REPLAYED = "TOKEN_REPLAYED"  # noqa: S105 -- the name of an error
     ISSUER_UNAVAILABLE = "ISSUER_UNAVAILABLE"
@@ -318,6 +320,7 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     ),
     Code.REQUEST_NOT_FOUND: (404, "There is no such access request. List the access requests to see their ids."),
     Code.AUDIT_EVENT_NOT_FOUND: (404, "There is no such audit record. It may have been cut by the retention limit."),
+    Code.WEBHOOK_NOT_FOUND: (404, "There is no such webhook. List the webhooks to see their ids."),
     Code.DUPLICATE_CLUSTER_NAME: (409, "A cluster of the name {name} exists. Choose another name."),
     Code.DUPLICATE_ROLE_NAME: (409, "A role of the name {name} exists. Choose another name."),
     Code.DUPLICATE_USER_NAME: (409, "A person of the name {name} exists. Choose another name."),
@@ -349,6 +352,7 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     Code.TRUST_RULE_NOT_FOUND: (404, "There is no such trust rule. List the trust rules to see their ids."),
     Code.TOO_MANY_MACHINE_TOKENS: (409, "The machine has {limit} tokens, the most there may be. Remove one first."),
     Code.TOO_MANY_TRUST_RULES: (409, "There are {limit} trust rules, the most there may be. Remove one first."),
+    Code.TOO_MANY_WEBHOOKS: (409, "There are {limit} webhooks, the most there may be. Remove one first."),
     Code.EXCHANGE_REFUSED: (
         400,
         "The token is not exchanged: {detail}. Compare its issuer, audience and claims with the trust rule's.",

@@ -173,6 +173,7 @@ def access_request_values(it: AccessRequest) -> tuple[Value, ...]:
         it.created_at,
         it.closed_at,
         it.closes_at,
+        "\n".join(it.reviewers),
     )
 
 
@@ -185,7 +186,7 @@ def access_request_fate(it: AccessRequest) -> tuple[Value, ...]:
 
 def access_request(row: Row) -> AccessRequest:
     identity, policy_id, kind, subject_id, asked_kind, asked_id, role_id, scope, seconds, reason, *fate = row
-    decided, approvals, note, closed_by, binding_id, until, expires_at, created_at, closed_at = fate
+    decided, approvals, note, closed_by, binding_id, until, expires_at, created_at, closed_at, reviewers = fate
     return AccessRequest(
         identity,
         policy_id,
@@ -204,6 +205,7 @@ def access_request(row: Row) -> AccessRequest:
         expires_at,
         created_at,
         closed_at,
+        tuple(str(reviewers).splitlines()),
     )
 
 

@@ -28,6 +28,7 @@ from appliance.core.paces import Paces
 from appliance.core.people import Machine
 from appliance.core.problems import Code
 from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Scope, Subject, SubjectKind
+from appliance.core.webhooks import SECRET_BYTES, Delivery, Outcome, Webhook
 from appliance.store import ids, units
 from appliance.store.store import Store
 
@@ -128,6 +129,11 @@ async def rig(directory: Path, *, burst: int = BURST) -> AsyncIterator[Rig]:
         await trio.lowlevel.checkpoint()
         return {"type": str(recorded[number - 1].type)} if chain == 1 and number <= len(recorded) else None
 
+    async def send_notice(webhook: Webhook, delivery: Delivery, secret: bytes) -> Outcome:
+        await trio.lowlevel.checkpoint()
+        assert (webhook.id, len(secret)) == (delivery.webhook_id, SECRET_BYTES)
+        return Outcome(204)
+
     parts = Parts(
         snapshot=lambda: store.snapshot,
         write=store.write,
@@ -138,6 +144,8 @@ async def rig(directory: Path, *, burst: int = BURST) -> AsyncIterator[Rig]:
         audit_record=one,
         make_bundle=lambda cluster, now: Bundle({"cluster": cluster, "token": "flb_x"}, ids.new_id("t"), now + HOUR),
         seal=store.seal,
+        unseal=store.unseal,
+        send_notice=send_notice,
         sign=lambda credential: mint(credential, key),
         prove=verifier.verify,
         clock=lambda: made.now,
