@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from ops.cli import options
-from ops.cli.faults import barrier
+from ops.cli.faults import Exit, Fault, barrier
 
 ALIASES: Mapping[str, str] = {"ls": "list", "rm": "delete"}
 
@@ -68,3 +68,10 @@ class Root(Group):
     def main(self, *arguments: Any, **settings: Any) -> Any:
         with barrier():
             return super().main(*arguments, **settings)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Ctrl-C is told here: click would make an exit code of its own of it."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, EOFError):
+            raise Fault("Stopped.", Exit.CANCELLED) from None

@@ -4,7 +4,8 @@ A script is a text file of paragraphs. A paragraph begins with `WHO$ COMMAND`, r
 script has to itself; then come the lines of standard output, those of standard error after `! `, and `= CODE` if the
 exit code is not 0; `|` is an empty line. What differs from run to run has a stable name: `cluster_1` is the first
 cluster's id that the script saw (a command may use it), TIME a time, # a length of time, HERE the appliance's address,
-ELSEWHERE another one. Runs of spaces are two. WRITE_SCRIPTS=1 rewrites the files with what was answered: read the difference.
+ELSEWHERE another one, INSTALLED where Fairlead is. Runs of spaces are two. WRITE_SCRIPTS=1 rewrites the files with what
+was answered: read the difference.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 COMMAND_SECONDS = 60.0
 WRITING = bool(os.environ.get("WRITE_SCRIPTS"))
 
@@ -76,6 +78,7 @@ class Script:
 
     def _stable(self, line: str) -> str:
         line = line.replace(self.here, "HERE").replace(str(self.directory), "DIR")
+        line = line.replace(str(REPOSITORY), "INSTALLED")
         line = re.sub(r"\b127\.0\.0\.1:\d{4,5}\b", "ELSEWHERE", line)
         line = _SECRETS.sub("SECRET", line)
         line = _ID.sub(lambda it: self._named(it[1], it[0]), line)

@@ -79,10 +79,15 @@ class Names:
 
     def _own(self, noun: Noun) -> dict[str, str]:
         """What a person is told by the way: what they may ask for and what they reach."""
-        offers = self._allowed("me/askable") or []
+        offers = self._allowed("me/askable")
+        if offers is None:
+            return {}
         if noun is ROLE:
             return {it["role_id"]: it["role"] for it in offers}
         if noun is CLUSTER:
             reached = [*(self._allowed("me/clusters") or []), *(one for it in offers for one in it["clusters"])]
             return {it["id"]: it["name"] for it in reached}
+        if noun is PERSON:
+            me = self._desk.api.get("me")
+            return {me["id"]: me["name"]}
         return {}
