@@ -78,6 +78,7 @@ class Script:
 
     def _stable(self, line: str) -> str:
         line = line.replace(self.here, "HERE").replace(str(self.directory), "DIR")
+        line = re.sub(r"""(etag['"]?: )\S+?(,?)$""", r"\1TAG\2", line)
         line = line.replace(str(REPOSITORY), "INSTALLED")
         line = re.sub(r"\b127\.0\.0\.1:\d{4,5}\b", "ELSEWHERE", line)
         line = _SECRETS.sub("SECRET", line)

@@ -16,9 +16,13 @@ from ops.cli.lazy import Group
 from ops.cli.output.kinds import Kind
 from ops.cli.output.tables import Column, Item, age
 
+_API_SERVER = {None: "unknown", True: "answers", False: "silent"}
 
-def state(cluster: Item) -> str:
-    return str(cluster.get("state") or ("connected" if cluster["connected"] else "disconnected"))
+
+def _agent(it: Item) -> str:
+    """One agent in a word: which, its version, the Kubernetes it sees, and how far away it is."""
+    known = (it["name"], it["version"], it["kubernetes_version"], f"{it['round_trip_ms']} ms")
+    return " ".join(str(one) for one in known if one and one != "None ms")
 
 
 CLUSTERS = Kind(
@@ -26,16 +30,18 @@ CLUSTERS = Kind(
     "clusters",
     (
         Column("NAME", "name"),
-        Column("STATE", state, tone=True),
+        Column("STATE", "state", tone=True),
         Column("SINCE", "since", age),
         Column("LABELS", "labels", yields=True),
         Column("AGE", "created_at", age),
         Column("SESSIONS", "sessions", wide=True),
         Column("REASON", "reason", wide=True, yields=True),
+        Column("API SERVER", lambda it: _API_SERVER[it["api_server"]["answers"]], wide=True),
+        Column("AGENTS", lambda it: [_agent(one) for one in it.get("agents", [])], wide=True, yields=True),
         Column("ID", "id", wide=True),
     ),
 )
-STATES = ("connected", "disconnected")
+STATES = ("pending", "connected", "degraded", "disconnected")
 
 
 def install_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -79,7 +85,7 @@ def listed(desk: Desk, wanted: str | None, chosen: Sequence[str]) -> None:
     """
     carried = ",".join(f"{name}={value}" for name, value in labels(chosen).items())
     found = desk.every("clusters", labels=carried or None)
-    desk.show(CLUSTERS, [it for it in found if wanted in {None, state(it)}])
+    desk.show(CLUSTERS, [it for it in found if wanted in {None, it["state"]}])
 
 
 @clusters.command()
@@ -133,7 +139,7 @@ def label(desk: Desk, cluster: str, changes: Sequence[str], overwrite: bool) -> 
     if taken and not overwrite:
         raise click.UsageError(f"{taken[0]} is {before[taken[0]]} now; give --overwrite to change it.")
     after = {name: value for name, value in before.items() if name not in gone} | added
-    edited = desk.api.patch(at("clusters", found["id"]), {"labels": after})
+    edited = desk.api.patch(at("clusters", found["id"]), {"labels": after}, found["etag"])
     desk.done(CLUSTERS, edited, f"Labelled cluster {edited['name']}.")
 
 

@@ -48,7 +48,7 @@ _file = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="YAML or JSON with the fields that -o yaml shows (claims, parameters); options come on top.",
 )
-_SET_BY_IT = ("id", "redirect_uri", "confidential")
+_SET_BY_IT = ("id", "etag", "redirect_uri", "confidential")
 
 
 @click.group(cls=Group)

@@ -139,7 +139,7 @@ def delete(desk: Desk, role: str, yes: bool) -> None:
 
 def _body(file: Path | None, given: dict[str, Any]) -> dict[str, Any]:
     """What was given: a file's fields, and the options on top of them."""
-    body = written.document(file, without=("id", "created_at")) if file is not None else {}
+    body = written.document(file, without=("id", "created_at", "etag")) if file is not None else {}
     rules: Sequence[str] = given.pop("rules")
     if rules:
         body["rules"] = [written.read_rule(it) for it in rules]
