@@ -13,7 +13,7 @@ COMPILED_TESTS = tests/wire tests/agent tests/appliance/core tests/appliance/fro
 WORKERS ?= 3
 BESIDE   = -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not alone" --durations=10 --durations-min=5
 
-.PHONY: demo test check lint types docs unit beside alone built compiled format lock bench help
+.PHONY: demo test check lint types docs unit beside alone built compiled openapi format lock bench help
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,6 +57,9 @@ built: $(VENV)/.installed
 
 compiled: built ## The tests of what is compiled, against the compiled build (needs a C compiler)
 	@if [ -e $(COMPILED)/.built ]; then cd $(COMPILED) && $(abspath $(BIN))/pytest $(BESIDE) $(COMPILED_TESTS) $(PYTEST_ARGS); fi
+
+openapi: $(VENV)/.installed ## Write the admin API's document from its routes
+	$(BIN)/python -m appliance.api.openapi > docs/openapi.json
 
 format: $(VENV)/.installed ## Rewrite sources in house format
 	$(BIN)/ruff check --fix .

@@ -18,6 +18,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
@@ -35,6 +36,7 @@ from appliance.audit.ledger import AuditUnavailable, Ledger
 from appliance.audit.retention import Retention
 from appliance.audit.shelf import AuditBroken
 from appliance.audit_place import audit_place
+from appliance.authorities import Following, keep_agents_current, made
 from appliance.certificates import (
     CertificateError,
     GivenFiles,
@@ -67,6 +69,7 @@ from appliance.store.store import Store, utc_micros
 from appliance.tunnel import listener as tunnel
 from appliance.tunnel.enrolment import Enrolment
 from appliance.tunnel.registry import Registry
+from appliance.tunnel.trust import Trust
 from daemon import interpreter, probes
 from daemon.probes import Health
 from wire.session import Session
@@ -141,14 +144,12 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
         registry: Registry[Session] = Registry()
         users_source = _users_source(config, keys, bound)
         users_context = first_context(users_source, partial(server_context, alpn=["http/1.1"]))
-        agents_source = OwnAuthority(keys.authority, [host_of(bound.agents_url)], utc_micros)
-        agents_context = first_context(
-            agents_source,
-            partial(server_context, alpn=["h2"], client_ca_pem=keys.authority.certificate_pem, tls13_only=True),
-        )
+        agents_source = OwnAuthority(keys.trust, [host_of(bound.agents_url)], utc_micros)
+        agents_context = first_context(agents_source, partial(_agents_context, keys.trust))
+        verifier, failures = TokenVerifier(keys.believed), FailedLogins(ledger.deny)
+        following = Following(store, keys.trust, utc_micros)
         courier = Courier(store, ledger, _dialler(config, bound), utc_micros, alone=not audit_place(config).shared)
-        failures = FailedLogins(ledger.deny)
-        common = _Common(config, store, keys, ledger, registry, bound, TokenVerifier(keys.believed), failures, courier)
+        common = _Common(config, store, keys, ledger, registry, bound, verifier, failures, courier, following)
         app, rereading = _app(common)
         users = front.Front(_front_parts(common, app))
         agents = _agents_parts(common, agents_context)
@@ -166,12 +167,15 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
             background.start_soon(rereading.run)
             background.start_soon(courier.run)
             background.start_soon(keep_current, users_source, users_context)
-            background.start_soon(keep_current, agents_source, agents_context)
+            background.start_soon(
+                keep_agents_current, agents_source, partial(_agents_context, keys.trust), partial(_use, agents)
+            )
+            background.start_soon(following.run, lambda: replace_file(layout.ca, keys.trust.pem))
             background.start_soon(probes.serve, state, bound.health)
             async with trio.open_nursery() as serving:
                 await serving.start(partial(front.serve, users, bound.users, users_context))
                 await serving.start(partial(tunnel.serve, agents, bound.agents, stop=stop))
-                replace_file(layout.ca, keys.authority.certificate_pem)
+                replace_file(layout.ca, keys.trust.pem)
                 replace_file(layout.ports, json.dumps(bound.ports()))
                 interpreter.settle()
                 log.info("ready", public_url=bound.public_url, agents_url=bound.agents_url, **bound.ports())
@@ -217,6 +221,7 @@ class _Common:
     verifier: TokenVerifier
     failures: FailedLogins
     courier: Courier
+    following: Following
 
 
 def _front_parts(it: _Common, app: QuartTrio) -> FrontParts:
@@ -268,7 +273,10 @@ def _api_parts(it: _Common) -> Parts:
         record=it.ledger.record,
         search_audit=trail.search,
         audit_record=trail.record,
-        make_bundle=bridges.bundle_maker(it.bound.agents_url, it.keys.authority.certificate_pem),
+        make_bundle=bridges.bundle_maker(it.bound.agents_url, it.keys.trust),
+        make_authority=made,
+        trusted=lambda: it.keys.trust.pem,
+        trust_settled=it.following.settled,
         sign=partial(_sign, it.keys),
         seal=it.store.seal,
         unseal=it.store.unseal,
@@ -277,7 +285,7 @@ def _api_parts(it: _Common) -> Parts:
         clock=utc_micros,
         public_url=it.bound.public_url,
         help_url=it.bound.public_url + HELP_PREFIX.decode(),
-        ca_pem=it.keys.authority.certificate_pem if it.config.users.certificate is None else None,
+        ca_pem=partial(_ca_for_users, it),
         faults=FAULTS,
         key_set_fault=bridges.key_set_fault,
         failures=it.failures,
@@ -319,7 +327,14 @@ def _agents_parts(it: _Common, context: ssl.SSLContext) -> tunnel.AgentsListener
     return tunnel.AgentsListener(
         context=context,
         store=enrolments,
-        enrolment=Enrolment(it.keys.authority, enrolments, it.ledger.record, utc_micros, FailedLogins(it.ledger.deny)),
+        enrolment=Enrolment(
+            it.keys.trust,
+            enrolments,
+            it.ledger.record,
+            utc_micros,
+            FailedLogins(it.ledger.deny),
+            it.config.agents.certificate_seconds,
+        ),
         registry=it.registry,
         record=it.ledger.record,
         clock=utc_micros,
@@ -329,10 +344,23 @@ def _agents_parts(it: _Common, context: ssl.SSLContext) -> tunnel.AgentsListener
     )
 
 
+def _agents_context(trust: Trust, chain: Path, key: Path) -> ssl.SSLContext:
+    return server_context(chain, key, alpn=["h2"], client_ca_pem=trust.pem, tls13_only=True)
+
+
+def _use(agents: tunnel.AgentsListener, context: ssl.SSLContext) -> None:
+    agents.context = context
+
+
+def _ca_for_users(it: _Common) -> str | None:
+    """What a kubeconfig must trust; None: what everybody trusts anyway."""
+    return it.keys.trust.pem if it.config.users.certificate is None else None
+
+
 def _users_source(config: Config, keys: Keys, bound: Bound) -> Source:
     if config.users.certificate is not None and config.users.key is not None:
         return GivenFiles(config.users.certificate, config.users.key)
-    return OwnAuthority(keys.authority, [host_of(bound.public_url)], utc_micros)
+    return OwnAuthority(keys.trust, [host_of(bound.public_url)], utc_micros)
 
 
 # The process

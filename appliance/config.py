@@ -49,6 +49,7 @@ class Agents:
     listen: Address
     url: str | None
     proxy_protocol_from: Networks
+    certificate_seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,12 @@ _TABLE: tuple[Setting, ...] = (
         _networks,
         NOBODY,
         "The same for agents.listen. The load balancers must pass TLS on as it is: agents show certificates.",
+    ),
+    Setting(
+        "agents.certificate_seconds",
+        values.whole(10, 90 * 86_400),
+        30 * 86_400,
+        "How long an agent's certificate is good. Agents renew after a third; who was away for longer needs a bundle.",
     ),
     Setting(
         "health.listen",

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import urlencode
 
-from appliance.api import pages, readers
+from appliance.api import pages, readers, shapes
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
@@ -74,6 +74,14 @@ _QUERY: Final = (
 )
 
 ROUTES = (
-    Route("GET", "audit", (Permission.AUDIT_READ,), search, query=_QUERY, scoped=True),
-    Route("GET", "audit/<record>", (Permission.AUDIT_READ,), one, scoped=True),
+    Route("GET", "audit", (Permission.AUDIT_READ,), search, query=_QUERY, scoped=True, gives=shapes.AuditRecord),
+    Route(
+        "GET",
+        "audit/<record>",
+        (Permission.AUDIT_READ,),
+        one,
+        scoped=True,
+        gives=shapes.AuditRecord,
+        refuses=(Code.AUDIT_EVENT_NOT_FOUND,),
+    ),
 )

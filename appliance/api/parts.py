@@ -45,7 +45,9 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything the API needs. `clock` gives microseconds UTC; `ca_pem` only when our own CA signs for users.
+    """Everything the API needs. `clock` gives microseconds UTC; `ca_pem` only when our own CA signs for users;
+    `make_authority` gives a new one as it is sealed, `trusted` the certificates of those in force,
+    `trust_settled` waits until a change of them is taken up here.
 
     `seal` gives key id and box of a secret, for one row, and `unseal` the secret; `send_notice` tells a webhook;
     `record` raises when a record cannot be kept now; `prove` says what a kubeconfig token says, if we issued it;
@@ -63,6 +65,9 @@ class Parts:
     search_audit: Callable[[AuditQuery], Awaitable[Mapping[str, Any]]]
     audit_record: Callable[[int, int], Awaitable[Mapping[str, Any] | None]]
     make_bundle: Callable[[str, int], Bundle]
+    make_authority: Callable[[int], bytes]
+    trusted: Callable[[], str]
+    trust_settled: Callable[[], Awaitable[None]]
     sign: Callable[[Credential], str]
     seal: Callable[[str, bytes], tuple[str, str]]
     unseal: Callable[[str, str, str], bytes]
@@ -71,7 +76,7 @@ class Parts:
     clock: Callable[[], int]
     public_url: str
     help_url: str
-    ca_pem: str | None
+    ca_pem: Callable[[], str | None]
     faults: Mapping[type[Exception], Code]
     key_set_fault: Callable[[str], str | None]
     failures: FailedLogins = field(default_factory=FailedLogins)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from appliance.api import (
     audit,
+    authority,
     bindings,
     clusters,
     credentials,
@@ -41,4 +42,5 @@ ROUTES: tuple[Route, ...] = (
     *me.ROUTES,
     *wishes.ROUTES,
     *webhooks.ROUTES,
+    *authority.ROUTES,
 )

@@ -77,6 +77,9 @@ class Code(StrEnum):
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     # What does not exist, or exists already
     CLUSTER_NOT_FOUND = "CLUSTER_NOT_FOUND"
+    AUTHORITY_CHANGING = "AUTHORITY_CHANGING"
+    AUTHORITY_NOT_CHANGING = "AUTHORITY_NOT_CHANGING"
+    AUTHORITY_IN_USE = "AUTHORITY_IN_USE"
     USER_NOT_FOUND = "USER_NOT_FOUND"
     ROLE_NOT_FOUND = "ROLE_NOT_FOUND"
     ASSIGNMENT_NOT_FOUND = "ASSIGNMENT_NOT_FOUND"
@@ -307,6 +310,15 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     ),
     Code.ROUTE_NOT_FOUND: (404, "There is nothing at this path. Check it against the API reference."),
     Code.METHOD_NOT_ALLOWED: (405, "This path does not take that method. Check it against the API reference."),
+    Code.AUTHORITY_CHANGING: (409, "The authority is being changed already. Finish that change first."),
+    Code.AUTHORITY_NOT_CHANGING: (409, "There is no newer authority to change to. Begin a change first."),
+    Code.AUTHORITY_IN_USE: (
+        409,
+        (
+            "Agents of these clusters have not renewed since the change began and would be cut off: {clusters}. Wait, "
+            "or force it and give them new bundles."
+        ),
+    ),
     Code.CLUSTER_NOT_FOUND: (404, "There is no cluster {cluster}. Check the name, or get a new kubeconfig."),
     Code.USER_NOT_FOUND: (404, "There is no such person. List the people to see who is known."),
     Code.ROLE_NOT_FOUND: (404, "There is no such role. List the roles to see their ids."),

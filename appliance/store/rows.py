@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from appliance.core.access import AccessRequest, Approval, RequestPolicy, RequestState
+from appliance.core.authorities import KnownAuthority
 from appliance.core.clusters import AgentCertificate, Cluster
 from appliance.core.credentials import Credential
 from appliance.core.machines import Condition, MachineToken, TrustRule
@@ -280,6 +281,10 @@ def certificate(row: Row) -> AgentCertificate:
     return AgentCertificate(*row)
 
 
+def authority(row: Row) -> KnownAuthority:
+    return KnownAuthority(*row)
+
+
 def _scope_json(it: Scope) -> str:
     return to_json(
         {
@@ -319,6 +324,7 @@ READERS: Mapping[Entity, tuple[str, str, Callable[[Row], Any]]] = MappingProxyTy
         Entity.PROVIDER: (statements.PROVIDER, statements.PROVIDERS, provider),
         Entity.MACHINE_TOKEN: (statements.MACHINE_TOKEN, statements.MACHINE_TOKENS, machine_token),
         Entity.TRUST_RULE: (statements.TRUST_RULE, statements.TRUST_RULES, trust_rule),
+        Entity.AUTHORITY: (statements.AUTHORITY, statements.AUTHORITIES, authority),
         Entity.ACCESS_REQUEST: (statements.ACCESS_REQUEST, statements.ACCESS_REQUESTS, access_request),
     }
 )
