@@ -31,6 +31,7 @@ from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Scope, S
 from appliance.core.webhooks import SECRET_BYTES, Delivery, Outcome, Webhook
 from appliance.store import ids, units
 from appliance.store.store import Store
+from tests.appliance.api.promised import held_to_the_document
 
 NOW = 1_800_000_000_000_000  # 2027-01-15T08:00:00Z
 HOUR = 3_600_000_000
@@ -89,7 +90,9 @@ class Rig:
         full = path if path.startswith("/") else f"/fairlead/v1/{path}"
         response = await self.client.open(full, method=method, headers=sent, data=data)  # type: ignore[call-arg]  # json has a default
         text = await response.get_data(as_text=True)
-        return Reply(response.status_code, response.headers, json.loads(text) if text else None)
+        reply = Reply(response.status_code, response.headers, json.loads(text) if text else None)
+        held_to_the_document(method, full, reply.status, reply.headers.get("Content-Type"), reply.body)
+        return reply
 
     async def machine(self, *permissions: Permission, expires_at: int | None = None, scope: Scope = EVERYWHERE) -> str:
         """A machine that may do just this, there; its token."""
