@@ -108,6 +108,13 @@ class Rig:
         return token
 
 
+async def send_notice(webhook: Webhook, delivery: Delivery, secret: bytes) -> Outcome:
+    """A receiver that takes everything."""
+    await trio.lowlevel.checkpoint()
+    assert (webhook.id, len(secret)) == (delivery.webhook_id, SECRET_BYTES)
+    return Outcome(204)
+
+
 @asynccontextmanager
 async def rig(directory: Path, *, burst: int = BURST, hsts: bool = False) -> AsyncIterator[Rig]:
     store = await Store.open(directory / "data" / "fairlead.db")
@@ -130,11 +137,6 @@ async def rig(directory: Path, *, burst: int = BURST, hsts: bool = False) -> Asy
     async def one(chain: int, number: int) -> dict[str, Any] | None:
         await trio.lowlevel.checkpoint()
         return {"type": str(recorded[number - 1].type)} if chain == 1 and number <= len(recorded) else None
-
-    async def send_notice(webhook: Webhook, delivery: Delivery, secret: bytes) -> Outcome:
-        await trio.lowlevel.checkpoint()
-        assert (webhook.id, len(secret)) == (delivery.webhook_id, SECRET_BYTES)
-        return Outcome(204)
 
     parts = Parts(
         snapshot=lambda: store.snapshot,
