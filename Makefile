@@ -14,7 +14,7 @@ COMPILED_TESTS = tests/wire tests/agent tests/appliance/core tests/appliance/fro
 WORKERS ?= 3
 BESIDE   = -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not alone and not image" --durations=10 --durations-min=5
 
-.PHONY: demo test check lint types unit beside alone built compiled image openapi format lock bench help
+.PHONY: demo test check lint types docs unit beside alone built compiled image openapi format lock bench help
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ lint: $(VENV)/.installed
 
 types: $(VENV)/.installed
 	$(BIN)/mypy
+
+docs: $(VENV)/.installed ## Write docs/cli from the commands
+	$(BIN)/python -m ops.cli.reference docs/cli
 
 unit: beside alone ## Every test of the sources as they are
 

@@ -113,8 +113,7 @@ async def rig(directory: Path, *, burst: int = BURST) -> AsyncIterator[Rig]:
     store = await Store.open(directory / "data" / "fairlead.db")
     key = ec.generate_private_key(ec.SECP256R1())
     verifier = TokenVerifier([key.public_key()])
-    recorded: list[AuditEvent] = []
-    called: list[AuditEvent] = []
+    recorded, called = list[AuditEvent](), list[AuditEvent]()
     made: Rig
 
     async def record(event: AuditEvent) -> None:
@@ -141,6 +140,7 @@ async def rig(directory: Path, *, burst: int = BURST) -> AsyncIterator[Rig]:
         snapshot=lambda: store.snapshot,
         write=store.write,
         read=store.read,
+        catch_up=store.poll,
         states=lambda: made.states,
         record=record,
         search_audit=search,
