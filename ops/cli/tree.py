@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sessions": ("ops.cli.admin.sessions:sessions", "Who is signed in; end a session."),
     "trust": ("ops.cli.admin.trust:trust", "Whose tokens make their bearer one of our machines."),
     "users": ("ops.cli.admin.users:users", "Users: list, show, disable, enable, delete."),
+    "webhooks": ("ops.cli.admin.webhooks:webhooks", "Who is told of access requests, and whether they were."),
     "who-can": ("ops.cli.admin.questions:who_can", "List who may do something on a cluster."),
     # On the appliance's host, in a cluster, on a laptop to try it
     "agent": ("ops.cli.agents:agent", "Run the agent: it dials out of a cluster to the appliance."),

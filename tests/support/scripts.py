@@ -22,13 +22,15 @@ COMMAND_SECONDS = 60.0
 WRITING = bool(os.environ.get("WRITE_SCRIPTS"))
 
 _ID = re.compile(
-    r"\b(cluster|person|role|binding|machine|token|trust|provider|policy|request|session|credential)_[0-9a-z]{12,64}\b"
+    r"\b(cluster|person|role|binding|machine|token|trust|provider|policy|request|session|credential|webhook)_[0-9a-z]{12,64}\b"
 )
 _KNOWN = re.compile(r"\b[a-z]+_\d{1,3}\b")
 _STEP = re.compile(r"([a-z]+)\$ (.*)", re.DOTALL)
 _SPANS = re.compile(r"\b\d+[smhdy]\b")
 _TIMES = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+\d\d:\d\d)")
-_SECRETS = re.compile(r"\bfl[a-z]_[A-Za-z0-9_-]{20,}|\beyJ[\w-]+\.[\w-]+\.[\w-]+|-----BEGIN[^\"]+-----\n?")
+_SECRETS = re.compile(
+    r"\bwhsec_[A-Za-z0-9+/=]{20,}|\bfl[a-z]_[A-Za-z0-9_-]{20,}|\beyJ[\w-]+\.[\w-]+\.[\w-]+|-----BEGIN[^\"]+-----\n?"
+)
 
 
 @dataclass

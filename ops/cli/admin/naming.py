@@ -52,6 +52,8 @@ POLICY: Final = Noun("policy", "request-policies", "policy", ("id",), "fairlead 
 BINDING: Final = Noun("binding", "bindings", "binding", ("id",), "fairlead bindings list")
 TRUST: Final = Noun("trust rule", "trust-rules", "trust", ("id",), "fairlead trust list")
 
+WEBHOOK: Final = Noun("webhook", "webhooks", "webhook", ("id", "url"), "fairlead webhooks list")
+
 
 def find(desk: Desk, noun: Noun, text: str) -> Item:
     """The one that is meant. The appliance is asked for it first: what it knows by id or name needs no list."""
