@@ -101,6 +101,8 @@ def login(
             environment=_machine_environment() if api.profile.name == MACHINE else (),
         )
     file = kubeconfig.put(entry, switch=not keep_context)
+    if not static:
+        plugin_renewal.keep(entry.profile, entry.cluster, entry.account, issued)
     click.echo(f"The context {entry.context} is in {file}{'' if keep_context else ', and is the current one'}.")
     if not found["connected"]:
         click.echo(f"The agent of {found['name']} is not connected now: kubectl will not get through.", err=True)

@@ -19,7 +19,7 @@ from pathlib import Path
 from ops.cli import places, plugin, profiles
 from ops.cli.client import MACHINE, connected
 from ops.cli.faults import Exit, Fault, barrier
-from ops.cli.issuing import issue
+from ops.cli.issuing import Issued, issue
 
 REFUSED_SECONDS = 10  # a refusal is the same for all that ask within it
 UNREACHABLE_SECONDS = 2  # of a network that is down: whoever tries again by hand has waited longer
@@ -63,10 +63,21 @@ def _renewed(profile: str, cluster: str, account: str, refused: str) -> dict[str
             told = {"sentence": str(fault), "exit": int(fault.exit_code), "code": fault.code, "next": fault.next_step}
             places.write(f"{directory}/refused.json", {**told, "at": time.time()})
             raise
-        shutil.rmtree(directory, ignore_errors=True)  # with the marks of who was handed what
-        places.write(f"{directory}/current.json", asdict(issued))
+        _keep(directory, issued)
         plugin.first(directory, issued.id)
         return dict(asdict(issued))
+
+
+def keep(profile: str, cluster: str, account: str, issued: Issued) -> None:
+    """One that was got otherwise: the next kubectl has it."""
+    directory = plugin.folder(profile, account, cluster)
+    with places.locked(places.inside(directory)):
+        _keep(directory, issued)
+
+
+def _keep(directory: str, issued: Issued) -> None:
+    shutil.rmtree(directory, ignore_errors=True)  # with the marks of who was handed the one before
+    places.write(f"{directory}/current.json", asdict(issued))
 
 
 def _raise_known(told: dict[str, object] | None, began: float, now: float) -> None:
