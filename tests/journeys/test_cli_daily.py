@@ -1,4 +1,4 @@
-"""A day with the command: sign in, reach a cluster with plain kubectl, look around, sign out. Commands and their words."""
+"""A day with the command: sign in, reach a cluster with plain kubectl, look around, sign out."""
 
 from __future__ import annotations
 

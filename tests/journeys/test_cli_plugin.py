@@ -1,4 +1,4 @@
-"""What kubectl's credential plugin does when it is called often, at once, after a refusal, and when nobody is signed in."""
+"""The credential plugin when it is called often, at once, after a refusal, and when nobody is signed in."""
 
 from __future__ import annotations
 
