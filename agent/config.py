@@ -205,7 +205,11 @@ _TABLE: Final[tuple[Setting, ...]] = (
         "guard.no_exec", values.switch, False, "exec, attach, port-forward, proxy and ephemeral containers are refused."
     ),
     Setting(
-        "health_listen", values.loopback, Address("127.0.0.1", 9091), "Plain HTTP on loopback: /livez and /readyz."
+        "health_listen",
+        values.address,
+        Address("127.0.0.1", 9091),
+        "Plain HTTP: /livez, /readyz and /metrics. It asks for no credential; beyond loopback (a pod's probes and "
+        "Prometheus need that) let a NetworkPolicy say who may come.",
     ),
     Setting("drain_seconds", values.whole(0, 600), 20, "How long a stopping agent lets open requests finish."),
 )

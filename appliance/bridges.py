@@ -26,6 +26,7 @@ from appliance.store.store import Store
 from appliance.tunnel import enrolment
 from appliance.tunnel.authority import AgentCertificate, fingerprint
 from appliance.tunnel.ports import Redeemed, TokenFault
+from appliance.tunnel.trust import Trust
 
 T = TypeVar("T")
 
@@ -84,12 +85,12 @@ def _kept(certificate: AgentCertificate, cluster_id: str, generation: int) -> cl
     return clusters.AgentCertificate(certificate.serial, cluster_id, generation, certificate.not_after)
 
 
-def bundle_maker(agents_url: str, ca_pem: str) -> Callable[[str, int], Bundle]:
+def bundle_maker(agents_url: str, trust: Trust) -> Callable[[str, int], Bundle]:
     """How the API makes bundles."""
 
     def make(cluster_id: str, now: int) -> Bundle:
         minted = enrolment.mint_token(now)
-        text = enrolment.bundle(cluster_id, agents_url, minted.token, ca_pem)
+        text = enrolment.bundle(cluster_id, agents_url, minted.token, trust.pem)
         return Bundle(json.loads(text), minted.sha256, minted.expires_at)
 
     return make

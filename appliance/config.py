@@ -49,6 +49,7 @@ class Agents:
     listen: Address
     url: str | None
     proxy_protocol_from: Networks
+    certificate_seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +189,17 @@ _TABLE: tuple[Setting, ...] = (
         "The same for agents.listen. The load balancers must pass TLS on as it is: agents show certificates.",
     ),
     Setting(
+        "agents.certificate_seconds",
+        values.whole(10, 90 * 86_400),
+        30 * 86_400,
+        "How long an agent's certificate is good. Agents renew after a third; who was away for longer needs a bundle.",
+    ),
+    Setting(
         "health.listen",
-        values.loopback,
+        values.address,
         Address("127.0.0.1", 9090),
-        "Plain HTTP on loopback: /livez and /readyz.",
+        "Plain HTTP: /livez, /readyz and /metrics. It asks for no credential and names no person; beyond loopback (for "
+        "a pod's probes and Prometheus) let a NetworkPolicy or a firewall say who may come.",
     ),
     Setting(
         "login.reread_seconds",

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from appliance.api import bodies, clusters, pages, people, readers, render
+from appliance.api import bodies, clusters, pages, people, readers, render, shapes
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
@@ -93,7 +93,7 @@ async def give(call: Call, cluster: Cluster, person: Person, session_id: str = "
         "issued_at": render.moment(made.issued_at),
         "expires_at": expires_at,
         "server": f"{call.parts.public_url}/api/proxy/{cluster.name}",
-        "ca": call.parts.ca_pem,
+        "ca": call.parts.ca_pem(),
     }
     return Answer(201, answer)
 
@@ -160,6 +160,8 @@ ROUTES = (
             Field("state", readers.one_of(CredentialState), required=False),
         ),
         scoped=True,
+        gives=shapes.Credential,
+        refuses=(Code.CLUSTER_NOT_FOUND, Code.USER_NOT_FOUND),
     ),
     Route(
         "POST",
@@ -172,5 +174,8 @@ ROUTES = (
             *FORM,
         ),
         scoped=True,
+        gives=shapes.NewCredential,
+        status=201,
+        refuses=(Code.CLUSTER_NOT_FOUND, Code.USER_NOT_FOUND, Code.PERSON_DISABLED, Code.ESCALATION_FORBIDDEN),
     ),
 )

@@ -7,14 +7,15 @@ behalf; it is recorded as who asked, and cannot approve what it asked for. What 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
-from appliance.api import bodies, pages, people, readers, render
-from appliance.api.bodies import Field
+from appliance.api import bodies, pages, people, readers, render, shapes
+from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
 from appliance.core.access import (
     MAX_GRANT_SECONDS,
+    MAX_REVIEWERS,
     MIN_GRANT_SECONDS,
     PENDING_SECONDS,
     SECOND,
@@ -112,6 +113,7 @@ async def ask_as(call: Call, subject: Subject) -> Answer:
         call.body["reason"],
         expires_at=call.now + PENDING_SECONDS * SECOND,
         created_at=call.now,
+        reviewers=call.body["reviewers"],
     )
     kept = await call.parts.write(requests.ask(asked, call.now))
     await note_request(call, EventType.ACCESS_REQUESTED, kept, seconds=kept.seconds, reason=kept.reason)
@@ -138,13 +140,35 @@ async def note_request(call: Call, kind: EventType, request: AccessRequest, **de
     await note(call, kind, by=None, cluster=cluster, credential_id="", **about, **details)
 
 
+@bodies.reads(bodies.listed(bodies.text), maxItems=MAX_REVIEWERS, uniqueItems=True)
+def _reviewers(where: str, value: Any) -> tuple[str, ...]:
+    """Names or e-mail addresses, as the asker knows them: whether somebody has one is not the asker's to learn."""
+    found: tuple[str, ...] = bodies.listed(bodies.text)(where, value)
+    if len(found) > MAX_REVIEWERS or len(set(found)) != len(found):
+        raise BodyError(where, f"{where} must name at most {MAX_REVIEWERS} people, each once.")
+    return found
+
+
 WISH: Final = (
     Field("policy_id", bodies.text),
     Field("scope", readers.scope, required=False),
     Field("ttl_seconds", bodies.whole(MIN_GRANT_SECONDS, MAX_GRANT_SECONDS), required=False),
     Field("reason", bodies.text, required=False, default=""),
+    Field("reviewers", _reviewers, required=False, default=()),
 )
 QUERY: Final = (*pages.QUERY, Field("state", readers.one_of(RequestState), required=False))
+#: What may keep anybody from asking.
+ASKING: Final = (
+    Code.REQUEST_POLICY_NOT_FOUND,
+    Code.CLUSTER_NOT_FOUND,
+    Code.USER_NOT_FOUND,
+    Code.PERSON_DISABLED,
+    Code.REQUEST_OUTSIDE_POLICY,
+    Code.INVALID_DURATION,
+    Code.STATIC_ASSIGNMENT_EXISTS,
+    Code.PENDING_REQUEST_EXISTS,
+    Code.GRANT_ALREADY_ACTIVE,
+)
 _APPROVE = (Permission.ACCESS_APPROVE,)
 
 ROUTES = (
@@ -155,10 +179,39 @@ ROUTES = (
         listed,
         query=QUERY,
         scoped=True,
+        gives=shapes.AccessRequest,
     ),
-    Route("GET", "access-requests/<request>", (Permission.ACCESS_READ,), one, scoped=True),
-    Route("POST", "access-requests", (Permission.ACCESS_REQUEST,), ask, body=WISH, scoped=True),
-    Route("POST", "people/<person>/access-requests", (Permission.ACCESS_REQUEST_FOR,), ask_for, body=WISH, scoped=True),
+    Route(
+        "GET",
+        "access-requests/<request>",
+        (Permission.ACCESS_READ,),
+        one,
+        scoped=True,
+        gives=shapes.AccessRequest,
+        refuses=(Code.REQUEST_NOT_FOUND,),
+    ),
+    Route(
+        "POST",
+        "access-requests",
+        (Permission.ACCESS_REQUEST,),
+        ask,
+        body=WISH,
+        scoped=True,
+        gives=shapes.AccessRequest,
+        status=201,
+        refuses=ASKING,
+    ),
+    Route(
+        "POST",
+        "people/<person>/access-requests",
+        (Permission.ACCESS_REQUEST_FOR,),
+        ask_for,
+        body=WISH,
+        scoped=True,
+        gives=shapes.AccessRequest,
+        status=201,
+        refuses=(*ASKING, Code.USER_NOT_FOUND),
+    ),
     Route(
         "POST",
         "access-requests/<request>/approve",
@@ -166,6 +219,23 @@ ROUTES = (
         approve,
         body=(Field("ttl_seconds", bodies.whole(MIN_GRANT_SECONDS, MAX_GRANT_SECONDS), required=False),),
         scoped=True,
+        gives=shapes.AccessRequest,
+        refuses=(
+            Code.REQUEST_NOT_FOUND,
+            Code.REQUEST_NOT_PENDING,
+            Code.REQUEST_EXPIRED,
+            Code.SELF_APPROVAL_FORBIDDEN,
+            Code.APPROVER_NOT_NAMED,
+            Code.ALREADY_APPROVED,
+            Code.INVALID_DURATION,
+            Code.ROLE_NOT_FOUND,
+            Code.USER_NOT_FOUND,
+            Code.CLUSTER_NOT_FOUND,
+            Code.REQUEST_POLICY_NOT_FOUND,
+            Code.REQUEST_OUTSIDE_POLICY,
+            Code.PERSON_DISABLED,
+            Code.ESCALATION_FORBIDDEN,
+        ),
     ),
     Route(
         "POST",
@@ -174,6 +244,14 @@ ROUTES = (
         deny,
         body=(Field("reason", bodies.text),),
         scoped=True,
+        gives=shapes.AccessRequest,
+        refuses=(
+            Code.REQUEST_NOT_FOUND,
+            Code.REQUEST_NOT_PENDING,
+            Code.REQUEST_EXPIRED,
+            Code.SELF_APPROVAL_FORBIDDEN,
+            Code.APPROVER_NOT_NAMED,
+        ),
     ),
     Route(
         "POST",
@@ -182,5 +260,12 @@ ROUTES = (
         revoke,
         body=(Field("reason", bodies.text, required=False, default=""),),
         scoped=True,
+        gives=shapes.AccessRequest,
+        refuses=(
+            Code.REQUEST_NOT_FOUND,
+            Code.GRANT_NOT_APPROVED,
+            Code.GRANT_ALREADY_REVOKED,
+            Code.GRANT_ALREADY_EXPIRED,
+        ),
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from appliance.api import (
     audit,
+    authority,
     bindings,
     clusters,
     credentials,
@@ -18,6 +19,7 @@ from appliance.api import (
     roles,
     sessions,
     trust,
+    webhooks,
     wishes,
 )
 from appliance.api.routes import Route
@@ -39,4 +41,6 @@ ROUTES: tuple[Route, ...] = (
     *sessions.ROUTES,
     *me.ROUTES,
     *wishes.ROUTES,
+    *webhooks.ROUTES,
+    *authority.ROUTES,
 )

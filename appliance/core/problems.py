@@ -77,6 +77,9 @@ class Code(StrEnum):
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     # What does not exist, or exists already
     CLUSTER_NOT_FOUND = "CLUSTER_NOT_FOUND"
+    AUTHORITY_CHANGING = "AUTHORITY_CHANGING"
+    AUTHORITY_NOT_CHANGING = "AUTHORITY_NOT_CHANGING"
+    AUTHORITY_IN_USE = "AUTHORITY_IN_USE"
     USER_NOT_FOUND = "USER_NOT_FOUND"
     ROLE_NOT_FOUND = "ROLE_NOT_FOUND"
     ASSIGNMENT_NOT_FOUND = "ASSIGNMENT_NOT_FOUND"
@@ -88,6 +91,7 @@ class Code(StrEnum):
     REQUEST_POLICY_NOT_FOUND = "REQUEST_POLICY_NOT_FOUND"
     REQUEST_NOT_FOUND = "REQUEST_NOT_FOUND"
     AUDIT_EVENT_NOT_FOUND = "AUDIT_EVENT_NOT_FOUND"
+    WEBHOOK_NOT_FOUND = "WEBHOOK_NOT_FOUND"
     DUPLICATE_CLUSTER_NAME = "DUPLICATE_CLUSTER_NAME"
     DUPLICATE_ROLE_NAME = "DUPLICATE_ROLE_NAME"
     DUPLICATE_USER_NAME = "DUPLICATE_USER_NAME"
@@ -108,6 +112,7 @@ class Code(StrEnum):
     INVALID_BOOTSTRAP_TOKEN = "INVALID_BOOTSTRAP_TOKEN"  # noqa: S105 -- the name of an error
     TOO_MANY_MACHINE_TOKENS = "TOO_MANY_MACHINE_TOKENS"
     TOO_MANY_TRUST_RULES = "TOO_MANY_TRUST_RULES"
+    TOO_MANY_WEBHOOKS = "TOO_MANY_WEBHOOKS"
     EXCHANGE_REFUSED = "EXCHANGE_REFUSED"
     TOKEN_REPLAYED = "TOKEN_REPLAYED"  # noqa: S105 -- the name of an error
     ISSUER_UNAVAILABLE = "ISSUER_UNAVAILABLE"
@@ -305,6 +310,15 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     ),
     Code.ROUTE_NOT_FOUND: (404, "There is nothing at this path. Check it against the API reference."),
     Code.METHOD_NOT_ALLOWED: (405, "This path does not take that method. Check it against the API reference."),
+    Code.AUTHORITY_CHANGING: (409, "The authority is being changed already. Finish that change first."),
+    Code.AUTHORITY_NOT_CHANGING: (409, "There is no newer authority to change to. Begin a change first."),
+    Code.AUTHORITY_IN_USE: (
+        409,
+        (
+            "Agents of these clusters have not renewed since the change began and would be cut off: {clusters}. Wait, "
+            "or force it and give them new bundles."
+        ),
+    ),
     Code.CLUSTER_NOT_FOUND: (404, "There is no cluster {cluster}. Check the name, or get a new kubeconfig."),
     Code.USER_NOT_FOUND: (404, "There is no such person. List the people to see who is known."),
     Code.ROLE_NOT_FOUND: (404, "There is no such role. List the roles to see their ids."),
@@ -318,6 +332,7 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     ),
     Code.REQUEST_NOT_FOUND: (404, "There is no such access request. List the access requests to see their ids."),
     Code.AUDIT_EVENT_NOT_FOUND: (404, "There is no such audit record. It may have been cut by the retention limit."),
+    Code.WEBHOOK_NOT_FOUND: (404, "There is no such webhook. List the webhooks to see their ids."),
     Code.DUPLICATE_CLUSTER_NAME: (409, "A cluster of the name {name} exists. Choose another name."),
     Code.DUPLICATE_ROLE_NAME: (409, "A role of the name {name} exists. Choose another name."),
     Code.DUPLICATE_USER_NAME: (409, "A person of the name {name} exists. Choose another name."),
@@ -349,6 +364,7 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     Code.TRUST_RULE_NOT_FOUND: (404, "There is no such trust rule. List the trust rules to see their ids."),
     Code.TOO_MANY_MACHINE_TOKENS: (409, "The machine has {limit} tokens, the most there may be. Remove one first."),
     Code.TOO_MANY_TRUST_RULES: (409, "There are {limit} trust rules, the most there may be. Remove one first."),
+    Code.TOO_MANY_WEBHOOKS: (409, "There are {limit} webhooks, the most there may be. Remove one first."),
     Code.EXCHANGE_REFUSED: (
         400,
         "The token is not exchanged: {detail}. Compare its issuer, audience and claims with the trust rule's.",

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from appliance.core.access import AccessRequest, RequestPolicy
+from appliance.core.authorities import KnownAuthority
 from appliance.core.clusters import AgentCertificate, Cluster
 from appliance.core.credentials import KEPT_SECONDS, SECOND
 from appliance.core.machines import MachineToken, TrustRule
@@ -35,6 +36,7 @@ class Entity(StrEnum):
     PROVIDER = "provider"
     MACHINE_TOKEN = "machine_token"  # noqa: S105 -- the name of an entity
     TRUST_RULE = "trust_rule"
+    AUTHORITY = "authority"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Snapshot:
         self.serials: dict[str, AgentCertificate] = {}
         self.policies: dict[str, RequestPolicy] = {}
         self.access_requests: dict[str, AccessRequest] = {}
+        self.authorities: dict[str, KnownAuthority] = {}
         self.providers: dict[str, Provider] = {}
         self.provider_by_slug: dict[str, Provider] = {}
         self.memory: dict[tuple[str, str], Any] = {}  # by holder and cluster: what `standing` worked out
@@ -110,6 +113,8 @@ class Snapshot:
                 _replace(self.revocations, identity, value)
             case Entity.AGENT_CERTIFICATE:
                 _replace(self.serials, identity, value)
+            case Entity.AUTHORITY:
+                _replace(self.authorities, identity, value)
             case Entity.REQUEST_POLICY:
                 _replace(self.policies, identity, value)
             case Entity.ACCESS_REQUEST:

@@ -18,7 +18,8 @@ from appliance.core.problems import Code, Problem, ProblemError, problem
 from appliance.core.rights import Principal
 from appliance.core.roles import Binding, Permission, Subject
 from appliance.core.snapshot import Entity
-from appliance.store import rows, statements, units
+from appliance.core.webhooks import Notice
+from appliance.store import outbox, rows, statements, units
 from appliance.store.granting import (
     bindings_of_person,
     caller_rights,
@@ -99,6 +100,7 @@ def ask(request: AccessRequest, now: int) -> Unit[AccessRequest]:
     yield from _refuse_again(request, person, now)
     yield from change(Entity.ACCESS_REQUEST, request.id, now)
     yield run(statements.ACCESS_REQUEST_ADD, *rows.access_request_values(request))
+    yield from outbox.announce(Notice.CREATED, request, now)
     return request
 
 

@@ -175,19 +175,19 @@ POLICIES_OF_CLUSTER = "SELECT id FROM request_policies WHERE cluster_id = $1 ORD
 
 ACCESS_REQUESTS = (
     "SELECT id, policy_id, subject_kind, subject_id, asked_kind, asked_id, role_id, scope_json, seconds, reason, "
-    "decided, approvals_json, note, closed_by, binding_id, until_at, expires_at, created_at, closed_at "
+    "decided, approvals_json, note, closed_by, binding_id, until_at, expires_at, created_at, closed_at, reviewers "
     "FROM access_requests ORDER BY id"
 )
 ACCESS_REQUEST = (
     "SELECT id, policy_id, subject_kind, subject_id, asked_kind, asked_id, role_id, scope_json, seconds, reason, "
-    "decided, approvals_json, note, closed_by, binding_id, until_at, expires_at, created_at, closed_at "
+    "decided, approvals_json, note, closed_by, binding_id, until_at, expires_at, created_at, closed_at, reviewers "
     "FROM access_requests WHERE id = $1"
 )
 ACCESS_REQUEST_ADD = (
     "INSERT INTO access_requests (id, policy_id, subject_kind, subject_id, asked_kind, asked_id, role_id, scope_json, "
     "cluster_id, seconds, reason, decided, approvals_json, note, closed_by, binding_id, until_at, expires_at, "
-    "created_at, closed_at, closes_at) "
-    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)"
+    "created_at, closed_at, closes_at, reviewers) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)"
 )
 ACCESS_REQUEST_SET = (
     "UPDATE access_requests SET seconds = $2, decided = $3, approvals_json = $4, note = $5, closed_by = $6, "
@@ -195,7 +195,7 @@ ACCESS_REQUEST_SET = (
 )
 ACCESS_REQUESTS_LIKE = (
     "SELECT id, policy_id, subject_kind, subject_id, asked_kind, asked_id, role_id, scope_json, seconds, reason, "
-    "decided, approvals_json, note, closed_by, binding_id, until_at, expires_at, created_at, closed_at "
+    "decided, approvals_json, note, closed_by, binding_id, until_at, expires_at, created_at, closed_at, reviewers "
     "FROM access_requests WHERE subject_id = $1 AND role_id = $2 AND closes_at > $3 ORDER BY id"
 )
 ACCESS_REQUESTS_OPEN_OF_SUBJECT = "SELECT count(*) FROM access_requests WHERE subject_id = $1 AND closes_at > $2"
@@ -394,6 +394,10 @@ SEALED_SET = (
 SEALED_REMOVE = "DELETE FROM sealed WHERE name = $1"
 SEALED = "SELECT key_id, box FROM sealed WHERE name = $1"
 SEALED_ADD = "INSERT INTO sealed (name, key_id, box, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO NOTHING"
+AUTHORITIES = (
+    "SELECT name, created_at FROM sealed WHERE name = 'authority' OR name LIKE 'authority/%' ORDER BY created_at, name"
+)
+AUTHORITY = "SELECT name, created_at FROM sealed WHERE name = $1"
 SEALED_NAMES = "SELECT name FROM sealed ORDER BY name"
 SEALED_ALL = "SELECT name, key_id, box FROM sealed ORDER BY name"
 SEALED_ANY = "SELECT key_id FROM sealed ORDER BY name LIMIT 1"

@@ -21,7 +21,8 @@ from appliance.core.people import Machine, Person, email_key, person_name_fault
 from appliance.core.problems import Code, Problem, ProblemError, problem
 from appliance.core.roles import Binding, Role, Subject, SubjectKind
 from appliance.core.snapshot import Entity
-from appliance.store import rows, statements
+from appliance.core.webhooks import became
+from appliance.store import outbox, rows, statements
 from appliance.store.unit import Rows, Unit, run
 
 
@@ -216,6 +217,7 @@ def close_request(request_id: str, why: str, now: int) -> Unit[None]:
 def set_request(request: AccessRequest, now: int) -> Unit[None]:
     yield from change(Entity.ACCESS_REQUEST, request.id, now)
     yield run(statements.ACCESS_REQUEST_SET, request.id, *rows.access_request_fate(request))
+    yield from outbox.announce(became(request), request, now)
 
 
 def add_credential(

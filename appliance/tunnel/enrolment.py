@@ -14,22 +14,25 @@ import secrets
 from dataclasses import dataclass
 from typing import Final
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
 from appliance.core.buckets import FailedLogins
 from appliance.core.clusters import Cluster
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.problems import Code, Problem, problem
 from appliance.tunnel.authority import (
+    AGENT_SECONDS,
     MAX_REQUEST_BYTES,
     AgentCertificate,
     AgentName,
-    Authority,
     BadRequestError,
     fingerprint,
     public_key_of,
 )
 from appliance.tunnel.ports import Clock, EnrolmentStore, Record, Redeemed, TokenFault
+from appliance.tunnel.trust import Trust
 from appliance.tunnel.watch import fault_of, refused
-from wire.calls import Body, MalformedBodyError, encode, text, trust_mark
+from wire.calls import Body, MalformedBodyError, encode, text
 
 BUNDLE_VERSION: Final = 1
 TOKEN_PREFIX: Final = "flb_"  # noqa: S105 # not a secret: it lets scanners and log filters know one
@@ -76,13 +79,15 @@ class Enrolment:
 
     def __init__(
         self,
-        authority: Authority,
+        trust: Trust,
         store: EnrolmentStore,
         record: Record,
         clock: Clock,
         failures: FailedLogins | None = None,
+        agent_seconds: int = AGENT_SECONDS,
     ) -> None:
-        self._authority = authority
+        self.trust = trust
+        self._agent_seconds = agent_seconds
         self._store = store
         self._record = record
         self._clock = clock
@@ -90,7 +95,7 @@ class Enrolment:
 
     def note(self) -> bytes:
         """Return what an agent is told as soon as its session stands: see the protocol's NOTE."""
-        return encode({"clock": self._clock() // 1_000_000, "trust": trust_mark(self._authority.certificate_pem)})
+        return encode({"clock": self._clock() // 1_000_000, "trust": self.trust.mark})
 
     async def enrol(self, body: Body, address: str) -> Body | Problem:
         """Spend a bootstrap token for a certificate."""
@@ -107,7 +112,7 @@ class Enrolment:
             return problem(Code.BAD_REQUEST, detail=str(error).rstrip("."))
 
         def issue(cluster: Cluster) -> AgentCertificate:
-            return self._authority.agent_certificate(key, cluster.id, cluster.generation, now)
+            return self._certificate(key, cluster.id, cluster.generation, now)
 
         result = await self._store.redeem(digest, fingerprint(key).hex(), issue, now)
         if isinstance(result, TokenFault):
@@ -128,7 +133,7 @@ class Enrolment:
             key = public_key_of(text(body, "request", MAX_REQUEST_BYTES))
         except (MalformedBodyError, BadRequestError) as error:
             return problem(Code.BAD_REQUEST, detail=str(error).rstrip("."))
-        issued = self._authority.agent_certificate(key, peer.cluster_id, peer.generation, now)
+        issued = self._certificate(key, peer.cluster_id, peer.generation, now)
         if not await self._store.keep_certificate(issued, peer.cluster_id, peer.generation, now):
             # Since its certificate was looked at: what it asks for would be worth nothing.
             fault = fault_of(peer, self._store.snapshot) or "its generation was revoked"
@@ -138,6 +143,9 @@ class Enrolment:
             EventType.AGENT_RENEWED, Redeemed(issued.pem, peer.cluster_id, again=False), address, now
         )
         return self._answer(issued.pem, peer.cluster_id)
+
+    def _certificate(self, key: EllipticCurvePublicKey, cluster_id: str, generation: int, now: int) -> AgentCertificate:
+        return self.trust.for_agents.agent_certificate(key, cluster_id, generation, now, self._agent_seconds)
 
     async def audit_refusal(self, reason: str, address: str, cluster_id: str = "") -> None:
         """Record that someone was not let in."""
@@ -165,7 +173,7 @@ class Enrolment:
     def _answer(self, certificate_pem: str, cluster_id: str) -> Body:
         return {
             "certificate": certificate_pem,
-            "ca": self._authority.certificate_pem,
+            "ca": self.trust.pem,
             "cluster": cluster_id,
             "clock": self._clock() // 1_000_000,
         }

@@ -30,7 +30,7 @@ from appliance.tunnel.authority import AgentName, BadPeerError, agent_name
 from appliance.tunnel.enrolment import Enrolment
 from appliance.tunnel.ports import Clock, EnrolmentStore, Record
 from appliance.tunnel.registry import Registry, TooManySessionsError
-from appliance.tunnel.watch import end_revoked, fault_of, record_changes, refused
+from appliance.tunnel.watch import end_revoked, fault_of, record_changes, refused, tell_trust
 from wire import calls
 from wire.arrival import read_origin
 from wire.carrier import CallReceived, Carrier, CarrierEnded, CarrierError, CarrierEvent, Payload, TunnelRequested
@@ -89,6 +89,7 @@ async def serve(
     """Serve until cancelled; after `stop`, accept nothing more, say DRAIN, and return when the sessions have ended."""
     async with trio.open_nursery() as watching:
         watching.start_soon(end_revoked, parts.registry, parts.store)
+        watching.start_soon(tell_trust, parts.registry, parts.enrolment.note, parts.enrolment.trust)
         await watching.start(record_changes, parts.registry, parts.store, parts.record, parts.clock)
         async with trio.open_nursery() as connections:
             accepting = trio.CancelScope()

@@ -107,8 +107,9 @@ class Client:
     def put(self, path: str, body: Mapping[str, Any]) -> Any:
         return self._call("PUT", path, body)
 
-    def patch(self, path: str, body: Mapping[str, Any]) -> Any:
-        return self._call("PATCH", path, body)
+    def patch(self, path: str, body: Mapping[str, Any], etag: str = "*") -> Any:
+        """`etag`: of what was read and is changed by that; without it, whatever is there is changed."""
+        return self._call("PATCH", path, body, etag)
 
     def delete(self, path: str) -> Any:
         return self._call("DELETE", path)
@@ -122,23 +123,23 @@ class Client:
                 return
             query["cursor"] = page["next"]
 
-    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None, etag: str | None = None) -> Any:
         token = self._bearer.token()
-        answer = self._asked(method, path, body, token)
+        answer = self._asked(method, path, body, etag, token)
         document = answer.document()
         if answer.status == 401 and isinstance(document, dict) and document.get("code") in _RENEWABLE:
             another = self._bearer.renewed(token)
             if another is not None:
-                answer = self._asked(method, path, body, another)
+                answer = self._asked(method, path, body, etag, another)
                 document = answer.document()
         if answer.status >= 300:
             raise refused(answer.status, document, answer.correlation_id)
         return document
 
-    def _asked(self, method: str, path: str, body: Mapping[str, Any] | None, token: str) -> Answer:
+    def _asked(self, method: str, path: str, body: Mapping[str, Any] | None, etag: str | None, token: str) -> Answer:
         headers = {"Authorization": f"Bearer {token}"}
-        if method == "PATCH":
-            headers["If-Match"] = "*"
+        if etag is not None:
+            headers["If-Match"] = etag
         raw = None
         if body is not None:
             headers["Content-Type"] = "application/json"

@@ -52,7 +52,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "settings": ("ops.cli.host:settings", "Print every setting of the appliance."),
     "setup-code": ("ops.cli.host:setup_code", "Print a code that makes someone an administrator, once."),
     "toy-cluster": ("ops.cli.trial:toy_cluster", "Run an in-memory Kubernetes API."),
-    "verify": ("ops.cli.verify:verify", "Look at a backup without restoring it."),
+    "verify": ("ops.cli.verify:verify", "Say what is wrong with what the appliance keeps."),
 }
 
 

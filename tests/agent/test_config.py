@@ -53,7 +53,7 @@ def test_what_kubernetes_adds_for_a_service_is_no_setting() -> None:
         ('upstream_url = "http://10.0.0.1"', "https URL"),
         ('upstream_url = "https://u:p@10.0.0.1"', "https URL"),
         ('data_dir = "relative"', "absolute path"),
-        ('health_listen = "0.0.0.0:9091"', "loopback"),
+        ('health_listen = "localhost:9091"', "IP address"),
         ("drain_seconds = -1", "whole number"),
         ("drain_seconds = true", "whole number"),
         ('[guard]\nsystem_users = ["alice"]', "begin with system:"),

@@ -30,7 +30,7 @@ STORE = tuple(
     for module in (
         *("store", "unit", "units", "ids", "faults", "sealing", "statements"),
         *("granting", "requests", "issuing", "refusing", "machines", "administrator"),
-        *("sessions", "renewing", "flows", "providers"),
+        *("sessions", "renewing", "flows", "providers", "webhooks"),
     )
 )
 EDGE_WHY = (
@@ -48,7 +48,7 @@ ARROWS = (
     Arrow(
         "daemon",
         DAEMON,
-        frozenset({"trio"}),
+        frozenset({"trio", "prometheus_client"}),
         "daemon/ is what both programs need on their host; it knows neither of them, and the agent ships it.",
     ),
     Arrow(

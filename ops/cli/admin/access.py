@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import click
@@ -20,6 +21,7 @@ from ops.cli.output import clean, times
 from ops.cli.output.kinds import Kind, Told
 from ops.cli.output.tables import Column, Item, age, ahead, length
 
+OWN: Final = replace(REQUEST, path="me/access-requests")
 POLL_SECONDS: Final = 2.0  # a person answers; nobody notices two seconds
 STATES: Final = ("pending", "approved", "denied", "revoked", "expired")
 
@@ -191,7 +193,7 @@ def revoke(desk: Desk, request_id: str, reason: str, yes: bool) -> None:
     Example: fairlead access revoke request_0123456789abcdef --reason "the alert is over" --yes
     """
     identity = _identity(desk, request_id)
-    desk.consent(f"The grant of {identity} ends, with what runs on it.", yes)
+    desk.consent(f"End the grant of {identity}, with what runs on it?", yes)
     revoked = desk.api.post(at("access-requests", identity, "revoke"), {"reason": reason} if reason else {})
     desk.done(REQUESTS, revoked, f"Revoked: {revoked['id']}.")
 
@@ -205,8 +207,8 @@ def withdraw(desk: Desk, request_id: str, yes: bool) -> None:
 
     Example: fairlead access withdraw request_0123456789abcdef --yes
     """
-    found = naming.chosen(REQUEST, request_id, desk.every("me/access-requests"))
-    desk.consent(f"Your request {found['id']} ({found['state']}) ends.", yes)
+    found = naming.find(desk, OWN, request_id)
+    desk.consent(f"End your request {found['id']} ({found['state']})?", yes)
     desk.api.delete(at("me", "access-requests", found["id"]))
     desk.done(REQUESTS, found, f"Withdrawn: {found['id']}.")
 
@@ -254,16 +256,17 @@ def _awaited(desk: Desk, asked: dict[str, Any]) -> dict[str, Any]:
 
 def _one(desk: Desk, request_id: str) -> Any:
     """One's own, or one that one may see."""
-    try:
-        return naming.chosen(REQUEST, request_id, desk.every("me/access-requests"))
-    except Fault as fault:
-        if fault.exit_code not in {Exit.NOT_FOUND, Exit.FORBIDDEN}:
-            raise
-        return desk.api.get(at("access-requests", _identity(desk, request_id)))
+    for noun in (OWN, REQUEST):
+        try:
+            return naming.find(desk, noun, request_id)
+        except Fault as fault:
+            if noun is REQUEST or fault.exit_code not in {Exit.NOT_FOUND, Exit.FORBIDDEN}:
+                raise
+    raise AssertionError
 
 
 def _identity(desk: Desk, text: str) -> str:
-    return text if REQUEST.is_id(text) else str(naming.find(desk, REQUEST, text)["id"])
+    return naming.identify(desk, REQUEST, text)
 
 
 def _told(desk: Desk) -> Told:

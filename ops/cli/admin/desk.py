@@ -21,6 +21,7 @@ from ops.cli.output import clean, documents
 from ops.cli.output.kinds import Form, Kind, Told
 from ops.cli.output.tables import Item, Sheet
 
+PAGE: Final = 500  # the most the API gives at once
 MAX_PAGES: Final = 10_000  # five million items: a `next` that never ends is a fault of the other end
 
 
@@ -29,7 +30,7 @@ class Api(Protocol):
 
     def get(self, path: str, **query: str | int | None) -> Any: ...
     def post(self, path: str, body: Mapping[str, Any] | None = None, /) -> Any: ...
-    def patch(self, path: str, body: Mapping[str, Any], /) -> Any: ...
+    def patch(self, path: str, body: Mapping[str, Any], etag: str = "*") -> Any: ...
     def delete(self, path: str, /) -> Any: ...
 
 
@@ -48,7 +49,7 @@ class Desk:
         """The pages of a list, as they come."""
         cursor: str | None = None
         for _ in range(MAX_PAGES):
-            answer = self.api.get(path, **query, cursor=cursor)
+            answer = self.api.get(path, **{"limit": PAGE, **query, "cursor": cursor})
             yield list(answer["items"])
             cursor = answer.get("next")
             if not cursor:
@@ -108,7 +109,7 @@ def consent(what: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise Fault(f"{clean.plain(what)} Nobody can be asked here.", Exit.USAGE, next_step="give --yes if it is meant")
-    click.echo(f"{clean.plain(what)} Go on? [y/N] ", err=True, nl=False)
+    click.echo(f"{clean.plain(what)} [y/N] ", err=True, nl=False)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise Fault("Nothing was changed.")
 

@@ -28,8 +28,10 @@ from appliance.core.paces import Paces
 from appliance.core.people import Machine
 from appliance.core.problems import Code
 from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Scope, Subject, SubjectKind
+from appliance.core.webhooks import SECRET_BYTES, Delivery, Outcome, Webhook
 from appliance.store import ids, units
 from appliance.store.store import Store
+from tests.appliance.api.promised import held_to_the_document
 
 NOW = 1_800_000_000_000_000  # 2027-01-15T08:00:00Z
 HOUR = 3_600_000_000
@@ -88,7 +90,9 @@ class Rig:
         full = path if path.startswith("/") else f"/fairlead/v1/{path}"
         response = await self.client.open(full, method=method, headers=sent, data=data)  # type: ignore[call-arg]  # json has a default
         text = await response.get_data(as_text=True)
-        return Reply(response.status_code, response.headers, json.loads(text) if text else None)
+        reply = Reply(response.status_code, response.headers, json.loads(text) if text else None)
+        held_to_the_document(method, full, reply.status, reply.headers.get("Content-Type"), reply.body)
+        return reply
 
     async def machine(self, *permissions: Permission, expires_at: int | None = None, scope: Scope = EVERYWHERE) -> str:
         """A machine that may do just this, there; its token."""
@@ -109,8 +113,7 @@ async def rig(directory: Path, *, burst: int = BURST) -> AsyncIterator[Rig]:
     store = await Store.open(directory / "data" / "fairlead.db")
     key = ec.generate_private_key(ec.SECP256R1())
     verifier = TokenVerifier([key.public_key()])
-    recorded: list[AuditEvent] = []
-    called: list[AuditEvent] = []
+    recorded, called = list[AuditEvent](), list[AuditEvent]()
     made: Rig
 
     async def record(event: AuditEvent) -> None:
@@ -128,22 +131,33 @@ async def rig(directory: Path, *, burst: int = BURST) -> AsyncIterator[Rig]:
         await trio.lowlevel.checkpoint()
         return {"type": str(recorded[number - 1].type)} if chain == 1 and number <= len(recorded) else None
 
+    async def send_notice(webhook: Webhook, delivery: Delivery, secret: bytes) -> Outcome:
+        await trio.lowlevel.checkpoint()
+        assert (webhook.id, len(secret)) == (delivery.webhook_id, SECRET_BYTES)
+        return Outcome(204)
+
     parts = Parts(
         snapshot=lambda: store.snapshot,
         write=store.write,
         read=store.read,
+        catch_up=store.poll,
         states=lambda: made.states,
         record=record,
         search_audit=search,
         audit_record=one,
         make_bundle=lambda cluster, now: Bundle({"cluster": cluster, "token": "flb_x"}, ids.new_id("t"), now + HOUR),
         seal=store.seal,
+        unseal=store.unseal,
+        send_notice=send_notice,
         sign=lambda credential: mint(credential, key),
         prove=verifier.verify,
         clock=lambda: made.now,
         public_url="https://fairlead.example.com",
         help_url="https://fairlead.example.com/help/errors/",
-        ca_pem="CA",
+        ca_pem=lambda: "CA",
+        make_authority=lambda _: b"{}",
+        trusted=lambda: "CA",
+        trust_settled=trio.lowlevel.checkpoint,
         faults={DiskFullError: Code.AUDIT_UNAVAILABLE},
         key_set_fault=bridges.key_set_fault,
         paces=Paces(per_second=1, burst=burst),

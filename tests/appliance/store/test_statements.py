@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 
 from appliance.audit import statements as audit_statements
-from appliance.store import statements
+from appliance.store import outbox_statements, statements
 from appliance.store.schema import migrations
 from tests.appliance.store.homes import Home
 from tests.rules.sources import sources
@@ -22,7 +22,7 @@ def texts(module: ModuleType) -> dict[str, str]:
     return {name: value for name, value in vars(module).items() if name.isupper() and isinstance(value, str)}
 
 
-STATEMENTS = texts(statements)
+STATEMENTS = texts(statements) | texts(outbox_statements)
 AUDIT = texts(audit_statements)
 SCHEMA = {f"{it.name}:{place}": text for it in migrations() for place, text in enumerate(it.statements())}
 

@@ -24,6 +24,7 @@ from appliance.tunnel.authority import Authority
 from appliance.tunnel.enrolment import Enrolment, bundle, mint_token
 from appliance.tunnel.listener import AgentsListener, serve
 from appliance.tunnel.registry import Registry
+from appliance.tunnel.trust import Trust
 from wire.session import Session, dial_session
 from wire.tls import TLSStream, client_context, server_context
 
@@ -109,7 +110,7 @@ async def harbour(tmp_path: Path, proxy_protocol_from: Networks = NOBODY) -> Asy
         parts = AgentsListener(
             _context(authority, tmp_path),
             enrolments,
-            Enrolment(authority, enrolments, record, utc_micros),
+            Enrolment(Trust([authority]), enrolments, record, utc_micros),
             Registry(),
             record,
             utc_micros,
