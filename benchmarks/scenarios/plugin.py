@@ -4,8 +4,8 @@ Means: what `fairlead kube token` adds to each kubectl when the credential it ha
 the process to its end. Beside it, in turn, the same interpreter with nothing to do (`python -c pass`): the rest is ours
 (imports, two files to read, one to make, one line to print). No appliance runs, because none is asked.
 
-Could mislead: the files of both are in the page cache, as they are for whoever uses kubectl often; the first run after a
-boot takes a multiple, and so does bare Python. The plugin is run from an editable installation, whose finder costs
+Could mislead: the files of both are in the page cache, as they are for whoever uses kubectl often; the first run after
+a boot takes a multiple, and so does bare Python. The plugin is run from an editable installation, whose finder costs
 both a few milliseconds. A run in which the credential has to be renewed is a call to the appliance, and not shown.
 """
 
