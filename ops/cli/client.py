@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
-from ops.cli import keeping, options, profiles
+from ops.cli import keeping, options, places, profiles
 from ops.cli.faults import Exit, Fault, refused
 from ops.cli.patience import patience
 from ops.cli.profiles import Profile
@@ -36,7 +36,6 @@ from ops.cli.renewal import not_signed_in, renew
 from ops.cli.transport import Answer, Transport
 
 PREFIX = "/fairlead/v1/"
-MACHINE = "@machine"  # the profile of a token file; no other can be called so
 TOKEN_FILE_VARIABLE = "FAIRLEAD_CLI_TOKEN_FILE"  # noqa: S105 -- the name of a variable
 SERVER_VARIABLE = "FAIRLEAD_CLI_SERVER"
 CA_VARIABLE = "FAIRLEAD_CLI_CA"
@@ -164,12 +163,12 @@ def connected(profile: str = "", account: str = "") -> Iterator[Client]:
     """A client for the command that runs."""
     told = options.given()
     token_file = os.environ.get(TOKEN_FILE_VARIABLE)
-    if token_file and (profile or told.profile) in {"", MACHINE}:
+    if token_file and (profile or told.profile) in {"", places.MACHINE}:
         server = os.environ.get(SERVER_VARIABLE, "")
         if not server:
             raise Fault(f"{TOKEN_FILE_VARIABLE} is set, but not {SERVER_VARIABLE}.", Exit.USAGE, next_step="set both")
         ca = os.environ.get(CA_VARIABLE)
-        found = Profile(MACHINE, profiles.origin(server), Path(ca).read_text() if ca else None)
+        found = Profile(places.MACHINE, profiles.origin(server), Path(ca).read_text() if ca else None)
         transport = Transport(found.server, found.ca, debug=told.debug)
         client = Client(found, "", FileBearer(token_file), transport)
     else:

@@ -38,8 +38,8 @@ REQUESTS = Kind(
         Column("ENDS", lambda it: it["until"] or (it["expires_at"] if it["state"] == "pending" else None), ahead),
         Column("AGE", "created_at", age),
         Column("REASON", "reason", wide=True, yields=True),
-        Column("APPROVED BY", lambda it: [yes["name"] for yes in it["approvals"]], wide=True, yields=True),
         Column("REVIEWERS", "reviewers", wide=True, yields=True),
+        Column("APPROVED BY", lambda it: [yes["name"] for yes in it["approvals"]], wide=True, yields=True),
         Column("NOTE", "note", wide=True, yields=True),
         Column("CLOSED BY", "closed_by", wide=True, yields=True),
     ),
@@ -88,7 +88,7 @@ def offers(desk: Desk) -> None:
 @click.option(
     "--for", "--duration", "seconds", type=SPAN, help="How long, such as 2h; without it, the longest there is."
 )
-@click.option("--reviewer", "reviewers", multiple=True, help="Who should look at it, by name or e-mail; several.")
+@click.option("--reviewer", "reviewers", multiple=True, help="Whom you would like to look at it, by name; several.")
 @click.option("--wait", is_flag=True, help="Wait for the answer: exit code 0 if it is yes, 1 if it is no.")
 @desk_command
 def request(
@@ -111,8 +111,9 @@ def request(
         "policy_id": offer["policy_id"],
         "reason": reason,
         "scope": _scope(offer, there, namespaces),
+        "reviewers": list(reviewers),
+        "ttl_seconds": seconds,
     }
-    body |= {"ttl_seconds": seconds, "reviewers": list(reviewers)}
     asked = desk.api.post("me/access-requests", {name: it for name, it in body.items() if it})
     if not wait:
         desk.done(REQUESTS, asked, f"Asked for role {offer['role']} on {there['name']}: {asked['id']}.")
