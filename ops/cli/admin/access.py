@@ -114,7 +114,7 @@ def request(
         "reviewers": list(reviewers),
         "ttl_seconds": seconds,
     }
-    asked = desk.api.post("me/access-requests", {name: it for name, it in body.items() if it})
+    asked = desk.api.post("me/access-requests", {name: it for name, it in body.items() if it not in (None, "", [])})
     if not wait:
         desk.done(REQUESTS, asked, f"Asked for role {offer['role']} on {there['name']}: {asked['id']}.")
         return
