@@ -188,7 +188,6 @@ ROUTES = (
         "webhooks/<webhook>/test",
         (Permission.WEBHOOKS_WRITE,),
         test,
-        body=(),
         gives=shapes.WebhookTest,
         refuses=(Code.WEBHOOK_NOT_FOUND,),
     ),

@@ -424,7 +424,7 @@ MAKERS: dict[str, Callable[[Scene], object]] = {  # by the name of the code
     "APPLIANCE_RESTORED": restore_a_backup,
     "WEBHOOK_CREATED": lambda scene: webhook(scene),
     "WEBHOOK_DELETED": lambda scene: scene.call("DELETE", webhook(scene)),
-    "WEBHOOK_TESTED": lambda scene: scene.call("POST", f"{webhook(scene)}/test", {}),
+    "WEBHOOK_TESTED": lambda scene: scene.call("POST", f"{webhook(scene)}/test"),
     "NOTICE_GIVEN_UP": tell_someone_who_wants_no_more,
     "AUDIT_CUT": lambda scene: None,  # the stack's own ledger
     "AUDIT_READ": lambda scene: None,  # whoever looks leaves it

@@ -106,7 +106,7 @@ def test_what_is_told_can_be_verified_as_documented(desk: Desk, undone: ExitStac
     undone.enter_context(at.listening())
     hook = desk.hook(at)
     assert "secret" not in json.dumps(desk.call("GET", "webhooks"))
-    tried = desk.call("POST", f"webhooks/{hook['id']}/test", {})
+    tried = desk.call("POST", f"webhooks/{hook['id']}/test")
     assert (tried["delivered"], tried["status"]) == (True, 204)
     request_id = desk.ask()
     desk.call("POST", f"access-requests/{request_id}/deny", {"reason": "not now"})
@@ -183,7 +183,7 @@ def test_no_redirect_is_followed_and_giving_up_is_on_record(desk: Desk, undone: 
     assert (record["details"]["webhook_id"], record["details"]["why"]) == (hook["id"], "It answered 410.")
     # What nobody allowed is not dialled, however it is named.
     away = desk.call("POST", "webhooks", {"url": "https://192.168.77.1/x"})
-    tried = desk.call("POST", f"webhooks/{away['id']}/test", {})
+    tried = desk.call("POST", f"webhooks/{away['id']}/test")
     assert (tried["delivered"], tried["status"], "dialling.allow" in tried["error"]) == (False, None, True)
     own = desk.call("POST", "webhooks", {"url": f"https://127.0.0.1:{desk.stack.bound.users}/x"})
-    assert "this appliance itself" in desk.call("POST", f"webhooks/{own['id']}/test", {})["error"]
+    assert "this appliance itself" in desk.call("POST", f"webhooks/{own['id']}/test")["error"]

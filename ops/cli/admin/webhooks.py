@@ -1,10 +1,9 @@
-"""`fairlead webhooks`: who is told of access requests, and whether they were."""
+"""`fairlead webhooks`: whom the appliance tells of access requests, and what became of each message."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import click
 
@@ -12,15 +11,12 @@ from ops.cli.admin import naming
 from ops.cli.admin.desk import Desk, at
 from ops.cli.admin.naming import WEBHOOK
 from ops.cli.admin.options import desk_command, yes_option
-from ops.cli.admin.secrets import shown_once, taken
+from ops.cli.admin.secrets import shown_once, taken, token_out_option
 from ops.cli.faults import Exit
 from ops.cli.lazy import Group
 from ops.cli.output import clean
 from ops.cli.output.kinds import Kind
 from ops.cli.output.tables import Column, age, ahead
-
-EVENTS: Final = ("created", "seconded", "approved", "denied", "revoked", "expired")
-PREFIX: Final = "access_request."
 
 WEBHOOKS = Kind(
     "webhook",
@@ -31,8 +27,8 @@ WEBHOOKS = Kind(
         Column("WAITING", "waiting"),
         Column("GIVEN UP", "given_up"),
         Column("AGE", "created_at", age),
-        Column("EVENTS", lambda it: [str(one).removeprefix(PREFIX) for one in it["events"]], wide=True, yields=True),
         Column("DESCRIPTION", "description", wide=True, yields=True),
+        Column("EVENTS", "events", wide=True, yields=True),
     ),
     named="id",
 )
@@ -44,10 +40,10 @@ MESSAGES = Kind(
         Column("TYPE", "type"),
         Column("STATE", "state", tone=True),
         Column("TRIES", "tries"),
-        Column("ANSWER", "status"),
-        Column("NEXT TRY", "next_try_at", ahead),
+        Column("STATUS", "status"),
         Column("AGE", "created_at", age),
-        Column("WHY", "error", yields=True),
+        Column("NEXT TRY", "next_try_at", ahead),
+        Column("ERROR", "error", wide=True, yields=True),
     ),
     named="id",
 )
@@ -55,58 +51,52 @@ MESSAGES = Kind(
 
 @click.group(cls=Group)
 def webhooks() -> None:
-    """Webhooks: list, create, test, delete; the messages to each.
+    """Webhooks: list, create, test, delete; what each was told.
 
-    Example: fairlead webhooks create https://hooks.example.com/fairlead
+    Example: fairlead webhooks list
     """
 
 
 @webhooks.command("list")
 @desk_command
 def listed(desk: Desk) -> None:
-    """List the webhooks.
+    """List the webhooks, and how many messages wait for each.
 
-    Example: fairlead webhooks list
+    Example: fairlead webhooks list -o wide
     """
     desk.show(WEBHOOKS, desk.every("webhooks"))
 
 
 @webhooks.command()
 @click.argument("url")
-@click.option("--event", "events", type=click.Choice(EVENTS), multiple=True, help="Of this only; several.")
-@click.option("--description", default="", help="Who or what is behind it.")
-@click.option(
-    "--secret-out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the secret here, for you alone to read, and not to standard output.",
-)
+@click.option("--event", "events", multiple=True, help="Only of these, such as access_request.created; several.")
+@click.option("--description", help="For people.")
+@token_out_option
 @desk_command
-def create(desk: Desk, url: str, events: Sequence[str], description: str, secret_out: Path | None) -> None:
-    r"""Tell this URL of access requests. The secret that signs its messages is shown this once.
+def create(desk: Desk, url: str, events: Sequence[str], description: str | None, token_out: Path | None) -> None:
+    """Tell a URL of access requests. The secret that signs its messages is shown this once.
 
-    \b
-    Example: fairlead webhooks create https://hooks.example.com/fairlead --event created --secret-out hook.secret
+    Example: fairlead webhooks create https://chat.example.com/hook --token-out hook.secret
     """
-    file = taken(secret_out)
-    body = {"url": url} | ({"description": description} if description else {})
-    wanted = {"events": [PREFIX + it for it in dict.fromkeys(events)]} if events else {}
-    made = desk.api.post("webhooks", body | wanted)
-    shown_once(desk, WEBHOOKS, made | {"waiting": 0, "given_up": 0}, "secret", file, f"Created webhook {made['id']}.")
+    file = taken(token_out)
+    wanted = {"events": list(events) or None, "description": description}
+    made = desk.api.post("webhooks", {"url": url} | {name: it for name, it in wanted.items() if it})
+    shown_once(desk, WEBHOOKS, made, "secret", file, f"Created webhook {made['id']}.")
 
 
 @webhooks.command()
 @click.argument("webhook")
 @desk_command
 def test(desk: Desk, webhook: str) -> None:
-    """Send it a message now. Exit code 0 if it was taken, 1 if not.
+    """Send a message now, once, and say what became of it.
 
     Example: fairlead webhooks test webhook_0123456789abcdef
     """
-    found = naming.find(desk, WEBHOOK, webhook)
-    tried = desk.api.post(at("webhooks", found["id"], "test"))
-    what = f"answered {tried['status']}" if tried["delivered"] else clean.plain(tried["error"])
-    desk.document(tried, [f"{clean.plain(found['url'])}: {what}"])
-    if not tried["delivered"]:
+    told = desk.api.post(at("webhooks", naming.identify(desk, WEBHOOK, webhook), "test"), bare=True)
+    status = f" ({told['status']})" if told["status"] else ""
+    why = f": {clean.plain(told['error'])}" if told["error"] else ""
+    desk.document(told, [f"Delivered{status}." if told["delivered"] else f"Not delivered{status}{why}."])
+    if not told["delivered"]:
         raise SystemExit(int(Exit.FAILED))
 
 
@@ -114,12 +104,11 @@ def test(desk: Desk, webhook: str) -> None:
 @click.argument("webhook")
 @desk_command
 def messages(desk: Desk, webhook: str) -> None:
-    """List what it was told, the latest first, and how far each message has come.
+    """List what a webhook was told, the latest first, and how far each message has come.
 
     Example: fairlead webhooks messages webhook_0123456789abcdef
     """
-    found = naming.find(desk, WEBHOOK, webhook)
-    desk.show(MESSAGES, desk.every(at("webhooks", found["id"], "messages")))
+    desk.show(MESSAGES, desk.every(at("webhooks", naming.identify(desk, WEBHOOK, webhook), "messages")))
 
 
 @webhooks.command()
@@ -127,11 +116,11 @@ def messages(desk: Desk, webhook: str) -> None:
 @yes_option
 @desk_command
 def delete(desk: Desk, webhook: str, yes: bool) -> None:
-    """Delete a webhook, with all it was still to be told.
+    """Delete a webhook; what it was still to be told is dropped.
 
     Example: fairlead webhooks delete webhook_0123456789abcdef --yes
     """
-    found = naming.find(desk, WEBHOOK, webhook)
-    desk.consent(f"Tell {clean.plain(found['url'])} nothing more?", yes)
+    found = naming.chosen(WEBHOOK, webhook, desk.every("webhooks"))
+    desk.consent(f"Tell {found['url']} ({found['id']}) nothing more?", yes)
     desk.api.delete(at("webhooks", found["id"]))
     desk.done(WEBHOOKS, found, f"Deleted webhook {found['id']}.")
