@@ -85,7 +85,7 @@ class Front:
         self._errands = Errands(parts, self.running, self._intake, offered=errands)
         self._lane = HypercornLane(parts, self.running)
         self._connections = trio.Semaphore(parts.max_connections)
-        self._handshakes = Slots(HANDSHAKES, HANDSHAKES_PER_SOURCE)
+        self.handshakes = Slots(HANDSHAKES, HANDSHAKES_PER_SOURCE)
         self._stop = trio.Event()
         self._drain_seconds = 0.0
 
@@ -237,7 +237,7 @@ class Front:
                 await trio.lowlevel.wait_readable(sock)
             if silence.cancelled_caught:
                 return None
-            async with self._handshakes.held(source):
+            async with self.handshakes.held(source):
                 with trio.move_on_after(HANDSHAKE_SECONDS):
                     return await serve_handshake(sock, context)
         except (OSError, trio.BrokenResourceError):

@@ -100,6 +100,7 @@ async def relay(
             tried = session
         else:
             return
+    parts.refusals[refusal.code] += 1
     story.code = refusal.code.value
     if caller.started:
         caller.abort()

@@ -110,13 +110,19 @@ class Rig:
         return token
 
 
+async def send_notice(webhook: Webhook, delivery: Delivery, secret: bytes) -> Outcome:
+    """A receiver that takes everything."""
+    await trio.lowlevel.checkpoint()
+    assert (webhook.id, len(secret)) == (delivery.webhook_id, SECRET_BYTES)
+    return Outcome(204)
+
+
 @asynccontextmanager
-async def rig(directory: Path, *, burst: int = BURST) -> AsyncIterator[Rig]:
+async def rig(directory: Path, *, burst: int = BURST, hsts: bool = False) -> AsyncIterator[Rig]:
     store = await Store.open(directory / "data" / "fairlead.db")
     key = ec.generate_private_key(ec.SECP256R1())
     verifier = TokenVerifier([key.public_key()])
-    recorded: list[AuditEvent] = []
-    called: list[AuditEvent] = []
+    recorded, called = list[AuditEvent](), list[AuditEvent]()
     made: Rig
 
     async def record(event: AuditEvent) -> None:
@@ -134,15 +140,11 @@ async def rig(directory: Path, *, burst: int = BURST) -> AsyncIterator[Rig]:
         await trio.lowlevel.checkpoint()
         return {"type": str(recorded[number - 1].type)} if chain == 1 and number <= len(recorded) else None
 
-    async def send_notice(webhook: Webhook, delivery: Delivery, secret: bytes) -> Outcome:
-        await trio.lowlevel.checkpoint()
-        assert (webhook.id, len(secret)) == (delivery.webhook_id, SECRET_BYTES)
-        return Outcome(204)
-
     parts = Parts(
         snapshot=lambda: store.snapshot,
         write=store.write,
         read=store.read,
+        catch_up=store.poll,
         states=lambda: made.states,
         record=record,
         search_audit=search,
@@ -163,6 +165,7 @@ async def rig(directory: Path, *, burst: int = BURST) -> AsyncIterator[Rig]:
         faults={DiskFullError: Code.AUDIT_UNAVAILABLE},
         key_set_fault=bridges.key_set_fault,
         paces=Paces(per_second=1, burst=burst),
+        hsts=hsts,
     )
     app = make_app(parts, ROUTES)
     made = Rig(store, app.test_client(), verifier, app, parts, recorded, called)
