@@ -38,6 +38,7 @@ REQUESTS = Kind(
         Column("ENDS", lambda it: it["until"] or (it["expires_at"] if it["state"] == "pending" else None), ahead),
         Column("AGE", "created_at", age),
         Column("REASON", "reason", wide=True, yields=True),
+        Column("REVIEWERS", "reviewers", wide=True, yields=True),
         Column("APPROVED BY", lambda it: [yes["name"] for yes in it["approvals"]], wide=True, yields=True),
         Column("NOTE", "note", wide=True, yields=True),
         Column("CLOSED BY", "closed_by", wide=True, yields=True),
@@ -87,6 +88,7 @@ def offers(desk: Desk) -> None:
 @click.option(
     "--for", "--duration", "seconds", type=SPAN, help="How long, such as 2h; without it, the longest there is."
 )
+@click.option("--reviewer", "reviewers", multiple=True, help="Whom you would like to look at it, by name; several.")
 @click.option("--wait", is_flag=True, help="Wait for the answer: exit code 0 if it is yes, 1 if it is no.")
 @desk_command
 def request(
@@ -96,6 +98,7 @@ def request(
     namespaces: Sequence[str],
     reason: str,
     seconds: int | None,
+    reviewers: Sequence[str],
     wait: bool,
 ) -> None:
     r"""Ask for a role.
@@ -108,10 +111,10 @@ def request(
         "policy_id": offer["policy_id"],
         "reason": reason,
         "scope": _scope(offer, there, namespaces),
+        "reviewers": list(reviewers),
+        "ttl_seconds": seconds,
     }
-    if seconds is not None:
-        body["ttl_seconds"] = seconds
-    asked = desk.api.post("me/access-requests", {name: it for name, it in body.items() if it})
+    asked = desk.api.post("me/access-requests", {name: it for name, it in body.items() if it not in (None, "", [])})
     if not wait:
         desk.done(REQUESTS, asked, f"Asked for role {offer['role']} on {there['name']}: {asked['id']}.")
         return

@@ -108,8 +108,15 @@ class Rig:
         return token
 
 
+async def send_notice(webhook: Webhook, delivery: Delivery, secret: bytes) -> Outcome:
+    """A receiver that takes everything."""
+    await trio.lowlevel.checkpoint()
+    assert (webhook.id, len(secret)) == (delivery.webhook_id, SECRET_BYTES)
+    return Outcome(204)
+
+
 @asynccontextmanager
-async def rig(directory: Path, *, burst: int = BURST) -> AsyncIterator[Rig]:
+async def rig(directory: Path, *, burst: int = BURST, hsts: bool = False) -> AsyncIterator[Rig]:
     store = await Store.open(directory / "data" / "fairlead.db")
     key = ec.generate_private_key(ec.SECP256R1())
     verifier = TokenVerifier([key.public_key()])
@@ -130,11 +137,6 @@ async def rig(directory: Path, *, burst: int = BURST) -> AsyncIterator[Rig]:
     async def one(chain: int, number: int) -> dict[str, Any] | None:
         await trio.lowlevel.checkpoint()
         return {"type": str(recorded[number - 1].type)} if chain == 1 and number <= len(recorded) else None
-
-    async def send_notice(webhook: Webhook, delivery: Delivery, secret: bytes) -> Outcome:
-        await trio.lowlevel.checkpoint()
-        assert (webhook.id, len(secret)) == (delivery.webhook_id, SECRET_BYTES)
-        return Outcome(204)
 
     parts = Parts(
         snapshot=lambda: store.snapshot,
@@ -161,6 +163,7 @@ async def rig(directory: Path, *, burst: int = BURST) -> AsyncIterator[Rig]:
         faults={DiskFullError: Code.AUDIT_UNAVAILABLE},
         key_set_fault=bridges.key_set_fault,
         paces=Paces(per_second=1, burst=burst),
+        hsts=hsts,
     )
     app = make_app(parts, ROUTES)
     made = Rig(store, app.test_client(), verifier, app, parts, recorded, called)
