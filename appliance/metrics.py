@@ -157,9 +157,7 @@ def sign_ins(events: Mapping[EventType, int], failed: FailedLogins) -> Iterator[
     results = {"ok": events[EventType.SIGNED_IN], "failed": events[EventType.SIGN_IN_FAILED]}
     yield counters("fairlead_sign_ins", "Sign-ins at an identity provider, by result.", "result", results)
     sessions = {"started": events[EventType.SESSION_STARTED], "ended": events[EventType.SESSION_ENDED]}
-    yield counters(
-        "fairlead_sessions", "Sessions of people and machines, by what became of them.", "what", sessions
-    )
+    yield counters("fairlead_sessions", "Sessions of people and machines, by what became of them.", "what", sessions)
     meaning = "Tokens and codes that proved nothing."
     yield counter("fairlead_failed_authentications", meaning, failed.failures)
     meaning = "Tries refused unseen, because their address had failed too often."

@@ -15,7 +15,7 @@ from tests.rules.sources import ROOT
 from tests.support.missing import need
 
 RULES = DEPLOY / "appliance" / "chart" / "alerts.yaml"
-HOUR = "1h"
+MADE = re.compile(r"(counters?|gauges?|histogram)\(\s*\"(fairlead_[a-z_]+)\"")
 SERIES = re.compile(r"fairlead_[a-z_]+")
 
 #: For each alert the series that make it fire within an hour, minute by minute in Prometheus' own notation.
@@ -111,9 +111,7 @@ def exposed() -> set[str]:
     """Every name that the two programs can give; that they do is seen from outside, in tests of their own."""
     found = set()
     for source in ("appliance/metrics.py", "agent/metrics.py"):
-        for kind, name in re.findall(
-            r"(counters?|gauges?|histogram)\(\s*\"(fairlead_[a-z_]+)\"", (ROOT / source).read_text()
-        ):
+        for kind, name in MADE.findall((ROOT / source).read_text()):
             found |= {f"{name}_total"} if kind.startswith("counter") else {name}
     return found
 

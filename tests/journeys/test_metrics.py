@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 
 import pytest
 
@@ -41,7 +42,7 @@ def meter(stack: Stack) -> Meter:
 def moves(meter: Meter, before: Numbers, *samples: str) -> None:
     """Each of them, soon: what is counted from the audit trail is counted when its record is on the disk."""
     for sample in samples:
-        eventually(lambda sample=sample: meter.moved(before, sample), what=sample)
+        eventually(partial(meter.moved, before, sample), what=sample)
 
 
 def test_a_request(stack: Stack, meter: Meter) -> None:
