@@ -79,6 +79,7 @@ async def relay(
     """Carry one allowed request to its cluster and its answer back. `story` learns status and code."""
     head = RequestHead(asked.method, target, asked.block.end_to_end)
     body = caller.body_at_hand(INLINE_BODY_BYTES)
+    given = _Given()
     tried: Session | None = None
     refusal: Problem | None = None
     while True:
@@ -92,7 +93,7 @@ async def relay(
             tunnel = opened.tunnel if opened is not None else _open(session, asked, head, permit)
             opened = None
             story.tunnel_session = session.id
-            await _attempt(tunnel, caller, asked, permit, body, story)
+            await _attempt(tunnel, caller, asked, permit, body, given, story)
         except Unanswered as failed:
             refusal = failed.problem
             if tried is not None or not failed.again:
@@ -135,7 +136,13 @@ def _open(session: Session, asked: Asked, head: RequestHead, permit: Permit) -> 
 
 
 async def _attempt(
-    tunnel: Exchange, caller: Caller, asked: Asked, permit: Permit, body: bytes | None, story: Story
+    tunnel: Exchange,
+    caller: Caller,
+    asked: Asked,
+    permit: Permit,
+    body: bytes | None,
+    given: _Given,
+    story: Story,
 ) -> None:
     try:
         if asked.block.upgrade is not None:
@@ -145,7 +152,7 @@ async def _attempt(
                 await _give(tunnel, body)
             await _answer(caller, tunnel, asked, permit, story, replayable=True)
         else:
-            await _with_body(caller, tunnel, asked, permit, story)
+            await _with_body(caller, tunnel, asked, permit, given, story)
     finally:
         tunnel.close()
 
@@ -158,10 +165,32 @@ async def _give(tunnel: Exchange, body: bytes) -> None:
         return  # what came instead shows when the answer's head is asked for
 
 
-async def _with_body(caller: Caller, tunnel: Exchange, asked: Asked, permit: Permit, story: Story) -> None:
+class _Given:
+    """What of a body was taken from the client, as long as it is little: what was not started can go elsewhere."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.size = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing that was taken is missing."""
+        return self.size <= INLINE_BODY_BYTES
+
+    def add(self, piece: bytes) -> None:
+        self.size += len(piece)
+        if self.whole:
+            self.pieces.append(piece)
+        else:
+            self.pieces.clear()
+
+
+async def _with_body(
+    caller: Caller, tunnel: Exchange, asked: Asked, permit: Permit, given: _Given, story: Story
+) -> None:
     """The body goes up while the answer may already come down."""
     await caller.proceed()
-    upload = _Upload(caller, tunnel)
+    upload = _Upload(caller, tunnel, given)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(upload.run)
@@ -175,23 +204,25 @@ async def _with_body(caller: Caller, tunnel: Exchange, asked: Asked, permit: Per
         while isinstance(failed, BaseExceptionGroup):
             failed = failed.exceptions[0]
         assert isinstance(failed, Unanswered)
-        raise Unanswered(upload.fault or failed.problem, again=failed.again and not upload.began) from None
+        raise Unanswered(upload.fault or failed.problem, again=failed.again and given.whole) from None
 
 
 class _Upload:
     """The direction from the client to the cluster."""
 
-    def __init__(self, caller: Caller, tunnel: Exchange) -> None:
+    def __init__(self, caller: Caller, tunnel: Exchange, given: _Given) -> None:
         self._caller = caller
         self._tunnel = tunnel
-        self.began = False
+        self._given = given
         self.fault: Problem | None = None
 
     async def run(self) -> None:
         caller, tunnel = self._caller, self._tunnel
         try:
+            for piece in list(self._given.pieces):  # an attempt before this one took it, and was not started
+                await tunnel.write(piece)
             while piece := await caller.read_body():
-                self.began = True
+                self._given.add(piece)
                 await tunnel.write(piece)
             tunnel.end_nowait()
         except PeerStopped:
