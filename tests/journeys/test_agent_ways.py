@@ -1,5 +1,5 @@
 """How an agent reaches its appliance: through a proxy that speaks TLS and asks for credentials, over IPv6, twice
-at once.
+at once, within bounds of its own.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ def test_through_a_proxy_to_ipv6_in_two_sessions(tmp_path: Path, monkeypatch: py
         monkeypatch.setenv("FAIRLEAD_AGENT_PROXY_CREDENTIALS_FILE", str(tmp_path / "credentials"))
         monkeypatch.setenv("FAIRLEAD_AGENT_PROXY_CA", str(tmp_path / "proxy-ca.pem"))
         monkeypatch.setenv("FAIRLEAD_AGENT_CONNECTIONS", "2")
+        monkeypatch.setenv("FAIRLEAD_AGENT_GUARD_USERS", "demo@*")
+        monkeypatch.setenv("FAIRLEAD_AGENT_GUARD_GROUPS", "toy:admins")
+        monkeypatch.setenv("FAIRLEAD_AGENT_GUARD_READ_ONLY", "true")
         with running_stack(tmp_path, host="[::1]") as stack:
             eventually(lambda: len(agents(stack)) == 2, what="two sessions")
             assert set(proxy.asked) == {f"::1:{stack.bound.agents}"}
@@ -40,10 +43,17 @@ def test_through_a_proxy_to_ipv6_in_two_sessions(tmp_path: Path, monkeypatch: py
             size = 8 * 1024 * 1024
             assert len(stack.door.ask("GET", f"/toy/bytes?size={size}").body) == size
 
+            refused = stack.door.ask("DELETE", "/api/v1/namespaces/demo/pods/harbour-master")
+            assert (refused.status, refused.code) == (403, "AGENT_REFUSED")
+            assert b"only reading is allowed in this cluster" in refused.body
+            guards = {it["guard"] for it in agents(stack)}
+            assert guards == {"users: demo@*; groups: toy:admins; only reading"}
+
             proxy.cut()
             eventually(lambda: len(proxy.asked) == 4, 60, "both sessions being dialled again")
             eventually(stack.works, what="a request going all the way")
             assert CREDENTIALS.partition(":")[2] not in "".join(stack.agent.said)
+            eventually(lambda: any(it["guard_refused"] for it in agents(stack)), what="the refusal being counted")
         assert not proxy.refused
 
 
