@@ -77,6 +77,17 @@ class Status:
     sessions: int = 0
     stopping: bool = False
     fault: str = ""
+    dialled: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What tunnels have carried since the start: bytes both ways, and exchanges. `live`: those that are up."""
+
+    live: tuple[Session, ...]
+    carried: int
+    exchanges: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +114,7 @@ class Dialler:
         self._live: set[Session] = set()
         self._stop = trio.Event()
         self._replace = trio.Event()
+        self._ended = (0, 0)  # bytes and exchanges of sessions that have ended
         self.status = Status()
 
     async def run(self) -> None:
@@ -120,6 +132,12 @@ class Dialler:
     def stop(self) -> None:
         """Take no new work; open requests may end within the drain time."""
         self._stop.set()
+
+    def traffic(self) -> Traffic:
+        """Add up what all sessions have carried."""
+        carried, exchanges = self._ended
+        live = tuple(self._live)
+        return Traffic(live, carried + sum(it.carried for it in live), exchanges + sum(it.exchanges for it in live))
 
     def replace(self) -> None:
         """Have every session replaced: there is a newer certificate."""
@@ -178,11 +196,13 @@ class Dialler:
             self._failed(f"the appliance refused the tunnel (status {error.status}): {error.sentence}", logging.ERROR)
         else:
             self.status.fault = ""
+            self.status.dialled += 1
             return (session, identity), False
         return None, refused
 
     def _failed(self, sentence: str, level: int = logging.WARNING) -> None:
         self.status.fault = sentence
+        self.status.failed += 1
         _log.log(level, "%s", sentence)
 
     async def _dial(self, identity: Identity) -> Session:
@@ -239,6 +259,8 @@ class Dialler:
         finally:
             self._tunnels.listening.end(session)
             self._live.discard(session)
+            carried, exchanges = self._ended
+            self._ended = (carried + session.carried, exchanges + session.exchanges)
             self.status.sessions = len(self._live)
             done.set()
 

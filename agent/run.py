@@ -22,6 +22,7 @@ from agent.dialling import SESSION_BYTES, Dialler, Tunnels
 from agent.enrolment import Enrolment
 from agent.guard import Guard
 from agent.identity import DataDirectory
+from agent.metrics import AgentNumbers
 from agent.outbound import Connect, connect
 from agent.outgoing import Outbox
 from agent.proxied import Proxied
@@ -31,6 +32,7 @@ from agent.reporting import LOOK_SECONDS, Reporter
 from agent.shared_secret import SharedSecret
 from agent.upstream import Upstream
 from daemon import interpreter, probes
+from daemon.metrics import Numbers
 from daemon.probes import Health
 
 _log = logging.getLogger("fairlead.agent")
@@ -78,7 +80,8 @@ async def run(
             config.connections,
         )
         renewal = Renewal(directory.identity, enrolment.renew, reporter, dialler.replace)
-        beside.start_soon(probes.serve, _health(upstream, dialler), listeners)
+        numbers = Numbers(AgentNumbers(dialler, relay, upstream, directory.identity).collect)
+        beside.start_soon(probes.serve, _health(upstream, dialler), listeners, numbers.page)
         beside.start_soon(relay.sweep)
         beside.start_soon(reporter.run)
         beside.start_soon(renewal.run)

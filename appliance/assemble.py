@@ -63,6 +63,7 @@ from appliance.login.parts import BEGUN_AT_ONCE, BEGUN_PER_SECOND, LoginParts
 from appliance.login.rereading import Rereading
 from appliance.login.site import mount
 from appliance.machine_token import record_new
+from appliance.metrics import ApplianceNumbers
 from appliance.store.faults import StoreRefused, StoreUnavailable
 from appliance.store.sealing import SealError
 from appliance.store.store import Store, utc_micros
@@ -71,6 +72,7 @@ from appliance.tunnel.enrolment import Enrolment
 from appliance.tunnel.registry import Registry
 from appliance.tunnel.trust import Trust
 from daemon import interpreter, probes
+from daemon.metrics import Numbers
 from daemon.probes import Health
 from wire.session import Session
 from wire.tls import server_context
@@ -171,7 +173,8 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
                 keep_agents_current, agents_source, partial(_agents_context, keys.trust), partial(_use, agents)
             )
             background.start_soon(following.run, lambda: replace_file(layout.ca, keys.trust.pem))
-            background.start_soon(probes.serve, state, bound.health)
+            numbers = _numbers(common, users, agents, {"users": users_source, "agents": agents_source})
+            background.start_soon(probes.serve, state, bound.health, numbers.page)
             async with trio.open_nursery() as serving:
                 await serving.start(partial(front.serve, users, bound.users, users_context))
                 await serving.start(partial(tunnel.serve, agents, bound.agents, stop=stop))
@@ -269,6 +272,7 @@ def _api_parts(it: _Common) -> Parts:
         snapshot=lambda: it.store.snapshot,
         write=it.store.write,
         read=it.store.read,
+        catch_up=it.store.poll,
         states=it.registry.states,
         record=it.ledger.record,
         search_audit=trail.search,
@@ -300,6 +304,7 @@ def _login_parts(it: _Common) -> LoginParts:
         snapshot=lambda: it.store.snapshot,
         write=it.store.write,
         read=it.store.read,
+        catch_up=it.store.poll,
         record=it.ledger.record,
         seal=it.store.seal,
         unseal=it.store.unseal,
@@ -355,6 +360,14 @@ def _use(agents: tunnel.AgentsListener, context: ssl.SSLContext) -> None:
 def _ca_for_users(it: _Common) -> str | None:
     """What a kubeconfig must trust; None: what everybody trusts anyway."""
     return it.keys.trust.pem if it.config.users.certificate is None else None
+
+
+def _numbers(
+    it: _Common, users: front.Front, agents: tunnel.AgentsListener, certificates: Mapping[str, Source]
+) -> Numbers:
+    found = ApplianceNumbers(users, agents, it.registry, it.store, it.ledger, tuple(certificates.items()), utc_micros)
+    it.ledger.subscribe(found.heard.hear)
+    return Numbers(found.collect)
 
 
 def _users_source(config: Config, keys: Keys, bound: Bound) -> Source:

@@ -17,6 +17,7 @@ from typing import Protocol
 
 import structlog
 import trio
+from cryptography import x509
 
 from appliance.tunnel.authority import SERVER_DAYS, KeyPair
 from appliance.tunnel.trust import Trust
@@ -30,7 +31,9 @@ class CertificateError(Exception):
 
 
 class Source(Protocol):
-    """Where a listener's certificate comes from."""
+    """Where a listener's certificate comes from. `not_after`: when the one in use expires (seconds since the epoch)."""
+
+    not_after: float
 
     @contextmanager
     def files(self) -> Iterator[tuple[Path, Path]]:
@@ -44,6 +47,7 @@ class GivenFiles:
     """A certificate that someone else renews."""
 
     def __init__(self, chain: Path, key: Path) -> None:
+        self.not_after = 0.0
         self._chain, self._key = chain, key
         self._seen = self._marks()
 
@@ -69,6 +73,7 @@ class OwnAuthority:
     """A certificate that our CA signs at each start, at two thirds of its life, and when the authorities change."""
 
     def __init__(self, trust: Trust, names: Sequence[str], clock: Callable[[], int]) -> None:
+        self.not_after = 0.0
         self._trust, self._names, self._clock = trust, names, clock
 
     @contextmanager
@@ -105,7 +110,9 @@ def first_context(source: Source, make: Callable[[Path, Path], ssl.SSLContext]) 
     """The listener's context with its first certificate."""
     with source.files() as (chain, key):
         try:
-            return make(chain, key)
+            context = make(chain, key)
+            source.not_after = _not_after(chain)
+            return context
         except (OSError, ssl.SSLError) as error:
             raise CertificateError(
                 f"The certificate {chain} with the key {key} cannot be used: {_why(error)}."
@@ -130,11 +137,20 @@ async def take_up(source: Source, use: Callable[[Path, Path], None]) -> None:
     try:
         with source.files() as (chain, key):
             use(chain, key)
+            source.not_after = _not_after(chain)
     except (OSError, ssl.SSLError) as error:
         structlog.get_logger().error("a new certificate cannot be used; the old one stays", why=_why(error))
         await trio.sleep(LOOK_SECONDS)
     else:
         structlog.get_logger().info("took up a new certificate")
+
+
+def _not_after(chain: Path) -> float:
+    """Of the first certificate in a file that OpenSSL has just taken. 0: it is in a form that only OpenSSL reads."""
+    try:
+        return x509.load_pem_x509_certificate(chain.read_bytes()).not_valid_after_utc.timestamp()
+    except ValueError:
+        return 0.0
 
 
 def _why(error: OSError) -> str:

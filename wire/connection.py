@@ -114,7 +114,7 @@ class Connection:
         self._decoder = Decoder()
         self._schedule = Schedule()
         self.flows: dict[int, Flow] = {}
-        self._highest = 0  # highest id opened, by us or by the peer
+        self.highest = 0  # highest id opened, by us or by the peer
         self._drain_last: int | None = None  # we said DRAIN: no id above this
         self.peer_drain_last: int | None = None
         self.peer: Hello | None = None
@@ -193,7 +193,7 @@ class Connection:
 
     def _flow(self, exchange_id: int) -> Flow | None:
         flow = self.flows.get(exchange_id)
-        if flow is None and exchange_id > self._highest:
+        if flow is None and exchange_id > self.highest:
             raise ProtocolViolation(f"exchange {exchange_id} was never opened")
         return flow
 
@@ -236,11 +236,11 @@ class Connection:
     def _on_open(self, frame: Open, now: float) -> Flow | None:
         if self.opener:
             raise ProtocolViolation("OPEN from the end that accepts exchanges")
-        if frame.id <= self._highest:
+        if frame.id <= self.highest:
             raise ProtocolViolation("exchange ids must rise")
         if frame.window < LAST_WINDOW_FLOOR:
             raise ProtocolViolation("a first window too small for one frame")
-        self._highest = frame.id
+        self.highest = frame.id
         if self._drain_last is not None and frame.id > self._drain_last:
             self._refuse(frame.id, frames.ResetCode.DRAINING, b"this session is draining")
             return None
@@ -323,11 +323,11 @@ class Connection:
         assert self.opener
         assert self.peer is not None
         size = first_window(len(self.flows))
-        packed = frames.encode_open(Open(self._highest + 1, has_body, upgrade, size, head, identity))
-        self._highest += 1
+        packed = frames.encode_open(Open(self.highest + 1, has_body, upgrade, size, head, identity))
+        self.highest += 1
         outgoing = State.FLOWING if has_body or upgrade else State.ENDED
         limit = min(self.peer.window, size)
-        flow = Flow(self._highest, State.AWAITING, outgoing, limit, ReceiveWindow(size, self._pools, now))
+        flow = Flow(self.highest, State.AWAITING, outgoing, limit, ReceiveWindow(size, self._pools, now))
         self.flows[flow.id] = flow
         self._schedule.open(flow.id, packed)
         return flow
@@ -381,8 +381,8 @@ class Connection:
     def drain(self) -> None:
         """Say that no new exchange is taken; open ones go on."""
         if self._drain_last is None:
-            self._drain_last = self._highest
-            self._schedule.control(frames.encode_drain(self._highest))
+            self._drain_last = self.highest
+            self._schedule.control(frames.encode_drain(self.highest))
 
     def note(self, body: bytes) -> None:
         """Say something of ourselves."""

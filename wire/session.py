@@ -117,6 +117,11 @@ class Session:
         return len(self.connection.flows)
 
     @property
+    def exchanges(self) -> int:
+        """How many exchanges there have been: their ids count them."""
+        return self.connection.highest
+
+    @property
     def draining(self) -> bool:
         """Tell whether the peer takes no new exchanges."""
         return self.connection.peer_drain_last is not None

@@ -22,7 +22,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.http import http_date
 
-from appliance.api import bodies, configuration
+from appliance.api import bodies, configuration, manual
 from appliance.api.bodies import BodyError
 from appliance.api.callers import NOBODY, Caller, caller_of
 from appliance.api.parts import Parts
@@ -57,6 +57,8 @@ def make_app(parts: Parts, routes: Sequence[Route]) -> QuartTrio:
     app.add_url_rule(
         configuration.PATH, endpoint="configuration", view_func=_configuration(parts), methods=[configuration.METHOD]
     )
+    for path, view in manual.views(routes).items():
+        app.add_url_rule(path, endpoint=path, view_func=view, methods=["GET"])
     app.before_request(partial(_begin, parts))
     app.after_request(partial(_finish, transport=parts.hsts))
     app.register_error_handler(ProblemError, lambda error: _reply(error.problem))

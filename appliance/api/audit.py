@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import urlencode
 
-from appliance.api import pages, readers
+from appliance.api import pages, readers, shapes
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
@@ -25,8 +25,9 @@ _ID: Final = re.compile(r"([1-9]\d{0,17})-([1-9]\d{0,17})", re.ASCII)
 
 async def search(call: Call) -> Answer:
     """The records that fit all filters; `next` is the cursor of what follows, null at the end."""
-    asked = ((name, value) for name, value in call.query.items() if (name, value) != ("limit", DEFAULT_LIMIT))
-    given = {name: str(value) for name, value in asked if value is not None}
+    usual = {("limit", DEFAULT_LIMIT), ("follow", False)}
+    asked = ((name, value) for name, value in call.query.items() if (name, value) not in usual)
+    given = {name: "true" if value is True else str(value) for name, value in asked if value is not None}
     ask = pages.asked(call, "audit", int, int, int)
     after = ask.position(call.query["cursor"])
     try:
@@ -39,7 +40,10 @@ async def search(call: Call) -> Answer:
     )
     following = None if found["next"] is None else ask.cursor(tuple(found["next"]))
     readings = call.parts.readings
-    if not readings.follows(call.caller.id, given):
+    on_record = readings.follows(call.caller.id, given) or (
+        call.query["follow"] and "until" not in given and readings.goes_on(call.caller.id, given, query.since, call.now)
+    )
+    if not on_record:
         await note(call, EventType.AUDIT_READ, filters=urlencode(sorted(given.items())))
     readings.give(call.caller.id, given, following)
     return pages.answer(found["items"], following)
@@ -63,9 +67,21 @@ def _clusters(call: Call) -> frozenset[str] | None:
 
 
 #: What each filter means, and which values it has, `read_query` says.
-_QUERY: Final = (*pages.QUERY, *(Field(name, readers.query_text, required=False) for name in sorted(FILTERS)))
+_QUERY: Final = (
+    *pages.QUERY,
+    *(Field(name, readers.query_text, required=False) for name in sorted(FILTERS)),
+    Field("follow", readers.flag, required=False, default=False),
+)
 
 ROUTES = (
-    Route("GET", "audit", (Permission.AUDIT_READ,), search, query=_QUERY, scoped=True),
-    Route("GET", "audit/<record>", (Permission.AUDIT_READ,), one, scoped=True),
+    Route("GET", "audit", (Permission.AUDIT_READ,), search, query=_QUERY, scoped=True, gives=shapes.AuditRecord),
+    Route(
+        "GET",
+        "audit/<record>",
+        (Permission.AUDIT_READ,),
+        one,
+        scoped=True,
+        gives=shapes.AuditRecord,
+        refuses=(Code.AUDIT_EVENT_NOT_FOUND,),
+    ),
 )

@@ -6,7 +6,7 @@ hold, and that someone stays who may escalate, the units check in their transact
 
 from __future__ import annotations
 
-from appliance.api import bodies, clusters, pages, readers, render
+from appliance.api import bodies, clusters, pages, readers, render, shapes
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
@@ -85,8 +85,18 @@ ROUTES = (
             Field("cluster", readers.query_text, required=False),
         ),
         scoped=True,
+        gives=shapes.Binding,
+        refuses=(Code.CLUSTER_NOT_FOUND,),
     ),
-    Route("GET", "bindings/<binding>", (Permission.BINDINGS_READ,), one, scoped=True),
+    Route(
+        "GET",
+        "bindings/<binding>",
+        (Permission.BINDINGS_READ,),
+        one,
+        scoped=True,
+        gives=shapes.Binding,
+        refuses=(Code.ASSIGNMENT_NOT_FOUND,),
+    ),
     Route(
         "POST",
         "bindings",
@@ -99,6 +109,23 @@ ROUTES = (
             Field("until", render.read_moment, required=False, default=None),
         ),
         scoped=True,
+        gives=shapes.Binding,
+        status=201,
+        refuses=(
+            Code.ROLE_NOT_FOUND,
+            Code.USER_NOT_FOUND,
+            Code.MACHINE_NOT_FOUND,
+            Code.CLUSTER_NOT_FOUND,
+            Code.ESCALATION_FORBIDDEN,
+        ),
     ),
-    Route("DELETE", "bindings/<binding>", (Permission.BINDINGS_WRITE,), remove, scoped=True),
+    Route(
+        "DELETE",
+        "bindings/<binding>",
+        (Permission.BINDINGS_WRITE,),
+        remove,
+        scoped=True,
+        status=204,
+        refuses=(Code.ASSIGNMENT_NOT_FOUND, Code.LAST_ADMINISTRATOR),
+    ),
 )

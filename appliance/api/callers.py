@@ -56,6 +56,9 @@ async def caller_of(authorization: str | None, address: str, parts: Parts, now: 
         found = await _person(token, parts, now)
     else:
         found = machine(token, parts.snapshot(), now)
+        if found is None and token.startswith(TOKEN_PREFIXES):  # another appliance may have given it out just now
+            await parts.catch_up()
+            found = machine(token, parts.snapshot(), now)
     if found is not None:
         return found
     parts.failures.failed(address, now)
@@ -78,6 +81,8 @@ async def _person(token: str, parts: Parts, now: int) -> Caller | Problem | None
     seen = await parts.read(sessions.seen(ids.token_hash(token)))
     if seen is None or seen.token.kind is not TokenKind.ACCESS:
         return None
+    if seen.session.person_id not in parts.snapshot().people:  # as with machines
+        await parts.catch_up()
     snapshot = parts.snapshot()
     person = snapshot.people.get(seen.session.person_id)
     refusal = seen.refusal(person, now)

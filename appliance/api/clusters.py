@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from appliance.api import bodies, pages, readers, render
+from appliance.api import bodies, pages, readers, render, shapes
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
@@ -20,6 +20,7 @@ from appliance.store import granting, ids, units
 from appliance.store.unit import Unit
 
 
+@bodies.reads(bodies.name)
 def _name(where: str, value: Any) -> str:
     name = bodies.text(where, value)
     fault = cluster_name_fault(name)
@@ -28,6 +29,7 @@ def _name(where: str, value: Any) -> str:
     return name
 
 
+@bodies.reads(bodies.labels)
 def _labels(where: str, value: Any) -> Labels:
     labels = tuple(sorted(bodies.labels(where, value).items()))
     fault = labels_fault(labels)
@@ -151,14 +153,26 @@ ROUTES = (
             Field("labels", readers.selector, required=False),
         ),
         scoped=True,
+        gives=shapes.Cluster,
     ),
-    Route("GET", "clusters/<cluster>", (Permission.CLUSTERS_READ,), one, scoped=True),
+    Route(
+        "GET",
+        "clusters/<cluster>",
+        (Permission.CLUSTERS_READ,),
+        one,
+        scoped=True,
+        gives=shapes.Cluster,
+        refuses=(Code.CLUSTER_NOT_FOUND,),
+    ),
     Route(
         "POST",
         "clusters",
         (Permission.CLUSTERS_WRITE,),
         register,
         body=(Field("name", _name), Field("labels", _labels, required=False, default=())),
+        gives=shapes.RegisteredCluster,
+        status=201,
+        refuses=(Code.DUPLICATE_CLUSTER_NAME, Code.ESCALATION_FORBIDDEN),
     ),
     Route(
         "PATCH",
@@ -167,8 +181,38 @@ ROUTES = (
         label,
         body=(Field("labels", _labels),),
         scoped=True,
+        gives=shapes.Cluster,
+        refuses=(Code.CLUSTER_NOT_FOUND, Code.ESCALATION_FORBIDDEN),
     ),
-    Route("POST", "clusters/<cluster>/bundles", (Permission.CLUSTERS_WRITE,), new_bundle, body=(), scoped=True),
-    Route("POST", "clusters/<cluster>/revoke-agent", (Permission.CLUSTERS_WRITE,), revoke_agent, body=(), scoped=True),
-    Route("DELETE", "clusters/<cluster>", (Permission.CLUSTERS_WRITE,), remove, scoped=True),
+    Route(
+        "POST",
+        "clusters/<cluster>/bundles",
+        (Permission.CLUSTERS_WRITE,),
+        new_bundle,
+        body=(),
+        scoped=True,
+        gives=shapes.NewBundle,
+        status=201,
+        refuses=(Code.CLUSTER_NOT_FOUND,),
+    ),
+    Route(
+        "POST",
+        "clusters/<cluster>/revoke-agent",
+        (Permission.CLUSTERS_WRITE,),
+        revoke_agent,
+        body=(),
+        scoped=True,
+        gives=shapes.NewBundle,
+        status=201,
+        refuses=(Code.CLUSTER_NOT_FOUND,),
+    ),
+    Route(
+        "DELETE",
+        "clusters/<cluster>",
+        (Permission.CLUSTERS_WRITE,),
+        remove,
+        scoped=True,
+        status=204,
+        refuses=(Code.CLUSTER_NOT_FOUND, Code.LAST_ADMINISTRATOR),
+    ),
 )

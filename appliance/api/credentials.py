@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from appliance.api import bodies, clusters, pages, people, readers, render
+from appliance.api import bodies, clusters, pages, people, readers, render, shapes
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
@@ -160,6 +160,8 @@ ROUTES = (
             Field("state", readers.one_of(CredentialState), required=False),
         ),
         scoped=True,
+        gives=shapes.Credential,
+        refuses=(Code.CLUSTER_NOT_FOUND, Code.USER_NOT_FOUND),
     ),
     Route(
         "POST",
@@ -172,5 +174,8 @@ ROUTES = (
             *FORM,
         ),
         scoped=True,
+        gives=shapes.NewCredential,
+        status=201,
+        refuses=(Code.CLUSTER_NOT_FOUND, Code.USER_NOT_FOUND, Code.PERSON_DISABLED, Code.ESCALATION_FORBIDDEN),
     ),
 )

@@ -7,7 +7,7 @@ SHA-256.
 
 from __future__ import annotations
 
-from appliance.api import bodies, pages, readers, render
+from appliance.api import bodies, pages, readers, render, shapes
 from appliance.api.bodies import Field
 from appliance.api.credentials import FORM, issue_own
 from appliance.api.journal import note
@@ -148,8 +148,15 @@ _TTL = Field(
 )
 
 ROUTES = (
-    Route("GET", "machines", (Permission.MACHINES_READ,), listed, query=pages.QUERY),
-    Route("GET", "machines/<machine>", (Permission.MACHINES_READ,), one),
+    Route("GET", "machines", (Permission.MACHINES_READ,), listed, query=pages.QUERY, gives=shapes.Machine),
+    Route(
+        "GET",
+        "machines/<machine>",
+        (Permission.MACHINES_READ,),
+        one,
+        gives=shapes.Machine,
+        refuses=(Code.MACHINE_NOT_FOUND,),
+    ),
     Route(
         "POST",
         "machines",
@@ -160,17 +167,45 @@ ROUTES = (
             Field("with_token", bodies.boolean, required=False, default=True),
             _TTL,
         ),
+        gives=shapes.NewMachine,
+        status=201,
+        refuses=(Code.DUPLICATE_MACHINE_NAME,),
     ),
-    Route("DELETE", "machines/<machine>", (Permission.MACHINES_WRITE,), remove),
-    Route("GET", "machines/<machine>/tokens", (Permission.MACHINES_READ,), tokens, query=pages.QUERY),
+    Route(
+        "DELETE",
+        "machines/<machine>",
+        (Permission.MACHINES_WRITE,),
+        remove,
+        status=204,
+        refuses=(Code.MACHINE_NOT_FOUND, Code.LAST_ADMINISTRATOR),
+    ),
+    Route(
+        "GET",
+        "machines/<machine>/tokens",
+        (Permission.MACHINES_READ,),
+        tokens,
+        query=pages.QUERY,
+        gives=shapes.MachineToken,
+        refuses=(Code.MACHINE_NOT_FOUND,),
+    ),
     Route(
         "POST",
         "machines/<machine>/tokens",
         (Permission.MACHINES_WRITE,),
         add_token,
         body=(Field("label", bodies.text, required=False, default=""), _TTL),
+        gives=shapes.NewMachineToken,
+        status=201,
+        refuses=(Code.MACHINE_NOT_FOUND, Code.TOO_MANY_MACHINE_TOKENS, Code.ESCALATION_FORBIDDEN),
     ),
-    Route("DELETE", "machines/<machine>/tokens/<token>", (Permission.MACHINES_WRITE,), remove_token),
+    Route(
+        "DELETE",
+        "machines/<machine>/tokens/<token>",
+        (Permission.MACHINES_WRITE,),
+        remove_token,
+        status=204,
+        refuses=(Code.MACHINE_NOT_FOUND, Code.MACHINE_TOKEN_NOT_FOUND, Code.LAST_ADMINISTRATOR),
+    ),
     Route(
         "POST",
         "machines/self/credentials",
@@ -181,5 +216,8 @@ ROUTES = (
             *FORM,
         ),
         proof=Proof.MACHINE,
+        gives=shapes.NewCredential,
+        status=201,
+        refuses=(Code.CLUSTER_NOT_FOUND, Code.MACHINE_NOT_FOUND),
     ),
 )

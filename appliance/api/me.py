@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance.api import bodies, credentials, pages, render
+from appliance.api import bodies, credentials, pages, render, shapes
 from appliance.api.bodies import Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Proof, Route
@@ -104,8 +104,8 @@ def _namespaces(live: list[Binding], cluster: Cluster) -> list[str] | None:
 
 
 ROUTES = (
-    Route("GET", "me", (), who, proof=Proof.SIGNED_IN),
-    Route("GET", "me/clusters", (), reachable, query=pages.QUERY, proof=Proof.SIGNED_IN),
+    Route("GET", "me", (), who, proof=Proof.SIGNED_IN, gives=shapes.Me),
+    Route("GET", "me/clusters", (), reachable, query=pages.QUERY, proof=Proof.SIGNED_IN, gives=shapes.ReachableCluster),
     Route(
         "POST",
         "me/credentials",
@@ -113,7 +113,12 @@ ROUTES = (
         issue,
         body=(Field("cluster", bodies.text), *credentials.FORM),
         proof=Proof.SIGNED_IN,
+        gives=shapes.NewCredential,
+        status=201,
+        refuses=(Code.CLUSTER_NOT_FOUND,),
     ),
-    Route("GET", "me/sessions", (), listed, query=pages.QUERY, proof=Proof.SIGNED_IN),
-    Route("DELETE", "me/sessions/<session>", (), end, proof=Proof.SIGNED_IN),
+    Route("GET", "me/sessions", (), listed, query=pages.QUERY, proof=Proof.SIGNED_IN, gives=shapes.Session),
+    Route(
+        "DELETE", "me/sessions/<session>", (), end, proof=Proof.SIGNED_IN, status=204, refuses=(Code.SESSION_NOT_FOUND,)
+    ),
 )

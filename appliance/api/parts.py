@@ -60,6 +60,7 @@ class Parts:
     snapshot: Callable[[], Snapshot]
     write: Write
     read: Read
+    catch_up: Callable[[], Awaitable[None]]  # with what other appliances have written
     states: Callable[[], Mapping[str, ClusterState]]
     record: Callable[[AuditEvent], Awaitable[None]]
     search_audit: Callable[[AuditQuery], Awaitable[Mapping[str, Any]]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from appliance.api import bodies, pages, readers, render
+from appliance.api import bodies, pages, readers, render, shapes
 from appliance.api.bodies import Field
 from appliance.api.journal import note
 from appliance.api.readers import kubernetes_name
@@ -121,8 +121,11 @@ ROUTES = (
             Field("email", readers.query_text, required=False),
             Field("group", readers.query_text, required=False),
         ),
+        gives=shapes.Person,
     ),
-    Route("GET", "people/<person>", (Permission.PEOPLE_READ,), one),
+    Route(
+        "GET", "people/<person>", (Permission.PEOPLE_READ,), one, gives=shapes.Person, refuses=(Code.USER_NOT_FOUND,)
+    ),
     Route(
         "POST",
         "people",
@@ -136,6 +139,9 @@ ROUTES = (
             Field("email_verified", bodies.boolean, required=False, default=False),
             Field("groups", bodies.listed(kubernetes_name), required=False, default=()),
         ),
+        gives=shapes.Person,
+        status=201,
+        refuses=(Code.DUPLICATE_USER_NAME, Code.RESERVED_IDENTITY, Code.ESCALATION_FORBIDDEN),
     ),
     Route(
         "PATCH",
@@ -146,8 +152,33 @@ ROUTES = (
             Field("email", bodies.text, required=False),
             Field("groups", bodies.listed(kubernetes_name), required=False),
         ),
+        gives=shapes.Person,
+        refuses=(Code.USER_NOT_FOUND, Code.LAST_ADMINISTRATOR, Code.ESCALATION_FORBIDDEN),
     ),
-    Route("POST", "people/<person>/disable", (Permission.PEOPLE_WRITE,), disable, body=()),
-    Route("POST", "people/<person>/enable", (Permission.PEOPLE_WRITE,), enable, body=()),
-    Route("DELETE", "people/<person>", (Permission.PEOPLE_WRITE,), remove),
+    Route(
+        "POST",
+        "people/<person>/disable",
+        (Permission.PEOPLE_WRITE,),
+        disable,
+        body=(),
+        gives=shapes.Person,
+        refuses=(Code.USER_NOT_FOUND, Code.LAST_ADMINISTRATOR),
+    ),
+    Route(
+        "POST",
+        "people/<person>/enable",
+        (Permission.PEOPLE_WRITE,),
+        enable,
+        body=(),
+        gives=shapes.Person,
+        refuses=(Code.USER_NOT_FOUND, Code.LAST_ADMINISTRATOR, Code.ESCALATION_FORBIDDEN),
+    ),
+    Route(
+        "DELETE",
+        "people/<person>",
+        (Permission.PEOPLE_WRITE,),
+        remove,
+        status=204,
+        refuses=(Code.USER_NOT_FOUND, Code.LAST_ADMINISTRATOR),
+    ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from appliance.api import bodies, pages, readers, render
+from appliance.api import bodies, pages, readers, render, shapes
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
@@ -62,6 +62,7 @@ async def remove(call: Call) -> Answer:
     return Answer(204)
 
 
+@bodies.reads(bodies.listed(readers.known_subject), minItems=1)
 def _askers(where: str, value: Any) -> Any:
     found = bodies.listed(readers.known_subject)(where, value)
     if not found:
@@ -96,8 +97,17 @@ ROUTES = (
         listed,
         query=(*pages.QUERY, Field("role", readers.query_text, required=False)),
         scoped=True,
+        gives=shapes.RequestPolicy,
     ),
-    Route("GET", "request-policies/<policy>", (Permission.POLICIES_READ,), one, scoped=True),
+    Route(
+        "GET",
+        "request-policies/<policy>",
+        (Permission.POLICIES_READ,),
+        one,
+        scoped=True,
+        gives=shapes.RequestPolicy,
+        refuses=(Code.REQUEST_POLICY_NOT_FOUND,),
+    ),
     Route(
         "POST",
         "request-policies",
@@ -113,6 +123,9 @@ ROUTES = (
             Field("reason_required", bodies.boolean, required=False, default=False),
         ),
         scoped=True,
+        gives=shapes.RequestPolicy,
+        status=201,
+        refuses=(Code.ROLE_NOT_FOUND, Code.CLUSTER_NOT_FOUND, Code.ESCALATION_FORBIDDEN),
     ),
     Route(
         "PATCH",
@@ -127,6 +140,16 @@ ROUTES = (
             Field("reason_required", bodies.boolean, required=False),
         ),
         scoped=True,
+        gives=shapes.RequestPolicy,
+        refuses=(Code.REQUEST_POLICY_NOT_FOUND, Code.ESCALATION_FORBIDDEN),
     ),
-    Route("DELETE", "request-policies/<policy>", (Permission.POLICIES_WRITE,), remove, scoped=True),
+    Route(
+        "DELETE",
+        "request-policies/<policy>",
+        (Permission.POLICIES_WRITE,),
+        remove,
+        scoped=True,
+        status=204,
+        refuses=(Code.REQUEST_POLICY_NOT_FOUND,),
+    ),
 )

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from appliance.api import bodies, pages, readers, render
+from appliance.api import bodies, pages, readers, render, shapes
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import PREFIX, Answer, Call, Route
@@ -29,6 +29,7 @@ MAX_DEPTH: Final = 8  # names in the path of one claim
 _SCOPE = re.compile(r"[!#-\[\]-~]{1,128}")  # RFC 6749 §3.3
 
 
+@bodies.reads({"oneOf": [bodies.text.schema, {"type": "array", "items": bodies.text.schema, "maxItems": MAX_DEPTH}]})
 def path(where: str, value: Any) -> tuple[str, ...]:
     """A claim by its name, or by the list of names that leads to it."""
     names: tuple[str, ...] = bodies.listed(bodies.text)(where, [value] if isinstance(value, str) else value)
@@ -37,6 +38,14 @@ def path(where: str, value: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
+@bodies.reads(
+    {
+        "oneOf": [
+            bodies.text.schema,
+            {"type": "array", "items": bodies.text.schema, "minItems": 1, "maxItems": MAX_DEPTH},
+        ]
+    }
+)
 def some_path(where: str, value: Any) -> tuple[str, ...]:
     found = path(where, value)
     if not found:
@@ -44,12 +53,14 @@ def some_path(where: str, value: Any) -> tuple[str, ...]:
     return found
 
 
+@bodies.reads({"type": "string", "minLength": 1, "maxLength": 128, "pattern": f"^{_SCOPE.pattern}$"})
 def scope(where: str, value: Any) -> str:
     if not isinstance(value, str) or not _SCOPE.fullmatch(value):
         raise BodyError(where, f"{where} is no OAuth scope.")
     return value
 
 
+@bodies.reads(bodies.labels)
 def parameters(where: str, value: Any) -> tuple[tuple[str, str], ...]:
     found = bodies.labels(where, value)
     ours = sorted(set(found) & FLOW_PARAMETERS)
@@ -58,6 +69,7 @@ def parameters(where: str, value: Any) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(found.items()))
 
 
+@bodies.reads(bodies.text, minLength=0)
 def prefix(where: str, value: Any) -> str:
     return "" if value == "" else bodies.text(where, value)
 
@@ -65,6 +77,7 @@ def prefix(where: str, value: Any) -> str:
 _REQUIRED = bodies.obj((Field("claim", some_path), Field("values", bodies.listed(bodies.text))))
 
 
+@bodies.reads(_REQUIRED)
 def required(where: str, value: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     read = _REQUIRED(where, value)
     if not read["values"]:
@@ -86,6 +99,7 @@ _READING: Final = (
 _read_claims = bodies.obj(_READING)
 
 
+@bodies.reads(_read_claims)
 def claims(where: str, value: Any) -> Reading:
     return Reading(**_read_claims(where, value))
 
@@ -192,13 +206,14 @@ def _sealed(call: Call, provider: Provider, secret: str | None) -> Sealed | None
     return Sealed(*call.parts.seal(provider.secret_name, secret.encode())) if secret is not None else None
 
 
+@bodies.reads(bodies.text, type=["string", "null"])
 def secret(where: str, value: Any) -> str | None:
     return None if value is None else bodies.text(where, value)
 
 
 UNCHANGED: Final = object()
 _DEFAULTS: Final = Provider("", "", "", "", "")
-_FORM: Final[tuple[tuple[str, bodies.Reader, Any], ...]] = (
+_FORM: Final[tuple[tuple[str, bodies.Reader[Any], Any], ...]] = (
     ("title", bodies.text, ""),
     ("client_secret", secret, None),
     ("scopes", bodies.listed(scope), _DEFAULTS.scopes),
@@ -208,8 +223,15 @@ _FORM: Final[tuple[tuple[str, bodies.Reader, Any], ...]] = (
 )
 
 ROUTES = (
-    Route("GET", "providers", (Permission.PROVIDERS_READ,), listed, query=pages.QUERY),
-    Route("GET", "providers/<provider>", (Permission.PROVIDERS_READ,), one),
+    Route("GET", "providers", (Permission.PROVIDERS_READ,), listed, query=pages.QUERY, gives=shapes.Provider),
+    Route(
+        "GET",
+        "providers/<provider>",
+        (Permission.PROVIDERS_READ,),
+        one,
+        gives=shapes.Provider,
+        refuses=(Code.PROVIDER_NOT_FOUND,),
+    ),
     Route(
         "POST",
         "providers",
@@ -221,6 +243,9 @@ ROUTES = (
             Field("client_id", bodies.text),
             *(Field(name, read, required=False, default=default) for name, read, default in _FORM),
         ),
+        gives=shapes.Provider,
+        status=201,
+        refuses=(Code.DUPLICATE_PROVIDER,),
     ),
     Route(
         "PATCH",
@@ -231,6 +256,15 @@ ROUTES = (
             Field("client_id", bodies.text, required=False, default=UNCHANGED),
             *(Field(name, read, required=False, default=UNCHANGED) for name, read, _ in _FORM),
         ),
+        gives=shapes.Provider,
+        refuses=(Code.PROVIDER_NOT_FOUND,),
     ),
-    Route("DELETE", "providers/<provider>", (Permission.PROVIDERS_WRITE, Permission.ROLES_ESCALATE), remove),
+    Route(
+        "DELETE",
+        "providers/<provider>",
+        (Permission.PROVIDERS_WRITE, Permission.ROLES_ESCALATE),
+        remove,
+        status=204,
+        refuses=(Code.PROVIDER_NOT_FOUND, Code.PROVIDER_IN_USE),
+    ),
 )

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import quote
 
-from appliance.api import bodies, clusters, pages, people, readers, render
+from appliance.api import bodies, clusters, pages, people, readers, render, shapes
 from appliance.api.bodies import BodyError, Field
 from appliance.api.routes import Answer, Call, Route
 from appliance.core import explain
@@ -154,7 +154,23 @@ def _target(query: dict[str, str], verb: Verb) -> str:
 
 ROUTES = (
     Route(
-        "GET", "explain", (Permission.BINDINGS_READ,), why, query=(*_TARGET, Field("person", bodies.text)), scoped=True
+        "GET",
+        "explain",
+        (Permission.BINDINGS_READ,),
+        why,
+        query=(*_TARGET, Field("person", bodies.text)),
+        scoped=True,
+        gives=shapes.Explanation,
+        refuses=(Code.CLUSTER_NOT_FOUND, Code.USER_NOT_FOUND),
     ),
-    Route("GET", "who-can", (Permission.BINDINGS_READ,), who, query=(*pages.QUERY, *_TARGET), scoped=True),
+    Route(
+        "GET",
+        "who-can",
+        (Permission.BINDINGS_READ,),
+        who,
+        query=(*pages.QUERY, *_TARGET),
+        scoped=True,
+        gives=shapes.WhoCan,
+        refuses=(Code.CLUSTER_NOT_FOUND,),
+    ),
 )

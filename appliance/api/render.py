@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from appliance.api.bodies import BodyError
+from appliance.api.bodies import BodyError, reads
 from appliance.core import liveness
 from appliance.core.access import AccessRequest, RequestPolicy
 from appliance.core.clusters import Cluster
@@ -31,6 +31,7 @@ def moment(microseconds: int | None) -> str | None:
     return datetime.fromtimestamp(microseconds / _SECOND, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+@reads({"type": "string", "format": "date-time"})
 def read_moment(where: str, value: Any) -> int:
     """The other way: microseconds UTC."""
     if isinstance(value, str) and _RFC_3339.fullmatch(value):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from appliance.api import bodies, pages, people, readers, render
+from appliance.api import bodies, pages, people, readers, render, shapes
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
@@ -140,6 +140,7 @@ async def note_request(call: Call, kind: EventType, request: AccessRequest, **de
     await note(call, kind, by=None, cluster=cluster, credential_id="", **about, **details)
 
 
+@bodies.reads(bodies.listed(bodies.text), maxItems=MAX_REVIEWERS, uniqueItems=True)
 def _reviewers(where: str, value: Any) -> tuple[str, ...]:
     """Names or e-mail addresses, as the asker knows them: whether somebody has one is not the asker's to learn."""
     found: tuple[str, ...] = bodies.listed(bodies.text)(where, value)
@@ -156,6 +157,18 @@ WISH: Final = (
     Field("reviewers", _reviewers, required=False, default=()),
 )
 QUERY: Final = (*pages.QUERY, Field("state", readers.one_of(RequestState), required=False))
+#: What may keep anybody from asking.
+ASKING: Final = (
+    Code.REQUEST_POLICY_NOT_FOUND,
+    Code.CLUSTER_NOT_FOUND,
+    Code.USER_NOT_FOUND,
+    Code.PERSON_DISABLED,
+    Code.REQUEST_OUTSIDE_POLICY,
+    Code.INVALID_DURATION,
+    Code.STATIC_ASSIGNMENT_EXISTS,
+    Code.PENDING_REQUEST_EXISTS,
+    Code.GRANT_ALREADY_ACTIVE,
+)
 _APPROVE = (Permission.ACCESS_APPROVE,)
 
 ROUTES = (
@@ -166,10 +179,39 @@ ROUTES = (
         listed,
         query=QUERY,
         scoped=True,
+        gives=shapes.AccessRequest,
     ),
-    Route("GET", "access-requests/<request>", (Permission.ACCESS_READ,), one, scoped=True),
-    Route("POST", "access-requests", (Permission.ACCESS_REQUEST,), ask, body=WISH, scoped=True),
-    Route("POST", "people/<person>/access-requests", (Permission.ACCESS_REQUEST_FOR,), ask_for, body=WISH, scoped=True),
+    Route(
+        "GET",
+        "access-requests/<request>",
+        (Permission.ACCESS_READ,),
+        one,
+        scoped=True,
+        gives=shapes.AccessRequest,
+        refuses=(Code.REQUEST_NOT_FOUND,),
+    ),
+    Route(
+        "POST",
+        "access-requests",
+        (Permission.ACCESS_REQUEST,),
+        ask,
+        body=WISH,
+        scoped=True,
+        gives=shapes.AccessRequest,
+        status=201,
+        refuses=ASKING,
+    ),
+    Route(
+        "POST",
+        "people/<person>/access-requests",
+        (Permission.ACCESS_REQUEST_FOR,),
+        ask_for,
+        body=WISH,
+        scoped=True,
+        gives=shapes.AccessRequest,
+        status=201,
+        refuses=(*ASKING, Code.USER_NOT_FOUND),
+    ),
     Route(
         "POST",
         "access-requests/<request>/approve",
@@ -177,6 +219,23 @@ ROUTES = (
         approve,
         body=(Field("ttl_seconds", bodies.whole(MIN_GRANT_SECONDS, MAX_GRANT_SECONDS), required=False),),
         scoped=True,
+        gives=shapes.AccessRequest,
+        refuses=(
+            Code.REQUEST_NOT_FOUND,
+            Code.REQUEST_NOT_PENDING,
+            Code.REQUEST_EXPIRED,
+            Code.SELF_APPROVAL_FORBIDDEN,
+            Code.APPROVER_NOT_NAMED,
+            Code.ALREADY_APPROVED,
+            Code.INVALID_DURATION,
+            Code.ROLE_NOT_FOUND,
+            Code.USER_NOT_FOUND,
+            Code.CLUSTER_NOT_FOUND,
+            Code.REQUEST_POLICY_NOT_FOUND,
+            Code.REQUEST_OUTSIDE_POLICY,
+            Code.PERSON_DISABLED,
+            Code.ESCALATION_FORBIDDEN,
+        ),
     ),
     Route(
         "POST",
@@ -185,6 +244,14 @@ ROUTES = (
         deny,
         body=(Field("reason", bodies.text),),
         scoped=True,
+        gives=shapes.AccessRequest,
+        refuses=(
+            Code.REQUEST_NOT_FOUND,
+            Code.REQUEST_NOT_PENDING,
+            Code.REQUEST_EXPIRED,
+            Code.SELF_APPROVAL_FORBIDDEN,
+            Code.APPROVER_NOT_NAMED,
+        ),
     ),
     Route(
         "POST",
@@ -193,5 +260,12 @@ ROUTES = (
         revoke,
         body=(Field("reason", bodies.text, required=False, default=""),),
         scoped=True,
+        gives=shapes.AccessRequest,
+        refuses=(
+            Code.REQUEST_NOT_FOUND,
+            Code.GRANT_NOT_APPROVED,
+            Code.GRANT_ALREADY_REVOKED,
+            Code.GRANT_ALREADY_EXPIRED,
+        ),
     ),
 )

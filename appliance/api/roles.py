@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from appliance.api import bodies, pages, readers, render
+from appliance.api import bodies, pages, readers, render, shapes
 from appliance.api.bodies import Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
@@ -86,8 +86,8 @@ _RULES = bodies.listed(readers.rule)
 _PERMISSIONS = bodies.listed(readers.one_of(Permission))
 
 ROUTES = (
-    Route("GET", "roles", (Permission.ROLES_READ,), listed, query=pages.QUERY),
-    Route("GET", "roles/<role>", (Permission.ROLES_READ,), one),
+    Route("GET", "roles", (Permission.ROLES_READ,), listed, query=pages.QUERY, gives=shapes.Role),
+    Route("GET", "roles/<role>", (Permission.ROLES_READ,), one, gives=shapes.Role, refuses=(Code.ROLE_NOT_FOUND,)),
     Route(
         "POST",
         "roles",
@@ -100,6 +100,9 @@ ROUTES = (
             Field("rules", _RULES, required=False, default=()),
             Field("permissions", _PERMISSIONS, required=False, default=()),
         ),
+        gives=shapes.Role,
+        status=201,
+        refuses=(Code.DUPLICATE_ROLE_NAME, Code.ESCALATION_FORBIDDEN),
     ),
     Route(
         "PATCH",
@@ -113,6 +116,15 @@ ROUTES = (
             Field("rules", _RULES, required=False),
             Field("permissions", _PERMISSIONS, required=False),
         ),
+        gives=shapes.Role,
+        refuses=(Code.ROLE_NOT_FOUND, Code.DUPLICATE_ROLE_NAME, Code.LAST_ADMINISTRATOR, Code.ESCALATION_FORBIDDEN),
     ),
-    Route("DELETE", "roles/<role>", (Permission.ROLES_WRITE,), remove),
+    Route(
+        "DELETE",
+        "roles/<role>",
+        (Permission.ROLES_WRITE,),
+        remove,
+        status=204,
+        refuses=(Code.ROLE_NOT_FOUND, Code.ROLE_IN_USE),
+    ),
 )

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from appliance.api.bodies import Field
 from appliance.core.clusters import Cluster
 from appliance.core.machines import MachineToken
+from appliance.core.problems import Code
 from appliance.core.rights import Principal, Rights
 from appliance.core.roles import Permission, Scope, ScopeKind
 from appliance.core.sessions import Login, Session
@@ -99,6 +100,15 @@ class Route:
     query: tuple[Field, ...] = ()
     scoped: bool = False
     proof: Proof | None = None
+    gives: Any = None  # the type of the answer, or of what a list holds; None: it has no body
+    status: int = 200
+    refuses: tuple[Code, ...] = ()  # beside what every route refuses
+    example: Mapping[str, Any] | None = None  # a body that a test sends
+
+    @property
+    def pages(self) -> bool:
+        """Whether it answers page by page."""
+        return any(it.name == "cursor" for it in self.query)
 
     @property
     def conditional(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance.api import pages, people, readers, render
+from appliance.api import pages, people, readers, render, shapes
 from appliance.api.bodies import Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
@@ -71,6 +71,10 @@ ROUTES = (
         (Permission.PEOPLE_READ,),
         listed,
         query=(*pages.QUERY, Field("person", readers.query_text, required=False)),
+        gives=shapes.Session,
+        refuses=(Code.USER_NOT_FOUND,),
     ),
-    Route("DELETE", "sessions/<session>", (Permission.PEOPLE_WRITE,), end),
+    Route(
+        "DELETE", "sessions/<session>", (Permission.PEOPLE_WRITE,), end, status=204, refuses=(Code.SESSION_NOT_FOUND,)
+    ),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from appliance.api import bodies, machines, pages, readers, render
+from appliance.api import bodies, machines, pages, readers, render, shapes
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
@@ -29,6 +29,7 @@ from appliance.store import ids
 from appliance.store import machines as units
 
 
+@bodies.reads({"type": "object"})
 def key_set(where: str, value: Any) -> str:
     """A JSON Web Key Set; what it holds is looked at later."""
     if not isinstance(value, dict):
@@ -39,12 +40,13 @@ def key_set(where: str, value: Any) -> str:
     return text
 
 
+_CONDITION: Final = bodies.obj((Field("claim", bodies.text), Field("values", bodies.listed(bodies.text))))
+
+
+@bodies.reads(_CONDITION)
 def condition(where: str, value: Any) -> Condition:
     read = _CONDITION(where, value)
     return Condition(read["claim"], read["values"])
-
-
-_CONDITION: Final = bodies.obj((Field("claim", bodies.text), Field("values", bodies.listed(bodies.text))))
 
 
 async def listed(call: Call) -> Answer:
@@ -127,8 +129,17 @@ ROUTES = (
         (Permission.TRUST_READ,),
         listed,
         query=(*pages.QUERY, Field("machine", readers.query_text, required=False)),
+        gives=shapes.TrustRule,
+        refuses=(Code.MACHINE_NOT_FOUND,),
     ),
-    Route("GET", "trust-rules/<rule>", (Permission.TRUST_READ,), one),
+    Route(
+        "GET",
+        "trust-rules/<rule>",
+        (Permission.TRUST_READ,),
+        one,
+        gives=shapes.TrustRule,
+        refuses=(Code.TRUST_RULE_NOT_FOUND,),
+    ),
     Route(
         "POST",
         "trust-rules",
@@ -143,6 +154,16 @@ ROUTES = (
             Field("single_use", bodies.boolean, required=False, default=True),
             Field("session_seconds", _SECONDS, required=False, default=DEFAULT_SESSION_SECONDS),
         ),
+        gives=shapes.TrustRule,
+        status=201,
+        refuses=(Code.MACHINE_NOT_FOUND, Code.TOO_MANY_TRUST_RULES, Code.ESCALATION_FORBIDDEN),
     ),
-    Route("DELETE", "trust-rules/<rule>", (Permission.TRUST_WRITE,), remove),
+    Route(
+        "DELETE",
+        "trust-rules/<rule>",
+        (Permission.TRUST_WRITE,),
+        remove,
+        status=204,
+        refuses=(Code.TRUST_RULE_NOT_FOUND, Code.LAST_ADMINISTRATOR),
+    ),
 )

@@ -9,13 +9,14 @@ from __future__ import annotations
 import secrets
 from typing import Any, Final
 
-from appliance.api import bodies, pages, readers, render
+from appliance.api import bodies, pages, readers, render, shapes
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
 from appliance.core.destinations import BadURL, destination
 from appliance.core.events import EventType
 from appliance.core.paging import ordered
+from appliance.core.problems import Code
 from appliance.core.roles import Permission
 from appliance.core.webhooks import (
     SECRET_BYTES,
@@ -78,6 +79,7 @@ async def test(call: Call) -> Answer:
     return Answer(200, {"id": message.id, **shown})
 
 
+@bodies.reads(readers.issuer)
 def url(where: str, value: Any) -> str:
     """An https URL; whether it may be dialled is known when it is."""
     if not isinstance(value, str):
@@ -89,6 +91,14 @@ def url(where: str, value: Any) -> str:
     return value
 
 
+@bodies.reads(
+    {
+        "type": "array",
+        "items": {"type": "string", "enum": [str(it) for it in SUBSCRIBABLE]},
+        "uniqueItems": True,
+        "maxItems": len(SUBSCRIBABLE),
+    }
+)
 def events(where: str, value: Any) -> tuple[Notice, ...]:
     found: tuple[Notice, ...] = bodies.listed(readers.one_of(Notice))(where, value)
     if Notice.TEST in found or len(set(found)) != len(found):
@@ -133,7 +143,7 @@ async def _note(call: Call, kind: EventType, it: Webhook, **details: object) -> 
 
 
 ROUTES = (
-    Route("GET", "webhooks", (Permission.WEBHOOKS_READ,), listed, query=pages.QUERY),
+    Route("GET", "webhooks", (Permission.WEBHOOKS_READ,), listed, query=pages.QUERY, gives=shapes.WebhookStanding),
     Route(
         "POST",
         "webhooks",
@@ -144,8 +154,33 @@ ROUTES = (
             Field("events", events, required=False, default=()),
             Field("description", bodies.text, required=False, default=""),
         ),
+        gives=shapes.NewWebhook,
+        status=201,
+        refuses=(Code.TOO_MANY_WEBHOOKS,),
     ),
-    Route("GET", "webhooks/<webhook>/messages", (Permission.WEBHOOKS_READ,), told, query=pages.QUERY),
-    Route("POST", "webhooks/<webhook>/test", (Permission.WEBHOOKS_WRITE,), test),
-    Route("DELETE", "webhooks/<webhook>", (Permission.WEBHOOKS_WRITE,), remove),
+    Route(
+        "GET",
+        "webhooks/<webhook>/messages",
+        (Permission.WEBHOOKS_READ,),
+        told,
+        query=pages.QUERY,
+        gives=shapes.WebhookMessage,
+        refuses=(Code.WEBHOOK_NOT_FOUND,),
+    ),
+    Route(
+        "POST",
+        "webhooks/<webhook>/test",
+        (Permission.WEBHOOKS_WRITE,),
+        test,
+        gives=shapes.WebhookTest,
+        refuses=(Code.WEBHOOK_NOT_FOUND,),
+    ),
+    Route(
+        "DELETE",
+        "webhooks/<webhook>",
+        (Permission.WEBHOOKS_WRITE,),
+        remove,
+        status=204,
+        refuses=(Code.WEBHOOK_NOT_FOUND,),
+    ),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance.api import pages, render, requests
+from appliance.api import pages, render, requests, shapes
 from appliance.api.routes import Answer, Call, Proof, Route
 from appliance.core.access import AccessRequest, RequestState
 from appliance.core.askable import Askable, askable
@@ -74,9 +74,44 @@ def _offer(call: Call, it: Askable) -> dict[str, Any]:
 
 
 ROUTES = (
-    Route("GET", "me/askable", (), offered, query=pages.QUERY, proof=Proof.SIGNED_IN),
-    Route("GET", "me/access-requests", (), listed, query=requests.QUERY, proof=Proof.SIGNED_IN),
-    Route("GET", "me/access-requests/<request>", (), one, proof=Proof.SIGNED_IN),
-    Route("POST", "me/access-requests", (), ask, body=requests.WISH, proof=Proof.SIGNED_IN),
-    Route("DELETE", "me/access-requests/<request>", (), end, proof=Proof.SIGNED_IN),
+    Route("GET", "me/askable", (), offered, query=pages.QUERY, proof=Proof.SIGNED_IN, gives=shapes.Askable),
+    Route(
+        "GET", "me/access-requests", (), listed, query=requests.QUERY, proof=Proof.SIGNED_IN, gives=shapes.AccessRequest
+    ),
+    Route(
+        "GET",
+        "me/access-requests/<request>",
+        (),
+        one,
+        proof=Proof.SIGNED_IN,
+        gives=shapes.AccessRequest,
+        refuses=(Code.REQUEST_NOT_FOUND,),
+    ),
+    Route(
+        "POST",
+        "me/access-requests",
+        (),
+        ask,
+        body=requests.WISH,
+        proof=Proof.SIGNED_IN,
+        gives=shapes.AccessRequest,
+        status=201,
+        refuses=requests.ASKING,
+    ),
+    Route(
+        "DELETE",
+        "me/access-requests/<request>",
+        (),
+        end,
+        proof=Proof.SIGNED_IN,
+        gives=shapes.AccessRequest,
+        refuses=(
+            Code.REQUEST_NOT_FOUND,
+            Code.REQUEST_NOT_PENDING,
+            Code.REQUEST_EXPIRED,
+            Code.GRANT_NOT_APPROVED,
+            Code.GRANT_ALREADY_REVOKED,
+            Code.GRANT_ALREADY_EXPIRED,
+        ),
+    ),
 )

@@ -227,6 +227,7 @@ async def record(permit: Permit, parts: FrontParts, story: records.Story) -> Non
 async def refuse(refused: Refused, caller: Caller, parts: FrontParts, story: records.Story) -> None:
     """Answer a refusal and record it."""
     refusal = refused.problem
+    parts.refusals[refusal.code] += 1
     if refused.recorded:
         parts.ledger.deny(story.denied(refusal, refused.denial))
     reply = proxy_reply(refusal, story.target, story.correlation_id, parts.public_url)

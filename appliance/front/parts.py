@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -10,6 +11,7 @@ from appliance.core.buckets import Admission, FailedLogins
 from appliance.core.credentials import TokenVerifier
 from appliance.core.events import AuditEvent
 from appliance.core.networks import NOBODY, Networks
+from appliance.core.problems import Code
 from appliance.core.snapshot import Snapshot
 from appliance.front.outage import Outage
 from appliance.tunnel.registry import Registry
@@ -74,4 +76,6 @@ class FrontParts:
     """Whose connections begin with a PROXY header."""
     trusted_proxies: Networks = NOBODY
     """Whose word about the client is believed."""
+    refusals: Counter[Code] = field(default_factory=Counter)
+    """What the front answered itself, for whoever counts."""
     outage: Outage = field(default_factory=Outage)

@@ -23,16 +23,13 @@ from appliance.front.intake import Asked
 from appliance.front.parts import FrontParts
 from appliance.front.records import Story
 from appliance.front.replies import proxy_reply
+from appliance.front.upload import INLINE_BODY_BYTES, Given, Upload
 from appliance.front.watch_events import in_json, pass_events
 from wire.fields import UnsafeField
 from wire.frames import FrameError, ResetCode
 from wire.headers import find, find_all, response_end_to_end, trailers_end_to_end
 from wire.heads import Headers, RequestHead, ResponseHead
-from wire.http1 import BadHead
-from wire.session import Exchange, ExchangeReset, PeerStopped, Session, SessionDraining, SessionFull, SessionLost
-
-INLINE_BODY_BYTES: Final = 16 * 1024
-"""A body this small that has already arrived goes with the request, without a second task. Most objects are smaller."""
+from wire.session import Exchange, ExchangeReset, Session, SessionDraining, SessionFull, SessionLost
 
 _FAILED: Final = (ExchangeReset, SessionLost)  # the tunnel's side broke, not the client's
 _GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
@@ -79,7 +76,7 @@ async def relay(
     """Carry one allowed request to its cluster and its answer back. `story` learns status and code."""
     head = RequestHead(asked.method, target, asked.block.end_to_end)
     body = caller.body_at_hand(INLINE_BODY_BYTES)
-    given = _Given()
+    given = Given()
     tried: Session | None = None
     refusal: Problem | None = None
     while True:
@@ -101,6 +98,7 @@ async def relay(
             tried = session
         else:
             return
+    parts.refusals[refusal.code] += 1
     story.code = refusal.code.value
     if caller.started:
         caller.abort()
@@ -141,7 +139,7 @@ async def _attempt(
     asked: Asked,
     permit: Permit,
     body: bytes | None,
-    given: _Given,
+    given: Given,
     story: Story,
 ) -> None:
     try:
@@ -165,32 +163,12 @@ async def _give(tunnel: Exchange, body: bytes) -> None:
         return  # what came instead shows when the answer's head is asked for
 
 
-class _Given:
-    """What of a body was taken from the client, as long as it is little: what was not started can go elsewhere."""
-
-    def __init__(self) -> None:
-        self.pieces: list[bytes] = []
-        self.size = 0
-
-    @property
-    def whole(self) -> bool:
-        """Whether nothing that was taken is missing."""
-        return self.size <= INLINE_BODY_BYTES
-
-    def add(self, piece: bytes) -> None:
-        self.size += len(piece)
-        if self.whole:
-            self.pieces.append(piece)
-        else:
-            self.pieces.clear()
-
-
 async def _with_body(
-    caller: Caller, tunnel: Exchange, asked: Asked, permit: Permit, given: _Given, story: Story
+    caller: Caller, tunnel: Exchange, asked: Asked, permit: Permit, given: Given, story: Story
 ) -> None:
     """The body goes up while the answer may already come down."""
     await caller.proceed()
-    upload = _Upload(caller, tunnel, given)
+    upload = Upload(caller, tunnel, given)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(upload.run)
@@ -205,35 +183,6 @@ async def _with_body(
             failed = failed.exceptions[0]
         assert isinstance(failed, Unanswered)
         raise Unanswered(upload.fault or failed.problem, again=failed.again and given.whole) from None
-
-
-class _Upload:
-    """The direction from the client to the cluster."""
-
-    def __init__(self, caller: Caller, tunnel: Exchange, given: _Given) -> None:
-        self._caller = caller
-        self._tunnel = tunnel
-        self._given = given
-        self.fault: Problem | None = None
-
-    async def run(self) -> None:
-        caller, tunnel = self._caller, self._tunnel
-        try:
-            for piece in list(self._given.pieces):  # an attempt before this one took it, and was not started
-                await tunnel.write(piece)
-            while piece := await caller.read_body():
-                self._given.add(piece)
-                await tunnel.write(piece)
-            tunnel.end_nowait()
-        except PeerStopped:
-            return  # an early answer: what the client still sends is dropped after it
-        except BadHead as error:
-            self.fault = problem(Code.BAD_REQUEST, detail=error.sentence.rstrip("."))
-            tunnel.reset(ResetCode.BAD_REQUEST, "the client's chunks are malformed")
-        except _GONE:
-            # Either side may have broken; if it was the client, nobody is left to answer, and if it was the tunnel,
-            # the other direction says so.
-            tunnel.reset(ResetCode.CANCELLED, "the client went away")
 
 
 async def _answer(

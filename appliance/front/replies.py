@@ -13,7 +13,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Final
 
-from appliance.core.problems import CATALOGUE, Code, Problem
+from appliance.core.problems import Problem
 from appliance.core.safe_headers import SAFE_HEADERS
 from appliance.core.traces import traceresponse
 from wire.heads import Headers
@@ -75,17 +75,6 @@ def proxy_status(problem: Problem, target: bytes) -> int:
 def plain_reply(problem: Problem, correlation_id: bytes, public_url: str) -> Reply:
     """Refuse what is no request to a cluster, or no request at all."""
     return _text(problem, problem.status, correlation_id, public_url)
-
-
-def help_reply(name: bytes) -> Reply:
-    """Return the page that explains one error code."""
-    code = next((code for code in Code if code.value.encode() == name), None)
-    if code is None:
-        body = b"There is no error code of this name.\n"
-        return Reply(404, (_TEXT, (b"Content-Length", b"%d" % len(body)), *_SAFE), body)
-    status, sentence = CATALOGUE[code]
-    body = f"{code}\nStatus {status}\n\n{sentence}\n\nWords in braces stand for what the request was about.\n".encode()
-    return Reply(200, (_TEXT, (b"Content-Length", b"%d" % len(body)), *_SAFE), body)
 
 
 def trace_headers(correlation_id: bytes) -> Headers:

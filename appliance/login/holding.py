@@ -65,12 +65,19 @@ def new_session(login_id: str, client: ClientKind, label: str, address: str, now
     return Session(ids.new_id("session"), login_id, "", client, label, address, now, now)
 
 
+async def person_of(parts: LoginParts, person_id: str) -> Person | None:
+    """Whom a row names. Another appliance may have made them a moment ago: then what it wrote is read first."""
+    if person_id not in parts.snapshot().people:
+        await parts.catch_up()
+    return parts.snapshot().people.get(person_id)
+
+
 async def holder(parts: LoginParts, cookie: str | None, now: int) -> Holder | None:
     """Whose browser that is, if its session is good now."""
     seen = await parts.read(sessions.seen(ids.token_hash(cookie))) if cookie else None
     if seen is None or seen.token.kind is not TokenKind.COOKIE:
         return None
-    person = parts.snapshot().people.get(seen.session.person_id)
+    person = await person_of(parts, seen.session.person_id)
     if person is None or seen.refusal(person, now) is not None:
         return None
     return Holder(seen.session, seen.login, person)

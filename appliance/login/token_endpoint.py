@@ -15,7 +15,7 @@ from appliance.core.events import EventType
 from appliance.core.problems import Code, Problem, ProblemError, problem
 from appliance.core.sessions import ClientKind, Session, TokenKind
 from appliance.login.authorizing import CLIENT_ID
-from appliance.login.holding import Fresh, fresh, granted, new_session, successors
+from appliance.login.holding import Fresh, fresh, granted, new_session, person_of, successors
 from appliance.login.parts import LoginParts
 from appliance.login.rereading import Rereading
 from appliance.login.setting_up import SettingUp
@@ -69,7 +69,7 @@ class TokenEndpoint:
         if seen is None or seen.token.kind is TokenKind.COOKIE:
             self._parts.failures.failed(visit.address, visit.now)
         elif await self._parts.write(sessions.end(seen.session.id, sessions.SIGNED_OUT, visit.now)):
-            person = self._parts.snapshot().people.get(seen.session.person_id)
+            person = await person_of(self._parts, seen.session.person_id)
             await note(
                 self._parts, EventType.SESSION_ENDED, visit, person, session=seen.session.id, why=sessions.SIGNED_OUT
             )
@@ -101,7 +101,7 @@ class TokenEndpoint:
     async def _started(self, visit: Visit, session: Session | Problem, access: Fresh, refresh: Fresh) -> Json | Problem:
         if isinstance(session, Problem):
             return session
-        person = self._parts.snapshot().people.get(session.person_id)
+        person = await person_of(self._parts, session.person_id)
         await note(
             self._parts,
             EventType.SESSION_STARTED,
@@ -129,10 +129,10 @@ class TokenEndpoint:
         renewed = await self._parts.write(renewing.renew(ids.token_hash(text), ids.new_salt(), bought, now))
         if not isinstance(renewed, Problem):
             session = renewed.session
-            person = self._parts.snapshot().people.get(session.person_id)
+            person = await person_of(self._parts, session.person_id)
             return Json(granted(*successors(text, renewed.salt, renewed.at), session, person, now))
         if renewed.code is Code.GRANT_REPLAYED and seen is not None:
-            person = self._parts.snapshot().people.get(seen.session.person_id)
+            person = await person_of(self._parts, seen.session.person_id)
             await note(
                 self._parts, EventType.SESSION_ENDED, visit, person, session=seen.session.id, why=sessions.REPLAYED
             )

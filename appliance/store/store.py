@@ -197,6 +197,10 @@ class Store:
         """Whether the snapshot may decide new requests."""
         return trio.current_time() - self._polled_at <= STALE_SECONDS
 
+    def age(self) -> float:
+        """How many seconds ago the snapshot was known to be current."""
+        return trio.current_time() - self._polled_at
+
     def lost(self) -> bool:
         """Whether even running streams must end."""
         return trio.current_time() - self._polled_at > LOST_SECONDS

@@ -21,6 +21,7 @@ class LiveSession(Protocol):
     """What the registry needs to know of a `wire.session.Session`."""
 
     id: str
+    carried: int
 
     @property
     def alive(self) -> bool: ...
@@ -28,6 +29,8 @@ class LiveSession(Protocol):
     def draining(self) -> bool: ...
     @property
     def in_flight(self) -> int: ...
+    @property
+    def exchanges(self) -> int: ...
     @property
     def round_trip_seconds(self) -> float | None: ...
     def abort(self) -> None: ...
@@ -77,10 +80,20 @@ class _Entry(Generic[S]):
         return self.link.address
 
 
+@dataclass(slots=True)
+class Past:
+    """What sessions have done that are over: how many, bytes both ways, exchanges."""
+
+    sessions: int = 0
+    carried: int = 0
+    exchanges: int = 0
+
+
 class Registry(Generic[S]):
     """Sessions by cluster."""
 
     def __init__(self) -> None:
+        self.past = Past()
         self._sessions: dict[str, dict[str, _Entry[S]]] = {}
         self._states: dict[str, ClusterState] = {}
         self._listeners: list[Callable[[Change | SessionChange], None]] = []
@@ -125,6 +138,9 @@ class Registry(Generic[S]):
         entry = entries.pop(session_id, None)
         if entry is None:
             return
+        self.past.sessions += 1
+        self.past.carried += entry.session.carried
+        self.past.exchanges += entry.session.exchanges
         self._tell(SessionChange(cluster_id, session_id, False, entry.generation, entry.serial, entry.address, reason))
         if not entries:
             del self._sessions[cluster_id]

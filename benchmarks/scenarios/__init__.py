@@ -37,6 +37,7 @@ SCENARIOS = (
     "audit",
     "bindings",
     "footprint",
+    "plugin",
     "flood",
     "session",
     "decision",

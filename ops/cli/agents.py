@@ -11,15 +11,18 @@ from ops.cli.running import FILE, stop
 
 @click.command()
 @click.option("--config", type=FILE, help="Settings (TOML). Environment variables FAIRLEAD_AGENT_* override them.")
-def agent(config: Path | None) -> None:
-    """Run the agent: it dials out of a cluster to the appliance.
+@click.option("--bootstrap", type=FILE, help="The bundle that a first start needs; instead of the setting `bundle`.")
+def agent(config: Path | None, bootstrap: Path | None) -> None:
+    r"""Run the agent: it dials out of a cluster to the appliance.
 
+    \b
     Example: fairlead agent --config /etc/fairlead/agent.toml
+             fairlead agent --config agent.toml --bootstrap prod-bundle.json
     """
     from ops.cli.agent import AgentStartError, run
 
     try:
-        run(config)
+        run(config, bootstrap)
     except AgentStartError as error:
         stop(error)
 

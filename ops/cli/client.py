@@ -28,14 +28,14 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
-from ops.cli import keeping, options, profiles
+from ops.cli import keeping, options, places, profiles
 from ops.cli.faults import Exit, Fault, refused
+from ops.cli.patience import patience
 from ops.cli.profiles import Profile
 from ops.cli.renewal import not_signed_in, renew
 from ops.cli.transport import Answer, Transport
 
 PREFIX = "/fairlead/v1/"
-MACHINE = "@machine"  # the profile of a token file; no other can be called so
 TOKEN_FILE_VARIABLE = "FAIRLEAD_CLI_TOKEN_FILE"  # noqa: S105 -- the name of a variable
 SERVER_VARIABLE = "FAIRLEAD_CLI_SERVER"
 CA_VARIABLE = "FAIRLEAD_CLI_CA"
@@ -102,14 +102,16 @@ class Client:
         asked = {name: str(value) for name, value in query.items() if value is not None}
         return self._call("GET", path + (f"?{urlencode(asked)}" if asked else ""))
 
-    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        return self._call("POST", path, {} if body is None else body)
+    def post(self, path: str, body: Mapping[str, Any] | None = None, *, bare: bool = False) -> Any:
+        """`bare`: for a route that takes no body, not even an empty one."""
+        return self._call("POST", path, None if bare else body or {})
 
     def put(self, path: str, body: Mapping[str, Any]) -> Any:
         return self._call("PUT", path, body)
 
-    def patch(self, path: str, body: Mapping[str, Any]) -> Any:
-        return self._call("PATCH", path, body)
+    def patch(self, path: str, body: Mapping[str, Any], etag: str = "*") -> Any:
+        """`etag`: of what was read and is changed by that; without it, whatever is there is changed."""
+        return self._call("PATCH", path, body, etag)
 
     def delete(self, path: str) -> Any:
         return self._call("DELETE", path)
@@ -123,23 +125,27 @@ class Client:
                 return
             query["cursor"] = page["next"]
 
-    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None, etag: str | None = None) -> Any:
+        with patience(f"Waiting for {self.profile.server}"):
+            return self._answered(method, path, body, etag)
+
+    def _answered(self, method: str, path: str, body: Mapping[str, Any] | None, etag: str | None) -> Any:
         token = self._bearer.token()
-        answer = self._asked(method, path, body, token)
+        answer = self._asked(method, path, body, etag, token)
         document = answer.document()
         if answer.status == 401 and isinstance(document, dict) and document.get("code") in _RENEWABLE:
             another = self._bearer.renewed(token)
             if another is not None:
-                answer = self._asked(method, path, body, another)
+                answer = self._asked(method, path, body, etag, another)
                 document = answer.document()
         if answer.status >= 300:
             raise refused(answer.status, document, answer.correlation_id)
         return document
 
-    def _asked(self, method: str, path: str, body: Mapping[str, Any] | None, token: str) -> Answer:
+    def _asked(self, method: str, path: str, body: Mapping[str, Any] | None, etag: str | None, token: str) -> Answer:
         headers = {"Authorization": f"Bearer {token}"}
-        if method == "PATCH":
-            headers["If-Match"] = "*"
+        if etag is not None:
+            headers["If-Match"] = etag
         raw = None
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -157,12 +163,12 @@ def connected(profile: str = "", account: str = "") -> Iterator[Client]:
     """A client for the command that runs."""
     told = options.given()
     token_file = os.environ.get(TOKEN_FILE_VARIABLE)
-    if token_file and (profile or told.profile) in {"", MACHINE}:
+    if token_file and (profile or told.profile) in {"", places.MACHINE}:
         server = os.environ.get(SERVER_VARIABLE, "")
         if not server:
             raise Fault(f"{TOKEN_FILE_VARIABLE} is set, but not {SERVER_VARIABLE}.", Exit.USAGE, next_step="set both")
         ca = os.environ.get(CA_VARIABLE)
-        found = Profile(MACHINE, profiles.origin(server), Path(ca).read_text() if ca else None)
+        found = Profile(places.MACHINE, profiles.origin(server), Path(ca).read_text() if ca else None)
         transport = Transport(found.server, found.ca, debug=told.debug)
         client = Client(found, "", FileBearer(token_file), transport)
     else:

@@ -171,7 +171,7 @@ def _appliance(visit: Visit) -> Found:
 
 
 def _clock(visit: Visit) -> Found:
-    told = email.utils.parsedate_to_datetime(visit.headers["Date"]) if "Date" in visit.headers else None
+    told = email.utils.parsedate_to_datetime(visit.headers["date"]) if "date" in visit.headers else None
     if told is None:
         return Found("skipped", "the appliance does not say what time it is")
     off = time.time() - told.timestamp()

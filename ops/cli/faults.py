@@ -69,6 +69,8 @@ def refused(status: int, document: Any, correlation_id: str = "") -> Fault:
     exit_code = _BY_STATUS.get(status, Exit.FAILED)
     if code in {"INVALID_GRANT", "GRANT_REPLAYED", "SESSION_ENDED"}:
         exit_code = Exit.NOT_SIGNED_IN
+    if code in {"VALIDATION_ERROR", "INVALID_DURATION"}:
+        exit_code = Exit.USAGE
     if code == "ROUTE_NOT_FOUND":  # not what was named is missing, but the route: an older appliance
         exit_code = Exit.FAILED
     return Fault(

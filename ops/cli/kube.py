@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from ops.cli import kubeconfig, plugin_renewal, profiles
-from ops.cli.client import CA_VARIABLE, MACHINE, SERVER_VARIABLE, TOKEN_FILE_VARIABLE, Client, connected
+from ops.cli import kubeconfig, places, plugin_renewal, profiles
+from ops.cli.client import CA_VARIABLE, SERVER_VARIABLE, TOKEN_FILE_VARIABLE, Client, connected
 from ops.cli.faults import Exit, Fault
 from ops.cli.issuing import issue
 from ops.cli.kube_entries import Entry
@@ -98,9 +98,11 @@ def login(
             profile=api.profile.name,
             account=_pinned(api),
             token=issued.token if static else "",
-            environment=_machine_environment() if api.profile.name == MACHINE else (),
+            environment=_machine_environment() if api.profile.name == places.MACHINE else (),
         )
     file = kubeconfig.put(entry, switch=not keep_context)
+    if not static:
+        plugin_renewal.keep(entry.profile, entry.cluster, entry.account, issued)
     click.echo(f"The context {entry.context} is in {file}{'' if keep_context else ', and is the current one'}.")
     if not found["connected"]:
         click.echo(f"The agent of {found['name']} is not connected now: kubectl will not get through.", err=True)
@@ -145,8 +147,8 @@ def token(cluster: str, account: str) -> None:
     """
     from ops.cli import plugin
 
-    machine = os.environ.get(TOKEN_FILE_VARIABLE) and given().profile in {"", MACHINE}
-    profile = MACHINE if machine else profiles.read().chosen(given().profile).name
+    machine = os.environ.get(TOKEN_FILE_VARIABLE) and given().profile in {"", places.MACHINE}
+    profile = places.MACHINE if machine else profiles.read().chosen(given().profile).name
     wanted = ["--profile", profile, "--cluster", cluster]
     who = account or given().account
     raise SystemExit(plugin.run([*wanted, "--account", who] if who else wanted))
@@ -167,7 +169,7 @@ def _named(api: Client, cluster: str) -> dict[str, Any]:
 
 def _pinned(api: Client) -> str:
     """The account that a kubeconfig names: the one of this command, if it is not simply the one in use."""
-    if api.profile.name == MACHINE:
+    if api.profile.name == places.MACHINE:
         return f"{api.profile.server} {Path(os.environ[TOKEN_FILE_VARIABLE]).absolute()}"
     return api.account if api.account != api.profile.account else ""
 

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from ops.cli import options
-from ops.cli.faults import barrier
+from ops.cli.faults import Exit, Fault, barrier
 
 ALIASES: Mapping[str, str] = {"ls": "list", "rm": "delete"}
 
@@ -44,7 +44,7 @@ class Group(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.commands and cmd_name in self.lazy:
             module, _, attribute = self.lazy[cmd_name][0].partition(":")
-            self.add_command(getattr(import_module(module), attribute), cmd_name)
+            self.add_command(_unescaped(getattr(import_module(module), attribute)), cmd_name)
         found = super().get_command(ctx, cmd_name)
         if found is None and cmd_name in ALIASES:
             return super().get_command(ctx, ALIASES[cmd_name])
@@ -62,9 +62,24 @@ class Group(click.Group):
             formatter.write_dl(rows)
 
 
+def _unescaped(command: click.Command) -> click.Command:
+    r"""Its help with click's mark for a paragraph that is not wrapped, which a raw docstring can only spell (\\b)."""
+    command.help = (command.help or "").replace("\\b\n", "\b\n")
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        _unescaped(below)
+    return command
+
+
 class Root(Group):
     """The command itself: whatever goes wrong below ends at the barrier."""
 
     def main(self, *arguments: Any, **settings: Any) -> Any:
         with barrier():
             return super().main(*arguments, **settings)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Ctrl-C is told here: click would make an exit code of its own of it."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, EOFError):
+            raise Fault("Stopped.", Exit.CANCELLED) from None

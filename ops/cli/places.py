@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 HOME_VARIABLE = "FAIRLEAD_CLI_HOME"
+MACHINE = "@machine"  # the profile of a token file: none that somebody named can be called so
 LOCK_SECONDS = 60.0  # a renewal that asks a provider, behind another one
 LOCK_POLL_SECONDS = 0.02  # flock has no deadline of its own
 MAX_NAME_CHARS = 150  # below the 255 bytes of a file system, with what is escaped

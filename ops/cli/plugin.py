@@ -4,8 +4,8 @@ kubectl runs it each time it starts, so what is usual (a credential of before th
 a line to print, with no import but builtins, `json`, `os`, `sys` and `time`. Anything else is `ops.cli.plugin_renewal`.
 
 client-go asks again in the same process when the API server answered 401. So a second call by the same parent process
-means that the credential was refused: each that is handed out leaves an empty file with its id, and the parent's
-process id and start, which cannot be made twice. What always holds: standard output is one ExecCredential, or nothing.
+means that the credential was refused: each that is handed out leaves an empty file with its id, and what
+identifies the parent, which cannot be made twice. What always holds: standard output is one ExecCredential, or nothing.
 """
 
 from __future__ import annotations
@@ -78,14 +78,18 @@ def first(directory: str, credential: str) -> bool:
 
 
 def parent() -> str:
-    """Our parent process: its id, and when it began where the system says so, for ids are used again."""
+    """Our parent process: its id and, where the system tells them, when it began (ids are used again) and its program.
+
+    The program, because some kubectls are two: one asks the cluster for its version, then becomes the one that fits.
+    """
     number = os.getppid()
     try:
         with open(f"/proc/{number}/stat", "rb") as file:  # noqa: PTH123 -- pathlib costs a third of the whole
             began = file.read().rpartition(b")")[2].split()[19].decode()
+        program = os.stat(f"/proc/{number}/exe").st_ino  # noqa: PTH116 -- as above
     except (OSError, IndexError):
-        began = ""
-    return f"{number}-{began}"
+        return str(number)
+    return f"{number}-{began}-{program}"
 
 
 def hand_out(kept: dict[str, object]) -> None:

@@ -1,8 +1,8 @@
 """The credential plugin when it has to ask: for the first credential, one that ran out, or one that was refused.
 
 What always holds: of all plugins that run at once for a cluster, one asks, and the others take what it got, be it a
-credential or a refusal; a refusal is believed for ten seconds, so that a shell full of kubectls does not count as an
-attack; questions go to the terminal by standard error, and only where kubectl lent it.
+credential or a refusal, without loading what asks; a refusal is believed for ten seconds, so that a shell full of
+kubectls does not count as an attack; questions go to the terminal by standard error, and only where kubectl lent it.
 """
 
 from __future__ import annotations
@@ -10,16 +10,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import sys
 import time
-from dataclasses import asdict
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ops.cli import places, plugin, profiles
-from ops.cli.client import MACHINE, connected
+from ops.cli import places, plugin
 from ops.cli.faults import Exit, Fault, barrier
-from ops.cli.issuing import issue
+
+if TYPE_CHECKING:
+    from ops.cli.issuing import Issued
 
 REFUSED_SECONDS = 10  # a refusal is the same for all that ask within it
 UNREACHABLE_SECONDS = 2  # of a network that is down: whoever tries again by hand has waited longer
@@ -57,16 +56,39 @@ def _renewed(profile: str, cluster: str, account: str, refused: str) -> dict[str
             return kept
         _raise_known(places.read(f"{directory}/refused.json"), began, now)
         try:
-            with connected(profile, "" if profile == MACHINE else account) as api:
-                issued = issue(api, cluster, "plugin")
+            issued = _asked(profile, cluster, account)
         except Fault as fault:
             told = {"sentence": str(fault), "exit": int(fault.exit_code), "code": fault.code, "next": fault.next_step}
             places.write(f"{directory}/refused.json", {**told, "at": time.time()})
             raise
-        shutil.rmtree(directory, ignore_errors=True)  # with the marks of who was handed what
-        places.write(f"{directory}/current.json", asdict(issued))
+        made = _keep(directory, issued)
         plugin.first(directory, issued.id)
-        return dict(asdict(issued))
+        return made
+
+
+def _asked(profile: str, cluster: str, account: str) -> Issued:
+    from ops.cli.client import connected
+    from ops.cli.issuing import issue
+
+    with connected(profile, "" if profile == places.MACHINE else account) as api:
+        return issue(api, cluster, "plugin")
+
+
+def keep(profile: str, cluster: str, account: str, issued: Issued) -> None:
+    """One that was got otherwise: the next kubectl has it."""
+    directory = plugin.folder(profile, account, cluster)
+    with places.locked(places.inside(directory)):
+        _keep(directory, issued)
+
+
+def _keep(directory: str, issued: Issued) -> dict[str, object]:
+    import shutil
+    from dataclasses import asdict
+
+    shutil.rmtree(directory, ignore_errors=True)  # with the marks of who was handed the one before
+    made = asdict(issued)
+    places.write(f"{directory}/current.json", made)
+    return made
 
 
 def _raise_known(told: dict[str, object] | None, began: float, now: float) -> None:
@@ -82,8 +104,10 @@ def _raise_known(told: dict[str, object] | None, began: float, now: float) -> No
 def _signed_in_again(profile: str, account: str) -> bool:
     """Offer to sign in, where kubectl has lent us its terminal, once for all plugins that run in it."""
     spec = json.loads(os.environ.get("KUBERNETES_EXEC_INFO") or "{}").get("spec", {})
-    if profile == MACHINE or not (spec.get("interactive") and sys.stdin.isatty() and sys.stderr.isatty()):
+    if profile == places.MACHINE or not (spec.get("interactive") and sys.stdin.isatty() and sys.stderr.isatty()):
         return False
+    from ops.cli import profiles
+
     server = profiles.read().chosen(profile).server
     with contextlib.ExitStack() as held:
         if not held.enter_context(places.alone("asking")):
@@ -101,7 +125,9 @@ def _signed_in_again(profile: str, account: str) -> bool:
 
 def forget(profile: str, account: str, cluster: str) -> str:
     """Drop the credential that is kept for a cluster; returns its token, so that it can be revoked."""
+    import shutil
+
     directory = plugin.folder(profile, account, cluster)
     kept = places.read(f"{directory}/current.json") or {}
-    shutil.rmtree(Path(directory), ignore_errors=True)
+    shutil.rmtree(directory, ignore_errors=True)
     return str(kept.get("token", ""))

@@ -102,7 +102,7 @@ def clean(dry_run: bool, yes: bool) -> None:
         click.echo("There is nothing to remove.", err=True)
     if dry_run or not gone:
         return
-    consent("All of this is removed.", yes=yes)
+    consent("Remove all of this?", yes=yes)
     untold = None
     for it in book.profiles.values():
         for name in keeping.accounts(it.name):

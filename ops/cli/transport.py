@@ -65,7 +65,7 @@ class Transport:
         self._debug = debug
         self._connection: http.client.HTTPSConnection | None = None
         self._used = 0.0
-        self.heard: Mapping[str, str] = {}  # the headers of the last answer
+        self.heard: Mapping[str, str] = {}  # the headers of the last answer, by lower-case name
         try:
             self._context = ssl.create_default_context(cadata=ca_pem)
         except ssl.SSLError:
@@ -122,7 +122,7 @@ class Transport:
         self._used = time.monotonic()
         if response.will_close or not response.isclosed():
             self.close()
-        self.heard = dict(response.headers.items())
+        self.heard = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status, response.headers, content)
 
     @contextmanager

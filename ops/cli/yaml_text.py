@@ -50,7 +50,7 @@ def edited(text: str, edit: Callable[[CommentedMap], None]) -> str:
     after = _dumped(library, document)
     if unedited != before:
         merged = _carried_over(before, unedited, after)
-        after = merged if merged is not None and _same(merged, after) else after
+        after = merged if merged is not None and _says(merged, document) else after
     return after.replace("\n", "\r\n") if windows else after
 
 
@@ -107,9 +107,9 @@ def _carried_over(before: str, unedited: str, after: str) -> str | None:
     return "".join(made)
 
 
-def _same(one: str, other: str) -> bool:
-    """Whether two texts say the same."""
+def _says(text: str, document: CommentedMap) -> bool:
+    """Whether the text is this document, letter by letter."""
     try:
-        return bool(pyyaml.safe_load(one) == pyyaml.safe_load(other))
-    except pyyaml.YAMLError:
+        return bool(_loaded(_library(text), text) == document)
+    except NotYAMLError:
         return False

@@ -6,7 +6,12 @@ clock ends it, and the open watch with it; refused again. Withdrawn, while it wa
 
 from __future__ import annotations
 
+import os
+import re
 import secrets
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +22,13 @@ from ops.demo.files import write_private
 from tests.journeys.conftest import Kubectl, kubectl_for, kubectls
 from tests.journeys.gatehouse import Gatehouse
 from tests.journeys.processes import eventually
+from tests.journeys.stack import REPOSITORY
 
 pytestmark = [pytest.mark.real_clock, pytest.mark.slow]
 
 GRANT_SECONDS = 10  # the shortest there is
 END_SECONDS = 20.0
+COMMAND = re.compile(r"fairlead access request [^\"\n]*")
 
 
 class Signed:
@@ -38,6 +45,24 @@ class Signed:
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, Any]:
         return self.house.raw(method, f"/fairlead/v1/{path}", self.token, body)
+
+    def type(self, words: list[str], home: Path) -> str:
+        """The command itself, as they would type it."""
+        token = home / f"token-{self.subject}"
+        write_private(token, self.token.encode())
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "LANG": "C.UTF-8",
+            "FAIRLEAD_CLI_TOKEN_FILE": str(token),
+            "FAIRLEAD_CLI_SERVER": self.house.url,
+            "FAIRLEAD_CLI_CA": str(self.house.stack.home.appliance / "ca.pem"),
+        }
+        assert words[0] == "fairlead"
+        line = [sys.executable, "-m", "ops.cli.main", *words[1:]]
+        done = subprocess.run(line, env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
 
     def kubectl(self, homes: pytest.TempPathFactory) -> Kubectl:
         status, issued = self.call("POST", "me/credentials", {"cluster": "toy"})
@@ -78,29 +103,35 @@ def trail(house: Gatehouse, request_id: str) -> list[str]:
     return [str(it["type"]) for it in reversed(found) if it["details"].get("request_id") == request_id]
 
 
-def test_asked_approved_used_and_over(house: Gatehouse, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_asked_approved_used_and_over(
+    house: Gatehouse, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
     askers, approvers = f"dev-{secrets.token_hex(3)}", f"lead-{secrets.token_hex(3)}"
     policy_id, role = policy(house, askers, approvers, reason_required=True, max_seconds=600)
     ann, ben, cat = Signed(house, askers), Signed(house, approvers), Signed(house)
     assert cat.call("GET", "me/askable")[1]["items"] == []
     assert cat.call("POST", "me/credentials", {"cluster": "toy"})[0] == 404
     kubectl = ann.kubectl(tmp_path_factory)
-    assert f"fairlead access request --cluster toy --role {role} --reason WHY" in kubectl.refused("get", "pods", "-A")
+    told = COMMAND.search(kubectl.refused("get", "pods", "-A"))
+    assert told is not None
+    assert shlex.split(told[0])[-6:] == ["--cluster", "toy", "--role", role, "--reason", "WHY"]
 
     (offer,) = ann.call("GET", "me/askable")[1]["items"]
     assert (offer["policy_id"], offer["role"], [it["name"] for it in offer["clusters"]]) == (policy_id, role, ["toy"])
     wish = {"policy_id": policy_id, "ttl_seconds": GRANT_SECONDS}
     assert ann.call("POST", "me/access-requests", wish)[1]["code"] == "REQUEST_OUTSIDE_POLICY"  # without a reason
     assert cat.call("POST", "me/access-requests", {**wish, "reason": "x"})[1]["code"] == "REQUEST_POLICY_NOT_FOUND"
-    status, asked = ann.call("POST", "me/access-requests", {**wish, "reason": "incident 7"})
-    assert (status, asked["state"]) == (201, "pending"), asked
+    typed = shlex.split(told[0].replace("WHY", "'incident 7'"))
+    ann.type([*typed, "--for", f"{GRANT_SECONDS}s", "--reviewer", ben.name], tmp_path)
+    (asked,) = ann.call("GET", "me/access-requests")[1]["items"]
+    assert (asked["state"], asked["reason"], asked["reviewers"]) == ("pending", "incident 7", [ben.name])
     path = f"access-requests/{asked['id']}"
     assert ann.call("POST", f"{path}/approve", {})[0] == 403
     assert cat.call("GET", f"me/{path}")[0] == 404
     assert asked["id"] in [it["id"] for it in ben.call("GET", "access-requests?state=pending")[1]["items"]]
     assert "fairlead access request" in kubectl.refused("get", "pods", "-A")
 
-    assert ben.call("POST", f"{path}/approve", {})[1]["state"] == "approved"
+    ben.type(["fairlead", "access", "approve", asked["id"]], tmp_path)
     assert "harbour-master" in kubectl("get", "pods", "-A")
     with kubectl.start("get", "pods", "-A", "-w") as watching:
         watching.line("harbour-master")

@@ -48,7 +48,7 @@ ARROWS = (
     Arrow(
         "daemon",
         DAEMON,
-        frozenset({"trio"}),
+        frozenset({"trio", "prometheus_client"}),
         "daemon/ is what both programs need on their host; it knows neither of them, and the agent ships it.",
     ),
     Arrow(

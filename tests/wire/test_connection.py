@@ -182,7 +182,7 @@ def test_past_the_limit_of_exchanges_is_busy_not_broken() -> None:
     assert not pair.opener.may_open
     pair.settle()
     put_raw(pair.opener, frames.encode_open(Open(MAX_EXCHANGES + 1, False, False, 65536, get(), ALICE)))
-    pair.opener._highest += 1
+    pair.opener.highest += 1
     pair.settle()
     assert len(pair.acceptor.flows) == MAX_EXCHANGES
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import click
@@ -20,6 +21,7 @@ from ops.cli.output import clean, times
 from ops.cli.output.kinds import Kind, Told
 from ops.cli.output.tables import Column, Item, age, ahead, length
 
+OWN: Final = replace(REQUEST, path="me/access-requests")
 POLL_SECONDS: Final = 2.0  # a person answers; nobody notices two seconds
 STATES: Final = ("pending", "approved", "denied", "revoked", "expired")
 
@@ -36,6 +38,7 @@ REQUESTS = Kind(
         Column("ENDS", lambda it: it["until"] or (it["expires_at"] if it["state"] == "pending" else None), ahead),
         Column("AGE", "created_at", age),
         Column("REASON", "reason", wide=True, yields=True),
+        Column("REVIEWERS", "reviewers", wide=True, yields=True),
         Column("APPROVED BY", lambda it: [yes["name"] for yes in it["approvals"]], wide=True, yields=True),
         Column("NOTE", "note", wide=True, yields=True),
         Column("CLOSED BY", "closed_by", wide=True, yields=True),
@@ -85,6 +88,7 @@ def offers(desk: Desk) -> None:
 @click.option(
     "--for", "--duration", "seconds", type=SPAN, help="How long, such as 2h; without it, the longest there is."
 )
+@click.option("--reviewer", "reviewers", multiple=True, help="Whom you would like to look at it, by name; several.")
 @click.option("--wait", is_flag=True, help="Wait for the answer: exit code 0 if it is yes, 1 if it is no.")
 @desk_command
 def request(
@@ -94,6 +98,7 @@ def request(
     namespaces: Sequence[str],
     reason: str,
     seconds: int | None,
+    reviewers: Sequence[str],
     wait: bool,
 ) -> None:
     r"""Ask for a role.
@@ -106,10 +111,10 @@ def request(
         "policy_id": offer["policy_id"],
         "reason": reason,
         "scope": _scope(offer, there, namespaces),
+        "reviewers": list(reviewers),
+        "ttl_seconds": seconds,
     }
-    if seconds is not None:
-        body["ttl_seconds"] = seconds
-    asked = desk.api.post("me/access-requests", {name: it for name, it in body.items() if it})
+    asked = desk.api.post("me/access-requests", {name: it for name, it in body.items() if it not in (None, "", [])})
     if not wait:
         desk.done(REQUESTS, asked, f"Asked for role {offer['role']} on {there['name']}: {asked['id']}.")
         return
@@ -191,7 +196,7 @@ def revoke(desk: Desk, request_id: str, reason: str, yes: bool) -> None:
     Example: fairlead access revoke request_0123456789abcdef --reason "the alert is over" --yes
     """
     identity = _identity(desk, request_id)
-    desk.consent(f"The grant of {identity} ends, with what runs on it.", yes)
+    desk.consent(f"End the grant of {identity}, with what runs on it?", yes)
     revoked = desk.api.post(at("access-requests", identity, "revoke"), {"reason": reason} if reason else {})
     desk.done(REQUESTS, revoked, f"Revoked: {revoked['id']}.")
 
@@ -205,8 +210,8 @@ def withdraw(desk: Desk, request_id: str, yes: bool) -> None:
 
     Example: fairlead access withdraw request_0123456789abcdef --yes
     """
-    found = naming.chosen(REQUEST, request_id, desk.every("me/access-requests"))
-    desk.consent(f"Your request {found['id']} ({found['state']}) ends.", yes)
+    found = naming.find(desk, OWN, request_id)
+    desk.consent(f"End your request {found['id']} ({found['state']})?", yes)
     desk.api.delete(at("me", "access-requests", found["id"]))
     desk.done(REQUESTS, found, f"Withdrawn: {found['id']}.")
 
@@ -254,16 +259,17 @@ def _awaited(desk: Desk, asked: dict[str, Any]) -> dict[str, Any]:
 
 def _one(desk: Desk, request_id: str) -> Any:
     """One's own, or one that one may see."""
-    try:
-        return naming.chosen(REQUEST, request_id, desk.every("me/access-requests"))
-    except Fault as fault:
-        if fault.exit_code not in {Exit.NOT_FOUND, Exit.FORBIDDEN}:
-            raise
-        return desk.api.get(at("access-requests", _identity(desk, request_id)))
+    for noun in (OWN, REQUEST):
+        try:
+            return naming.find(desk, noun, request_id)
+        except Fault as fault:
+            if noun is REQUEST or fault.exit_code not in {Exit.NOT_FOUND, Exit.FORBIDDEN}:
+                raise
+    raise AssertionError
 
 
 def _identity(desk: Desk, text: str) -> str:
-    return text if REQUEST.is_id(text) else str(naming.find(desk, REQUEST, text)["id"])
+    return naming.identify(desk, REQUEST, text)
 
 
 def _told(desk: Desk) -> Told:

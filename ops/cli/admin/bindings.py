@@ -73,19 +73,18 @@ def listed(desk: Desk, role: str | None, user: str | None, group: str | None, cl
 
     \b
     Example: fairlead bindings list --cluster prod
-             fairlead bindings list --user ada@example.com -o wide
+             fairlead bindings list --user ann@example.com -o wide
     """
-    found = desk.every("bindings")
-    if role is not None:
-        wanted = naming.identify(desk, ROLE, role)
-        found = [it for it in found if it["role_id"] == wanted]
-    if user is not None:
-        found = [it for it in found if it["subject"]["id"] == naming.identify(desk, PERSON, user)]
+    if user is not None and group is not None:
+        raise click.UsageError("Give one of --user and --group.")
+    found = desk.every(
+        "bindings",
+        role=naming.identify(desk, ROLE, role) if role is not None else None,
+        subject=naming.identify(desk, PERSON, user) if user is not None else group,
+        cluster=naming.identify(desk, CLUSTER, cluster) if cluster is not None else None,
+    )
     if group is not None:
-        found = [it for it in found if (it["subject"]["kind"], it["subject"]["id"]) == ("group", group)]
-    if cluster is not None:
-        there = naming.find(desk, CLUSTER, cluster)
-        found = [it for it in found if _covers(it["scope"], there)]
+        found = [it for it in found if it["subject"]["kind"] == "group"]
     desk.show(BINDINGS, found, Names(desk).bound)
 
 
@@ -124,7 +123,7 @@ def create(
     r"""Give someone a role. You can only give what you hold yourself.
 
     \b
-    Example: fairlead bindings create --role developer --user ada@example.com --cluster prod -n web -n api
+    Example: fairlead bindings create --role developer --user ann@example.com --cluster prod -n web -n api
              fairlead bindings create --role reader --group staff --cluster-label env=test --until 30d
              fairlead bindings create --role auditor --group security --everywhere
     """
@@ -157,16 +156,6 @@ def delete(desk: Desk, binding: str, yes: bool) -> None:
     """
     found = naming.find(desk, BINDING, binding)
     told = Names(desk).bound(found)
-    desk.consent(f"{told['who']} loses role {told['role']} ({told['where']}).", yes)
+    desk.consent(f"Take role {told['role']} ({told['where']}) from {told['who']}?", yes)
     desk.api.delete(at("bindings", found["id"]))
     desk.done(BINDINGS, found, f"Deleted binding {found['id']}.")
-
-
-def _covers(scope: dict[str, Any], cluster: Any) -> bool:
-    match scope["kind"]:
-        case "everywhere":
-            return True
-        case "labels":
-            return bool(scope["labels"].items() <= cluster["labels"].items())
-        case _:
-            return bool(scope["cluster_id"] == cluster["id"])

@@ -15,7 +15,7 @@ from ops.cli.lazy import Group
 from ops.cli.output.kinds import Kind
 from ops.cli.output.tables import Column, age, ahead
 
-STATES = ("active", "expired", "revoked")
+STATES = ("live", "expired", "revoked")
 
 CREDENTIALS = Kind(
     "credential",
@@ -39,7 +39,7 @@ CREDENTIALS = Kind(
 def credentials() -> None:
     """Kubeconfig credentials: list, issue, revoke.
 
-    Example: fairlead credentials list --state active
+    Example: fairlead credentials list --state live
     """
 
 
@@ -51,7 +51,7 @@ def credentials() -> None:
 def listed(desk: Desk, user: str | None, cluster: str | None, state: str | None) -> None:
     """List credentials, the latest first; never their tokens, which are kept nowhere.
 
-    Example: fairlead credentials list --user ada@example.com --state active
+    Example: fairlead credentials list --user ann@example.com --state live
     """
     person = naming.identify(desk, PERSON, user) if user is not None else None
     there = naming.identify(desk, CLUSTER, cluster) if cluster is not None else None
@@ -67,7 +67,7 @@ def listed(desk: Desk, user: str | None, cluster: str | None, state: str | None)
 def issue(desk: Desk, user: str, cluster: str, seconds: int | None, token_out: Path | None) -> None:
     """Issue a credential for somebody, as for a tool that cannot sign in. Its token is shown this once.
 
-    Example: fairlead credentials issue --user ada@example.com --cluster prod --for 1h --token-out ada.token
+    Example: fairlead credentials issue --user ann@example.com --cluster prod --for 1h --token-out ann.token
     """
     file = taken(token_out)
     body = {"person": naming.identify(desk, PERSON, user), "cluster": naming.identify(desk, CLUSTER, cluster)}
@@ -87,13 +87,13 @@ def revoke(desk: Desk, credential: str | None, user: str | None, cluster: str | 
     r"""Revoke one credential by its id, all of a user, or all for a cluster; what runs on them ends.
 
     \b
-    Example: fairlead credentials revoke cred_0123456789abcdef --yes
-             fairlead credentials revoke --user ada@example.com --reason "lost laptop" --yes
+    Example: fairlead credentials revoke credential_0123456789abcdef --yes
+             fairlead credentials revoke --user ann@example.com --reason "lost laptop" --yes
     """
     if sum(it is not None for it in (credential, user, cluster)) != 1:
         raise click.UsageError("Give one of: a credential's id, --user, --cluster.")
     if credential is not None:
-        desk.consent(f"Credential {credential} is refused from now on.", yes)
+        desk.consent(f"Refuse credential {credential} from now on?", yes)
         desk.api.delete(at("credentials", credential))
         desk.done(CREDENTIALS, {"id": credential}, f"Revoked credential {credential}.")
         return
@@ -104,6 +104,6 @@ def revoke(desk: Desk, credential: str | None, user: str | None, cluster: str | 
         if user
         else f"credential for {noun.one} {found['name']} ({found['id']})"
     )
-    desk.consent(f"Every {which} until now is refused.", yes)
+    desk.consent(f"Refuse every {which} until now?", yes)
     answer = desk.api.post(at(noun.path, found["id"], "revoke-credentials"), {"reason": reason} if reason else {})
     desk.document(answer, [f"Revoked every credential of {noun.one} {found['name']} until {answer['refused_until']}."])

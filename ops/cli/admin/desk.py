@@ -20,7 +20,9 @@ from ops.cli.faults import Exit, Fault
 from ops.cli.output import clean, documents
 from ops.cli.output.kinds import Form, Kind, Told
 from ops.cli.output.tables import Item, Sheet
+from ops.cli.patience import patience
 
+PAGE: Final = 500  # the most the API gives at once
 MAX_PAGES: Final = 10_000  # five million items: a `next` that never ends is a fault of the other end
 
 
@@ -28,8 +30,8 @@ class Api(Protocol):
     """The admin API, signed in; paths are below /fairlead/v1/. A refusal is a `Fault`."""
 
     def get(self, path: str, **query: str | int | None) -> Any: ...
-    def post(self, path: str, body: Mapping[str, Any] | None = None, /) -> Any: ...
-    def patch(self, path: str, body: Mapping[str, Any], /) -> Any: ...
+    def post(self, path: str, body: Mapping[str, Any] | None = None, *, bare: bool = False) -> Any: ...
+    def patch(self, path: str, body: Mapping[str, Any], etag: str = "*") -> Any: ...
     def delete(self, path: str, /) -> Any: ...
 
 
@@ -48,7 +50,7 @@ class Desk:
         """The pages of a list, as they come."""
         cursor: str | None = None
         for _ in range(MAX_PAGES):
-            answer = self.api.get(path, **query, cursor=cursor)
+            answer = self.api.get(path, **{"limit": PAGE, **query, "cursor": cursor})
             yield list(answer["items"])
             cursor = answer.get("next")
             if not cursor:
@@ -59,7 +61,8 @@ class Desk:
         """A whole list, asked for once."""
         key = f"{path} {sorted(query.items())}"
         if key not in self._lists:
-            self._lists[key] = [it for page in self.pages(path, **query) for it in page]
+            with patience(f"Reading {path}"):
+                self._lists[key] = [it for page in self.pages(path, **query) for it in page]
         return self._lists[key]
 
     def show(self, kind: Kind, items: list[Item], told: Told | None = None) -> None:
@@ -108,7 +111,7 @@ def consent(what: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise Fault(f"{clean.plain(what)} Nobody can be asked here.", Exit.USAGE, next_step="give --yes if it is meant")
-    click.echo(f"{clean.plain(what)} Go on? [y/N] ", err=True, nl=False)
+    click.echo(f"{clean.plain(what)} [y/N] ", err=True, nl=False)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise Fault("Nothing was changed.")
 

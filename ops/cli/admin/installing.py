@@ -10,16 +10,17 @@ import errno
 import json
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from ops.cli.admin.desk import Desk
 from ops.cli.admin.secrets import written_private
-from ops.cli.faults import Fault
+from ops.cli.faults import Exit, Fault
 from ops.cli.output import clean
+from ops.deploy.commands import agent_commands
 
-NAMESPACE: Final = "fairlead-agent"
-SECRET: Final = "fairlead-agent-bundle"  # noqa: S105 -- the name of a Secret
+MAX_NAMED: Final = 100  # names on one line for a person to look through
 
 
 def place(wanted: Path | None, name: str) -> Path:
@@ -47,18 +48,32 @@ def write(file: Path, bundle: Mapping[str, Any]) -> None:
         ) from None
 
 
-def commands(cluster: str, file: Path) -> list[str]:
+def lines(desk: Desk, cluster: str, file: Path, users: Sequence[str], groups: Sequence[str]) -> list[str]:
     """What to type where kubectl reaches the cluster, one of three ways."""
-    bundle = shlex.quote(str(file))
-    return [
-        f"With kubectl in the context of {clean.plain(cluster)}, install the agent in one of these ways:",
-        "",
-        "  kubectl apply -k ops/deploy/agent",
-        f"  kubectl -n {NAMESPACE} create secret generic {SECRET} --from-file=bundle.json={bundle}",
-        "",
-        f"  helm install fairlead-agent ops/deploy/agent/chart -n {NAMESPACE} --create-namespace \\",
-        f"    --set-file bundle={bundle}",
-        "",
-        "  # or outside a cluster, with a kubeconfig's API server in its settings:",
-        f"  fairlead agent --bootstrap {bundle} --config agent.toml",
-    ]
+    if not users:
+        users, groups = everybody(desk)
+    told = [f"With a kubectl that administers {clean.plain(cluster)}, install the agent in one of these ways.", ""]
+    for way, helm in (("By kustomize:", False), ("By Helm:", True)):
+        told += [way, "", *(f"  {it}" for it in agent_commands(file, users, groups, helm=helm)), ""]
+    told += ["Outside a cluster, with the API server in its settings:", ""]
+    return [*told, f"  fairlead agent --bootstrap {shlex.quote(str(file))} --config agent.toml"]
+
+
+def everybody(desk: Desk) -> tuple[list[str], list[str]]:
+    """Whom an agent may act as when nobody says: the users and machines there are, and the groups of the roles.
+
+    Kubernetes holds an agent to the names that are listed, so whoever comes later has to be added. Where there are too
+    many, or the caller may not list them, it is the caller alone.
+    """
+    try:
+        people = [str(it["name"]) for it in desk.every("people") if it["enabled"]]
+        users = people + [str(it["user"]) for it in desk.every("machines")]
+        groups = sorted({str(group) for it in desk.every("roles") for group in it["groups"]})
+    except Fault as fault:
+        if fault.exit_code is not Exit.FORBIDDEN:
+            raise
+        users, groups = [], []
+    if not users or len(users) + len(groups) > MAX_NAMED:
+        users, groups = [str(desk.api.get("me")["name"])], []
+        desk.remark("The agent may act as you alone; name others with --as-user and --as-group.")
+    return sorted(users), groups

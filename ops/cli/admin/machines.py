@@ -105,7 +105,7 @@ def delete(desk: Desk, machine: str, yes: bool) -> None:
     Example: fairlead machines delete ci --yes
     """
     found = naming.find(desk, MACHINE, machine)
-    desk.consent(f"Machine {found['name']} ({found['id']}) is deleted, with its tokens and bindings.", yes)
+    desk.consent(f"Delete machine {found['name']} ({found['id']}), with its tokens and bindings?", yes)
     desk.api.delete(at("machines", found["id"]))
     desk.done(MACHINES, found, f"Deleted machine {found['name']}.")
 
@@ -157,6 +157,6 @@ def token_deleted(desk: Desk, machine: str, token_id: str, yes: bool) -> None:
     Example: fairlead machines tokens delete ci token_0123456789abcdef --yes
     """
     path = at("machines", naming.identify(desk, MACHINE, machine), "tokens", token_id)
-    desk.consent(f"Token {token_id} of machine {machine} is deleted.", yes)
+    desk.consent(f"Delete token {token_id} of machine {machine}?", yes)
     desk.api.delete(path)
     desk.done(TOKENS, {"id": token_id}, f"Deleted token {token_id}.")

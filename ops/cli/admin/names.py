@@ -63,11 +63,31 @@ class Names:
 
     def _called(self, noun: Noun, identity: str) -> str:
         if noun.path not in self._known:
-            try:
-                items = self._desk.every(noun.path)
-            except Fault as fault:
-                if fault.exit_code is not Exit.FORBIDDEN:
-                    raise
-                items = []
-            self._known[noun.path] = {str(it["id"]): str(it[noun.keys[0]]) for it in items}
+            items = self._allowed(noun.path)
+            known = {str(it["id"]): str(it[noun.keys[0]]) for it in items} if items is not None else self._own(noun)
+            self._known[noun.path] = known
         return self._known[noun.path].get(identity, identity)
+
+    def _allowed(self, path: str) -> list[Item] | None:
+        """The list; None: the caller may not see it."""
+        try:
+            return self._desk.every(path)
+        except Fault as fault:
+            if fault.exit_code is not Exit.FORBIDDEN:
+                raise
+            return None
+
+    def _own(self, noun: Noun) -> dict[str, str]:
+        """What a person is told by the way: what they may ask for and what they reach."""
+        offers = self._allowed("me/askable")
+        if offers is None:
+            return {}
+        if noun is ROLE:
+            return {it["role_id"]: it["role"] for it in offers}
+        if noun is CLUSTER:
+            reached = [*(self._allowed("me/clusters") or []), *(one for it in offers for one in it["clusters"])]
+            return {it["id"]: it["name"] for it in reached}
+        if noun is PERSON:
+            me = self._desk.api.get("me")
+            return {me["id"]: me["name"]}
+        return {}

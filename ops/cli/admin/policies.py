@@ -67,8 +67,7 @@ def listed(desk: Desk, role: str | None) -> None:
     Example: fairlead policies list --role operator
     """
     wanted = naming.identify(desk, ROLE, role) if role is not None else None
-    found = [it for it in desk.every("request-policies") if wanted in {None, it["role_id"]}]
-    desk.show(POLICIES, found, _told(desk))
+    desk.show(POLICIES, desk.every("request-policies", role=wanted), _told(desk))
 
 
 @policies.command()
@@ -104,7 +103,7 @@ def create(
     r"""Let people ask for a role. You can only let them ask for what you hold yourself.
 
     \b
-    Example: fairlead policies create --role operator --cluster prod --asker group:staff --approver user:ada@example.com
+    Example: fairlead policies create --role operator --cluster prod --asker group:staff --approver user:ann@example.com
              fairlead policies create --role operator --cluster prod --asker group:staff --approvals 2 --max 1h
     """
     if not given["askers"]:
@@ -154,7 +153,7 @@ def delete(desk: Desk, policy: str, yes: bool) -> None:
     Example: fairlead policies delete policy_0123456789abcdef --yes
     """
     found = naming.find(desk, POLICY, policy)
-    desk.consent(f"Nobody can ask by policy {found['id']} any more.", yes)
+    desk.consent(f"Delete policy {found['id']}, so that nobody can ask by it?", yes)
     desk.api.delete(at("request-policies", found["id"]))
     desk.done(POLICIES, found, f"Deleted policy {found['id']}.")
 

@@ -48,7 +48,7 @@ _file = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="YAML or JSON with the fields that -o yaml shows (claims, parameters); options come on top.",
 )
-_SET_BY_IT = ("id", "redirect_uri", "confidential")
+_SET_BY_IT = ("id", "etag", "redirect_uri", "confidential")
 
 
 @click.group(cls=Group)
@@ -144,7 +144,7 @@ def disable(desk: Desk, provider: str, yes: bool) -> None:
     Example: fairlead providers disable corp --yes
     """
     found = naming.find(desk, PROVIDER, provider)
-    desk.consent(f"Nobody signs in by provider {found['slug']} any more.", yes)
+    desk.consent(f"Let nobody sign in by provider {found['slug']} any more?", yes)
     edited = desk.api.patch(at("providers", found["id"]), {"enabled": False})
     desk.done(PROVIDERS, edited, f"Disabled provider {edited['slug']}.")
 
@@ -159,7 +159,7 @@ def delete(desk: Desk, provider: str, yes: bool) -> None:
     Example: fairlead providers delete corp --yes
     """
     found = naming.find(desk, PROVIDER, provider)
-    desk.consent(f"Provider {found['slug']} ({found['issuer']}) is deleted.", yes)
+    desk.consent(f"Delete provider {found['slug']} ({found['issuer']})?", yes)
     desk.api.delete(at("providers", found["id"]))
     desk.done(PROVIDERS, found, f"Deleted provider {found['slug']}.")
 
@@ -180,7 +180,8 @@ def _body(file: Path | None, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _secret_in(file: Path) -> str:
-    text = (sys.stdin.read() if str(file) == "-" else file.read_text()).strip()
+    piped = str(file) == "-"
+    text = (sys.stdin.read() if piped else file.read_text()).strip()
     if not text:
-        raise Fault(f"{clean.plain(file)} holds no secret.", Exit.USAGE)
+        raise Fault(f"{'Standard input' if piped else clean.plain(file)} holds no secret.", Exit.USAGE)
     return text

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import click
 
@@ -63,18 +64,14 @@ def explain(desk: Desk, user: str, cluster: str, **wanted: str | None) -> None:
     r"""Say why a user may do something on a cluster, or not: every binding that was looked at. 1 is a no.
 
     \b
-    Example: fairlead explain ada@example.com get pods -c prod -n web
-             fairlead explain ada@example.com create pods/exec web-0 -c prod -n web
-             fairlead explain ada@example.com get /metrics -c prod
+    Example: fairlead explain ann@example.com get pods -c prod -n web
+             fairlead explain ann@example.com create pods/exec web-0 -c prod -n web
+             fairlead explain ann@example.com get /metrics -c prod
     """
-    query = _query(**wanted)
-    told = desk.api.get(
-        "explain",
-        person=naming.identify(desk, PERSON, user),
-        cluster=naming.identify(desk, CLUSTER, cluster),
-        **query,
-    )
-    lines = [f"{'Yes' if told['allowed'] else 'No'}: {clean.plain(told['reason'])}"]
+    person, there = naming.identify(desk, PERSON, user), naming.identify(desk, CLUSTER, cluster)
+    told = desk.api.get(f"explain?{_query(person=person, cluster=there, **wanted)}")
+    reason = clean.plain(told["reason"])
+    lines = [reason if told["allowed"] else f"Refused: {reason}"]
     if told["groups"]:
         lines.append(f"Groups sent: {', '.join(map(clean.plain, told['groups']))}")
     if told["bindings"] and desk.form.for_people:
@@ -94,7 +91,8 @@ def who_can(desk: Desk, cluster: str, **wanted: str | None) -> None:
     Example: fairlead who-can delete deployments.apps -c prod -n web
              fairlead who-can get secrets database -c prod -n web
     """
-    answer = desk.api.get("who-can", cluster=naming.identify(desk, CLUSTER, cluster), **_query(**wanted))
+    there = naming.identify(desk, CLUSTER, cluster)
+    answer = desk.api.get(f"who-can?{_query(cluster=there, **wanted)}")
     desk.show(ABLE, answer["items"], lambda it: _told(desk, it))
 
 
@@ -103,20 +101,14 @@ def _told(desk: Desk, it: Item) -> dict[str, Any]:
     return {**it, "who": names.subject(it["subject"]), "where": names.scope(it["scope"])}
 
 
-def _query(
-    *, verb: str | None, resource: str | None, name: str | None, namespace: str | None, subresource: str | None
-) -> dict[str, str | None]:
+def _query(*, resource: str | None, **given: str | None) -> str:
     """What the API is asked. `RESOURCE[.GROUP][/SUBRESOURCE]`, as kubectl writes it, or a path."""
     text = resource or ""
     if text.startswith("/"):
-        return {"verb": verb, "path": text, "name": name, "namespace": namespace, "subresource": subresource}
-    head, _, sub = text.partition("/")
-    plural, _, group = head.partition(".")
-    return {
-        "verb": verb,
-        "resource": plural,
-        "group": group or None,
-        "subresource": subresource or sub or None,
-        "namespace": namespace,
-        "name": name,
-    }
+        given["path"] = text
+    else:
+        head, _, sub = text.partition("/")
+        given["resource"], _, group = head.partition(".")
+        given["group"] = group or None
+        given["subresource"] = given.get("subresource") or sub or None
+    return urlencode({name: value for name, value in given.items() if value is not None})

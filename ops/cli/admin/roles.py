@@ -22,7 +22,7 @@ ROLES = Kind(
     (
         Column("NAME", "name"),
         Column("GROUPS", "groups", yields=True),
-        Column("RULES", lambda it: [written.rule_words(rule) for rule in it["rules"]] or "everything", yields=True),
+        Column("RULES", lambda it: "; ".join(map(written.rule_words, it["rules"])) or "everything", yields=True),
         Column("PERMISSIONS", "permissions", yields=True),
         Column("AGE", "created_at", age),
         Column("DESCRIPTION", "description", wide=True, yields=True),
@@ -132,14 +132,14 @@ def delete(desk: Desk, role: str, yes: bool) -> None:
     Example: fairlead roles delete developer --yes
     """
     found = naming.find(desk, ROLE, role)
-    desk.consent(f"Role {found['name']} ({found['id']}) is deleted.", yes)
+    desk.consent(f"Delete role {found['name']} ({found['id']})?", yes)
     desk.api.delete(at("roles", found["id"]))
     desk.done(ROLES, found, f"Deleted role {found['name']}.")
 
 
 def _body(file: Path | None, given: dict[str, Any]) -> dict[str, Any]:
     """What was given: a file's fields, and the options on top of them."""
-    body = written.document(file, without=("id", "created_at")) if file is not None else {}
+    body = written.document(file, without=("id", "created_at", "etag")) if file is not None else {}
     rules: Sequence[str] = given.pop("rules")
     if rules:
         body["rules"] = [written.read_rule(it) for it in rules]

@@ -48,7 +48,7 @@ def listed(desk: Desk, everybody: bool, user: str | None) -> None:
 
     \b
     Example: fairlead sessions list
-             fairlead sessions list --user ada@example.com
+             fairlead sessions list --user ann@example.com
     """
     if user is not None:
         found = desk.every("sessions", person=naming.identify(desk, PERSON, user))
@@ -67,6 +67,6 @@ def end(desk: Desk, session: str, own: bool, yes: bool) -> None:
 
     Example: fairlead sessions end session_0123456789abcdef --yes
     """
-    desk.consent(f"Session {session} ends, with the credentials got in it.", yes)
+    desk.consent(f"End session {session}, with the credentials got in it?", yes)
     desk.api.delete(at("me", "sessions", session) if own else at("sessions", session))
     desk.done(SESSIONS, {"id": session}, f"Ended session {session}.")

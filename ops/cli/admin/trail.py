@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -108,7 +107,7 @@ def listed(desk: Desk, since: str | None, until: str | None, limit: int, **given
 
     \b
     Example: fairlead audit list --since 24h --severity warning
-             fairlead audit list --user ada@example.com --cluster prod --resource secrets -o json
+             fairlead audit list --user ann@example.com --cluster prod --resource secrets -o json
     """
     found = _records(desk, _query(given), since=since, until=until, at_once=limit)
     desk.show(RECORDS, list(itertools.islice(found, limit)))
@@ -139,17 +138,16 @@ def tail(desk: Desk, follow: bool, lines: int, **given: str | None) -> None:
              fairlead audit tail -f --severity warning -o json
     """
     query = _query(given)
-    began = times.written(time.time() - OVERLAP_SECONDS)
+    since = times.written(desk.sheet.now - OVERLAP_SECONDS)
     last = list(itertools.islice(_records(desk, query, at_once=max(lines, 1)), lines))[::-1]
     _go_on(desk, last)
     if not follow:
         return
-    seen = dict.fromkeys(str(it["id"]) for it in _records(desk, query, since=began))
-    seen |= dict.fromkeys(str(it["id"]) for it in last)
-    since = began
+    before = _records(desk, query, since=since, follow="true")
+    seen = dict.fromkeys(str(it["id"]) for it in (*before, *last))
     while True:
         desk.pause(POLL_SECONDS)
-        found = [it for it in _records(desk, query, since=since) if str(it["id"]) not in seen][::-1]
+        found = [it for it in _records(desk, query, since=since, follow="true") if str(it["id"]) not in seen][::-1]
         _go_on(desk, found)
         for it in found:
             seen[str(it["id"])] = None
@@ -174,9 +172,9 @@ def export_online(desk: Desk, since: str | None, until: str | None) -> None:
             desk.said(kept.read(size).decode())
 
 
-def _records(desk: Desk, query: dict[str, str], *, at_once: int = 500, **times_given: str | None) -> Iterator[Item]:
+def _records(desk: Desk, query: dict[str, str], *, at_once: int = 500, **more: str | None) -> Iterator[Item]:
     """One after the other, the newest first."""
-    for page in desk.pages("audit", limit=min(at_once, 500), **query, **times_given):
+    for page in desk.pages("audit", limit=min(at_once, 500), **query, **more):
         yield from page
 
 

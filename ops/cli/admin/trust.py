@@ -120,7 +120,7 @@ def delete(desk: Desk, rule: str, yes: bool) -> None:
     Example: fairlead trust delete trust_0123456789abcdef --yes
     """
     found = naming.find(desk, TRUST, rule)
-    desk.consent(f"Tokens of {found['issuer']} are no longer taken by {found['id']}.", yes)
+    desk.consent(f"Take no more tokens of {found['issuer']} by rule {found['id']}?", yes)
     desk.api.delete(at("trust-rules", found["id"]))
     desk.done(RULES, found, f"Deleted trust rule {found['id']}.")
 

@@ -52,8 +52,7 @@ def listed(desk: Desk, disabled: bool, group: str | None) -> None:
     Example: fairlead users list --group staff
              fairlead users list --disabled -o name
     """
-    found = [it for it in desk.every("people") if group is None or group in it["groups"]]
-    desk.show(USERS, [it for it in found if not (disabled and it["enabled"])])
+    desk.show(USERS, desk.every("people", group=group, enabled="false" if disabled else None))
 
 
 @users.command()
@@ -62,13 +61,12 @@ def listed(desk: Desk, disabled: bool, group: str | None) -> None:
 def show(desk: Desk, user: str) -> None:
     """Show one user, and what is bound to them or their groups.
 
-    Example: fairlead users show ada@example.com
+    Example: fairlead users show ann@example.com
     """
     person = naming.find(desk, PERSON, user)
-    if not desk.form.for_people:
-        desk.whole(USERS, person)
-        return
     desk.whole(USERS, person)
+    if not desk.form.for_people:
+        return
     held = [it for it in desk.every("bindings") if _holds(person, it["subject"])]
     names = Names(desk)
     lines = table(BINDINGS.columns[:6], [{**it, **names.bound(it)} for it in held], desk.sheet)
@@ -87,7 +85,7 @@ def create(desk: Desk, name: str, email: str | None, groups: Sequence[str], **gi
     r"""Make a user known before they sign in. Who signs in becomes known by that: this is seldom needed.
 
     \b
-    Example: fairlead users create ada@example.com --issuer https://id.example.com --subject 4711
+    Example: fairlead users create ann@example.com --issuer https://id.example.com --subject 4711
     """
     body = {"name": name, "groups": list(groups), **given} | ({"email": email} if email else {})
     made = desk.api.post("people", body)
@@ -103,7 +101,7 @@ def create(desk: Desk, name: str, email: str | None, groups: Sequence[str], **gi
 def update(desk: Desk, user: str, email: str | None, groups: Sequence[str], no_groups: bool) -> None:
     """Change a user's e-mail and groups. A provider that names groups has the last word at the next sign-in.
 
-    Example: fairlead users update ada@example.com --group staff --group web
+    Example: fairlead users update ann@example.com --group staff --group web
     """
     if bool(groups) == no_groups and (groups or email is None):
         raise click.UsageError("Give what is to change: --email, and --group or --no-groups.")
@@ -119,10 +117,10 @@ def update(desk: Desk, user: str, email: str | None, groups: Sequence[str], no_g
 def disable(desk: Desk, user: str, yes: bool) -> None:
     """Disable a user: sessions, credentials and streams end, and nobody gets new ones for them.
 
-    Example: fairlead users disable ada@example.com --yes
+    Example: fairlead users disable ann@example.com --yes
     """
     found = naming.find(desk, PERSON, user)
-    desk.consent(f"User {found['name']} ({found['id']}) is cut off.", yes)
+    desk.consent(f"Disable user {found['name']} ({found['id']}), and end all they run?", yes)
     edited = desk.api.post(at("people", found["id"], "disable"))
     desk.done(USERS, edited, f"Disabled user {edited['name']}.")
 
@@ -133,7 +131,7 @@ def disable(desk: Desk, user: str, yes: bool) -> None:
 def enable(desk: Desk, user: str) -> None:
     """Enable a user again, with everything that is bound to them. What was issued before stays refused.
 
-    Example: fairlead users enable ada@example.com
+    Example: fairlead users enable ann@example.com
     """
     edited = desk.api.post(_path(desk, user) + "/enable")
     desk.done(USERS, edited, f"Enabled user {edited['name']}.")
@@ -146,10 +144,10 @@ def enable(desk: Desk, user: str) -> None:
 def delete(desk: Desk, user: str, yes: bool) -> None:
     """Delete a user with all that is bound to them. Signing in again makes somebody new of them.
 
-    Example: fairlead users delete ada@example.com --yes
+    Example: fairlead users delete ann@example.com --yes
     """
     found = naming.find(desk, PERSON, user)
-    desk.consent(f"User {found['name']} ({found['id']}) is deleted, with all that is bound to them.", yes)
+    desk.consent(f"Delete user {found['name']} ({found['id']}), with all that is bound to them?", yes)
     desk.api.delete(at("people", found["id"]))
     desk.done(USERS, found, f"Deleted user {found['name']}.")
 

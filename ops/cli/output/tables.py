@@ -21,7 +21,7 @@ LEAST_COLUMNS: Final = 8  # a cell that gives way keeps at least so much
 _BOLD: Final = "1"
 _RED, _GREEN, _YELLOW, _FAINT = "31", "32", "33", "2"
 _TONES: Final = {
-    **dict.fromkeys(("connected", "active", "approved", "enabled", "allowed", "yes"), _GREEN),
+    **dict.fromkeys(("connected", "active", "live", "approved", "enabled", "allowed", "yes"), _GREEN),
     **dict.fromkeys(("disconnected", "denied", "disabled", "refused", "no", "warning"), _RED),
     **dict.fromkeys(("pending", "degraded"), _YELLOW),
     **dict.fromkeys(("expired", "revoked"), _FAINT),

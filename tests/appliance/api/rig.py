@@ -31,6 +31,7 @@ from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Scope, S
 from appliance.core.webhooks import SECRET_BYTES, Delivery, Outcome, Webhook
 from appliance.store import ids, units
 from appliance.store.store import Store
+from tests.appliance.api.promised import held_to_the_document
 
 NOW = 1_800_000_000_000_000  # 2027-01-15T08:00:00Z
 HOUR = 3_600_000_000
@@ -89,7 +90,9 @@ class Rig:
         full = path if path.startswith("/") else f"/fairlead/v1/{path}"
         response = await self.client.open(full, method=method, headers=sent, data=data)  # type: ignore[call-arg]  # json has a default
         text = await response.get_data(as_text=True)
-        return Reply(response.status_code, response.headers, json.loads(text) if text else None)
+        reply = Reply(response.status_code, response.headers, json.loads(text) if text else None)
+        held_to_the_document(method, full, reply.status, reply.headers.get("Content-Type"), reply.body)
+        return reply
 
     async def machine(self, *permissions: Permission, expires_at: int | None = None, scope: Scope = EVERYWHERE) -> str:
         """A machine that may do just this, there; its token."""
@@ -105,13 +108,19 @@ class Rig:
         return token
 
 
+async def send_notice(webhook: Webhook, delivery: Delivery, secret: bytes) -> Outcome:
+    """A receiver that takes everything."""
+    await trio.lowlevel.checkpoint()
+    assert (webhook.id, len(secret)) == (delivery.webhook_id, SECRET_BYTES)
+    return Outcome(204)
+
+
 @asynccontextmanager
-async def rig(directory: Path, *, burst: int = BURST) -> AsyncIterator[Rig]:
+async def rig(directory: Path, *, burst: int = BURST, hsts: bool = False) -> AsyncIterator[Rig]:
     store = await Store.open(directory / "data" / "fairlead.db")
     key = ec.generate_private_key(ec.SECP256R1())
     verifier = TokenVerifier([key.public_key()])
-    recorded: list[AuditEvent] = []
-    called: list[AuditEvent] = []
+    recorded, called = list[AuditEvent](), list[AuditEvent]()
     made: Rig
 
     async def record(event: AuditEvent) -> None:
@@ -129,15 +138,11 @@ async def rig(directory: Path, *, burst: int = BURST) -> AsyncIterator[Rig]:
         await trio.lowlevel.checkpoint()
         return {"type": str(recorded[number - 1].type)} if chain == 1 and number <= len(recorded) else None
 
-    async def send_notice(webhook: Webhook, delivery: Delivery, secret: bytes) -> Outcome:
-        await trio.lowlevel.checkpoint()
-        assert (webhook.id, len(secret)) == (delivery.webhook_id, SECRET_BYTES)
-        return Outcome(204)
-
     parts = Parts(
         snapshot=lambda: store.snapshot,
         write=store.write,
         read=store.read,
+        catch_up=store.poll,
         states=lambda: made.states,
         record=record,
         search_audit=search,
@@ -158,6 +163,7 @@ async def rig(directory: Path, *, burst: int = BURST) -> AsyncIterator[Rig]:
         faults={DiskFullError: Code.AUDIT_UNAVAILABLE},
         key_set_fault=bridges.key_set_fault,
         paces=Paces(per_second=1, burst=burst),
+        hsts=hsts,
     )
     app = make_app(parts, ROUTES)
     made = Rig(store, app.test_client(), verifier, app, parts, recorded, called)

@@ -168,6 +168,11 @@ async def test_every_answer_of_ours_is_traced_and_safe_in_a_browser(tmp_path: Pa
         assert alone.headers["X-Correlation-Id"] in alone.headers["traceresponse"]
 
 
+async def test_with_a_certificate_that_others_believe_browsers_come_by_tls_only(tmp_path: Path) -> None:
+    async with rig(tmp_path, hsts=True) as api:
+        assert (await api.call("GET", "clusters")).headers["Strict-Transport-Security"] == "max-age=31536000"
+
+
 async def test_one_caller_and_one_address_have_their_pace(tmp_path: Path) -> None:
     async with rig(tmp_path, burst=5) as api:
         other = await api.machine(Permission.CLUSTERS_READ)

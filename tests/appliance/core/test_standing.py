@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -142,6 +143,24 @@ def test_what_is_remembered_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> No
         held = snapshot.memory[ANN.id, PROD.id]
         assert len(held._kinds) <= 4
         assert len(held._known) <= 4
+
+
+@pytest.mark.interpreted
+def test_whoever_varies_their_requests_is_remembered_in_so_many_bytes() -> None:
+    """Long paths, many namespaces, many credentials; what bindings and roles take themselves is not counted."""
+    snapshot = world(100)
+    allowed = standing.standing_of(snapshot, ANN, PROD)
+    long = "x" * 8_000
+    tracemalloc.start()
+    for number in range(600):
+        grounds = allowed.grounds(ask(f"GET /api/v1/namespaces/space-{number % 100}/pods/web{number}"), NOW)
+        allowed.grounds(ask(f"GET /apis/{number}{long}/v1/things"), NOW)
+        assert grounds is not None
+        for credential_number in range(20):
+            grounds.identity(f"credential_{credential_number:020}", ANN)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert taken < 400 * 1024
 
 
 def test_a_record_names_a_few_bindings_and_counts_the_rest() -> None:

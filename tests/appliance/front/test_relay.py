@@ -10,7 +10,7 @@ import trio
 from appliance.core.events import EventType
 from appliance.core.roles import Role
 from appliance.core.snapshot import Entity
-from appliance.front.relay import INLINE_BODY_BYTES
+from appliance.front.upload import INLINE_BODY_BYTES
 from tests.appliance.front.rig import CLUSTER, JSON, Agent, Rig, answers_hello, fronted, now
 from tests.support.pair import joined_sessions
 from wire.frames import ResetCode
