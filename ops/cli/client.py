@@ -30,6 +30,7 @@ from urllib.parse import quote, urlencode
 
 from ops.cli import keeping, options, places, profiles
 from ops.cli.faults import Exit, Fault, refused
+from ops.cli.patience import patience
 from ops.cli.profiles import Profile
 from ops.cli.renewal import not_signed_in, renew
 from ops.cli.transport import Answer, Transport
@@ -101,8 +102,9 @@ class Client:
         asked = {name: str(value) for name, value in query.items() if value is not None}
         return self._call("GET", path + (f"?{urlencode(asked)}" if asked else ""))
 
-    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        return self._call("POST", path, {} if body is None else body)
+    def post(self, path: str, body: Mapping[str, Any] | None = None, *, bare: bool = False) -> Any:
+        """`bare`: for a route that takes no body, not even an empty one."""
+        return self._call("POST", path, None if bare else body or {})
 
     def put(self, path: str, body: Mapping[str, Any]) -> Any:
         return self._call("PUT", path, body)
@@ -124,6 +126,10 @@ class Client:
             query["cursor"] = page["next"]
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None, etag: str | None = None) -> Any:
+        with patience(f"Waiting for {self.profile.server}"):
+            return self._answered(method, path, body, etag)
+
+    def _answered(self, method: str, path: str, body: Mapping[str, Any] | None, etag: str | None) -> Any:
         token = self._bearer.token()
         answer = self._asked(method, path, body, etag, token)
         document = answer.document()

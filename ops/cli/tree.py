@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "whoami": ("ops.cli.whoami:whoami", "Who you are to the appliance, and what you may do."),
     # For administrators
     "access": ("ops.cli.admin.access:access", "Ask for a role for a while; approve, deny, revoke."),
+    "authority": ("ops.cli.admin.authority:authority", "The agents' certificate authority, and its change."),
     "bindings": ("ops.cli.admin.bindings:bindings", "Who has which role, where, until when."),
     "clusters": ("ops.cli.admin.clusters:clusters", "Register clusters, label them, cut their agents off."),
     "credentials": ("ops.cli.admin.credentials:credentials", "List, issue and revoke kubeconfig credentials."),
@@ -37,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sessions": ("ops.cli.admin.sessions:sessions", "Who is signed in; end a session."),
     "trust": ("ops.cli.admin.trust:trust", "Whose tokens make their bearer one of our machines."),
     "users": ("ops.cli.admin.users:users", "Users: list, show, disable, enable, delete."),
+    "webhooks": ("ops.cli.admin.webhooks:webhooks", "Who is told of access requests."),
     "who-can": ("ops.cli.admin.questions:who_can", "List who may do something on a cluster."),
     # On the appliance's host, in a cluster, on a laptop to try it
     "agent": ("ops.cli.agents:agent", "Run the agent: it dials out of a cluster to the appliance."),

@@ -4,8 +4,8 @@ A script is a text file of paragraphs. A paragraph begins with `WHO$ COMMAND`, r
 script has to itself; then come the lines of standard output, those of standard error after `! `, and `= CODE` if the
 exit code is not 0; `|` is an empty line. What differs from run to run has a stable name: `cluster_1` is the first
 cluster's id that the script saw (a command may use it), TIME a time, # a length of time, HERE the appliance's address,
-ELSEWHERE another one, INSTALLED where Fairlead is. Runs of spaces are two. WRITE_SCRIPTS=1 rewrites the files with what
-was answered: read the difference.
+ELSEWHERE another one, ADDRESS a client's, INSTALLED where Fairlead is. Runs of spaces are two. WRITE_SCRIPTS=1 rewrites
+the files with what was answered: read the difference.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ COMMAND_SECONDS = 60.0
 WRITING = bool(os.environ.get("WRITE_SCRIPTS"))
 
 _ID = re.compile(
-    r"\b(cluster|person|role|binding|machine|token|trust|provider|policy|request|session|credential)_[0-9a-z]{12,64}\b"
+    r"\b(cluster|person|role|binding|machine|token|trust|provider|policy|request|session|credential|webhook)_[0-9a-z]{12,64}\b"
 )
 _KNOWN = re.compile(r"\b[a-z]+_\d{1,3}\b")
 _STEP = re.compile(r"([a-z]+)\$ (.*)", re.DOTALL)
@@ -81,6 +81,7 @@ class Script:
         line = re.sub(r"""(etag['"]?: )\S+?(,?)$""", r"\1TAG\2", line)
         line = line.replace(str(REPOSITORY), "INSTALLED")
         line = re.sub(r"\b127\.0\.0\.1:\d{4,5}\b", "ELSEWHERE", line)
+        line = re.sub(r"\b127\.\d+\.\d+\.\d+\b", "ADDRESS", line)
         line = _SECRETS.sub("SECRET", line)
         line = _ID.sub(lambda it: self._named(it[1], it[0]), line)
         line = re.sub(r"correlation id [0-9a-f]+", "correlation id ID", line)

@@ -112,10 +112,9 @@ def request(
         "reason": reason,
         "scope": _scope(offer, there, namespaces),
         "reviewers": list(reviewers),
+        "ttl_seconds": seconds,
     }
-    if seconds is not None:
-        body["ttl_seconds"] = seconds
-    asked = desk.api.post("me/access-requests", {name: it for name, it in body.items() if it})
+    asked = desk.api.post("me/access-requests", {name: it for name, it in body.items() if it not in (None, "", [])})
     if not wait:
         desk.done(REQUESTS, asked, f"Asked for role {offer['role']} on {there['name']}: {asked['id']}.")
         return

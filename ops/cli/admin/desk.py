@@ -20,6 +20,7 @@ from ops.cli.faults import Exit, Fault
 from ops.cli.output import clean, documents
 from ops.cli.output.kinds import Form, Kind, Told
 from ops.cli.output.tables import Item, Sheet
+from ops.cli.patience import patience
 
 PAGE: Final = 500  # the most the API gives at once
 MAX_PAGES: Final = 10_000  # five million items: a `next` that never ends is a fault of the other end
@@ -29,7 +30,7 @@ class Api(Protocol):
     """The admin API, signed in; paths are below /fairlead/v1/. A refusal is a `Fault`."""
 
     def get(self, path: str, **query: str | int | None) -> Any: ...
-    def post(self, path: str, body: Mapping[str, Any] | None = None, /) -> Any: ...
+    def post(self, path: str, body: Mapping[str, Any] | None = None, *, bare: bool = False) -> Any: ...
     def patch(self, path: str, body: Mapping[str, Any], etag: str = "*") -> Any: ...
     def delete(self, path: str, /) -> Any: ...
 
@@ -60,7 +61,8 @@ class Desk:
         """A whole list, asked for once."""
         key = f"{path} {sorted(query.items())}"
         if key not in self._lists:
-            self._lists[key] = [it for page in self.pages(path, **query) for it in page]
+            with patience(f"Reading {path}"):
+                self._lists[key] = [it for page in self.pages(path, **query) for it in page]
         return self._lists[key]
 
     def show(self, kind: Kind, items: list[Item], told: Told | None = None) -> None:

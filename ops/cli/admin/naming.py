@@ -50,6 +50,7 @@ PROVIDER: Final = Noun("provider", "providers", "provider", ("slug", "issuer", "
 REQUEST: Final = Noun("access request", "access-requests", "request", ("id",), "fairlead access list")
 POLICY: Final = Noun("policy", "request-policies", "policy", ("id",), "fairlead policies list")
 BINDING: Final = Noun("binding", "bindings", "binding", ("id",), "fairlead bindings list")
+WEBHOOK: Final = Noun("webhook", "webhooks", "webhook", ("id", "url"), "fairlead webhooks list")
 TRUST: Final = Noun("trust rule", "trust-rules", "trust", ("id",), "fairlead trust list")
 
 
