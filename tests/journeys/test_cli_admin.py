@@ -95,7 +95,7 @@ def test_script(script: str, house: Gatehouse, environments: Mapping[str, Mappin
 
 
 def test_following_the_trail(house: Gatehouse, environments: Mapping[str, Mapping[str, str]]) -> None:
-    """What happens is shown as it happens, and reading on leaves one record, not one a second."""
+    """What happens is shown, whatever happens to the appliance; reading on leaves no record each second."""
     words = ("audit", "tail", "-f", "--lines", "1", "--code", "CCL001I", "-o", "json")
     command = [sys.executable, "-m", "ops.cli.main", *words]
     house.call("POST", "clusters", {"name": "before"})
@@ -106,10 +106,13 @@ def test_following_the_trail(house: Gatehouse, environments: Mapping[str, Mappin
         for name in ("followed", "next"):
             house.call("POST", "clusters", {"name": name})
             assert next(told)["cluster"] == name
+            house.stack.appliance.kill()
+            house.stack.start_appliance()
         following.send_signal(signal.SIGINT)
         assert following.wait(20) == 130
+    house.stack.until_it_works()
     filters = [it["details"].get("filters", "") for it in house.call("GET", "audit?type=CSY012I")["items"]]
-    assert sum("follow=true" in it for it in filters) == 1
+    assert 1 <= sum("follow=true" in it for it in filters) <= 3, "one for each time that the appliance was started"
     for name in ("before", "followed", "next"):
         house.call("DELETE", f"clusters/{name}")
 
