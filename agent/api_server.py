@@ -30,6 +30,11 @@ class ApiServer:
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
 
+    async def trouble(self) -> None:
+        """Return when somebody could not connect, from now on."""
+        self._upstream.troubled = trio.Event()
+        await self._upstream.troubled.wait()
+
     async def ask(self, method: bytes, path: bytes, body: object = None) -> tuple[int, Any]:
         """Return an answer's status and its JSON (None: it is none).
 

@@ -17,7 +17,8 @@ from agent.identity import Identity, wall_seconds
 from wire import calls
 from wire.session import Session
 
-LOOK_SECONDS: Final = 15.0  # how late the appliance hears that the API server answers no more, or again
+LOOK_SECONDS: Final = 10.0  # how late the appliance hears that the API server answers no more, if nobody asks it
+FAULT_LOOK_SECONDS: Final = 3.0  # and that it answers again
 MAX_SENTENCE_CHARS: Final = 300
 MAX_SKEW_SECONDS: Final = 60  # certificates are backdated by five minutes
 
@@ -47,7 +48,11 @@ class Reporter:
             await self._look()
             for session in list(self._live):
                 self._tell(session)
-            await trio.sleep(self._look_seconds)
+            if self.fault:
+                await trio.sleep(FAULT_LOOK_SECONDS)
+                continue
+            with trio.move_on_after(self._look_seconds):
+                await self._api_server.trouble()
 
     def begin(self, session: Session, identity: Identity) -> None:
         """A session stands: tell it what is known, and listen."""

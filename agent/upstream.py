@@ -13,6 +13,8 @@ import ssl
 from pathlib import Path
 from typing import Final
 
+import trio
+
 from agent import config
 from agent.file_mark import file_mark
 from agent.guard import RefusedError
@@ -49,6 +51,7 @@ class Upstream:
         self._authorization: bytes | None = None
         self.authority = settings.authority
         self.fault = "not read yet"
+        self.troubled = trio.Event()  # a connection could not be made since somebody replaced this
         self.refresh()
 
     @property
@@ -108,6 +111,7 @@ class Upstream:
             made = await connect(self._place, self._context, tcp_seconds=CONNECT_SECONDS, tls_seconds=CONNECT_SECONDS)
         except OutboundError as error:
             _log.warning("the API server cannot be reached", extra={"reason": str(error)})
+            self.troubled.set()
             raise RefusedError(_CODES[error.failing], f"The API server at {error}") from error
         made.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
         return made

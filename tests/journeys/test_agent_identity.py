@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ from ops.demo.files import write_private
 from tests.journeys.door import Door
 from tests.journeys.processes import eventually
 from tests.journeys.stack import Stack, running_stack
-from tests.journeys.traffic import Traffic
+from tests.journeys.traffic import Traffic, Watch
 
 pytestmark = pytest.mark.journey
 
@@ -67,32 +65,6 @@ def test_an_identity_is_renewed_changes_its_authority_survives_restarts_and_come
         eventually(lambda: shown(stack)["state"] == "connected", what="the agent coming back")
         assert shown(stack)["id"] == cluster
         assert door[0].ask("GET", "/version").status == 200
-
-
-class Watch:
-    """A watch that is open, read to its end by somebody."""
-
-    def __init__(self, door: Door) -> None:
-        self._ends: list[BaseException | None] = []
-        begun = threading.Event()
-
-        def read() -> None:
-            try:
-                with door.asking("GET", "/api/v1/pods?watch=true") as answer:
-                    begun.set()
-                    while answer.read1(65536):
-                        pass
-                self._ends.append(None)
-            except (OSError, http.client.HTTPException) as error:
-                self._ends.append(error)
-
-        threading.Thread(target=read, daemon=True).start()
-        assert begun.wait(20)
-
-    def ended_well(self) -> None:
-        """With its last chunk, so that a client resumes it."""
-        eventually(lambda: self._ends, what="the watch ending")
-        assert self._ends == [None]
 
 
 def call(stack: Stack, method: str, path: str, body: dict[str, Any] | None = None) -> Any:

@@ -6,6 +6,7 @@ not there at the end.
 
 from __future__ import annotations
 
+import http.client
 import json
 import threading
 import uuid
@@ -82,3 +83,34 @@ class Traffic:
                 self.lost.append(fault)
         self._over.wait(0.02)  # a steady trickle: the machine has other work
         return not fault
+
+
+class Watch:
+    """A watch that is open, read to its end by somebody."""
+
+    def __init__(self, door: Door) -> None:
+        self._ends: list[BaseException | None] = []
+        begun = threading.Event()
+
+        def read() -> None:
+            try:
+                with door.asking("GET", "/api/v1/pods?watch=true") as answer:
+                    begun.set()
+                    while answer.read1(65536):
+                        pass
+                self._ends.append(None)
+            except (OSError, http.client.HTTPException) as error:
+                self._ends.append(error)
+
+        threading.Thread(target=read, daemon=True).start()
+        assert begun.wait(20)
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, well or not."""
+        return bool(self._ends)
+
+    def ended_well(self) -> None:
+        """With its last chunk, so that a client resumes it."""
+        eventually(lambda: self._ends, what="the watch ending")
+        assert self._ends == [None]
