@@ -27,7 +27,7 @@ import structlog
 import trio
 from quart_trio import QuartTrio
 
-from appliance import bridges, database, expiries, logs
+from appliance import binding_uses, bridges, database, expiries, logs
 from appliance.api.app import make_app
 from appliance.api.parts import Parts
 from appliance.api.routes import UndeclaredRouteError
@@ -51,6 +51,7 @@ from appliance.core.credentials import Credential, TokenVerifier, mint
 from appliance.core.destinations import HTTPS_PORT, destination
 from appliance.core.paces import Paces
 from appliance.core.problems import Code
+from appliance.core.uses import BindingUses
 from appliance.courier import Courier
 from appliance.front import listener as front
 from appliance.front.parts import FrontParts
@@ -151,7 +152,9 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
         verifier, failures = TokenVerifier(keys.believed), FailedLogins(ledger.deny)
         following = Following(store, keys.trust, utc_micros)
         courier = Courier(store, ledger, _dialler(config, bound), utc_micros, alone=not audit_place(config).shared)
-        common = _Common(config, store, keys, ledger, registry, bound, verifier, failures, courier, following)
+        uses = BindingUses()
+        ledger.subscribe(binding_uses.heard(uses))
+        common = _Common(config, store, keys, ledger, registry, bound, verifier, failures, courier, following, uses)
         app, rereading = _app(common)
         users = front.Front(_front_parts(common, app))
         agents = _agents_parts(common, agents_context)
@@ -166,6 +169,7 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
             if config.audit.retention_days:
                 background.start_soon(_retention(config, keys, ledger).run)
             background.start_soon(expiries.run, store, ledger, utc_micros)
+            background.start_soon(binding_uses.run, store, uses)
             background.start_soon(rereading.run)
             background.start_soon(courier.run)
             background.start_soon(keep_current, users_source, users_context)
@@ -225,6 +229,7 @@ class _Common:
     failures: FailedLogins
     courier: Courier
     following: Following
+    uses: BindingUses
 
 
 def _front_parts(it: _Common, app: QuartTrio) -> FrontParts:
@@ -293,6 +298,7 @@ def _api_parts(it: _Common) -> Parts:
         faults=FAULTS,
         key_set_fault=bridges.key_set_fault,
         failures=it.failures,
+        uses=it.uses,
         paces=Paces(per_second=it.config.limits.api_per_second, burst=it.config.limits.api_burst),
         # Browsers hold every port of the host to it, so only where ours is the usual one.
         hsts=it.config.users.certificate is not None and urlsplit(it.bound.public_url).port in {None, HTTPS_PORT},

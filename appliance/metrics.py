@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Final
 
 from appliance.audit.ledger import Ledger
 from appliance.certificates import Source
+from appliance.core.buckets import FailedLogins
 from appliance.core.events import NAMES, AuditEvent, EventType
 from appliance.core.liveness import SECOND, AgentLink
 from appliance.front.listener import Front
@@ -72,7 +73,7 @@ class ApplianceNumbers:
         versions = {version("fairlead"): 1}
         yield gauges("fairlead_build_info", "The version that runs; always 1.", "version", versions)
         yield from self._requests()
-        yield from self._sign_ins()
+        yield from sign_ins(self.heard.events, self.front.parts.failed_logins)
         yield from self._tunnels()
         yield from self._clusters()
         yield from self._keeping()
@@ -96,21 +97,6 @@ class ApplianceNumbers:
         yield counter("fairlead_user_received_bytes", "Of bodies that users have sent.", heard.received)
         yield counter("fairlead_user_sent_bytes", "Of bodies that users were sent.", heard.sent)
         yield gauge("fairlead_user_connections", "Connections of users that are open.", self.front.connections)
-
-    def _sign_ins(self) -> Iterator[Metric]:
-        events, failed = self.heard.events, self.front.parts.failed_logins
-        results = {"ok": events[EventType.SIGNED_IN], "failed": events[EventType.SIGN_IN_FAILED]}
-        yield counters("fairlead_sign_ins", "Sign-ins at an identity provider, by result.", "result", results)
-        sessions = {"started": events[EventType.SESSION_STARTED], "ended": events[EventType.SESSION_ENDED]}
-        yield counters(
-            "fairlead_sessions", "Sessions of people and machines, by what became of them.", "what", sessions
-        )
-        meaning = "Tokens and codes that proved nothing."
-        yield counter("fairlead_failed_authentications", meaning, failed.failures)
-        meaning = "Tries refused unseen, because their address had failed too often."
-        yield counter("fairlead_limited_authentications", meaning, failed.refusals)
-        kept = {NAMES[it]: number for it, number in events.items()}
-        yield counters("fairlead_audit_records", "Audit records kept, by event.", "event", kept)
 
     def _tunnels(self) -> Iterator[Metric]:
         live = [session for _, session in self.registry.sessions()]
@@ -164,3 +150,17 @@ class ApplianceNumbers:
 
 def _answers(links: tuple[AgentLink, ...]) -> int:
     return 1 if any(it.report is not None and not it.report.fault for it in links) else 0
+
+
+def sign_ins(events: Mapping[EventType, int], failed: FailedLogins) -> Iterator[Metric]:
+    """Yield what is counted of people and machines that prove who they are."""
+    results = {"ok": events[EventType.SIGNED_IN], "failed": events[EventType.SIGN_IN_FAILED]}
+    yield counters("fairlead_sign_ins", "Sign-ins at an identity provider, by result.", "result", results)
+    sessions = {"started": events[EventType.SESSION_STARTED], "ended": events[EventType.SESSION_ENDED]}
+    yield counters("fairlead_sessions", "Sessions of people and machines, by what became of them.", "what", sessions)
+    meaning = "Tokens and codes that proved nothing."
+    yield counter("fairlead_failed_authentications", meaning, failed.failures)
+    meaning = "Tries refused unseen, because their address had failed too often."
+    yield counter("fairlead_limited_authentications", meaning, failed.refusals)
+    kept = {NAMES[it]: number for it, number in events.items()}
+    yield counters("fairlead_audit_records", "Audit records kept, by event.", "event", kept)

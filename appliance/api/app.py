@@ -99,6 +99,8 @@ def _view(parts: Parts, route: Route, uses: TokenUses) -> Callable[..., Awaitabl
         if route.proof is Proof.MACHINE and caller.token is None:
             return _reply(Problem(Code.FORBIDDEN, "This is about the machine that asks, and you are not one."))
         await uses.note(parts, caller.token, now)
+        for binding_id in caller.rights.bindings(route.permissions):
+            parts.uses.note_one(binding_id, now)
         if route.method == "GET":
             return _render(await route.answer(await _call(parts, route, caller, address, path, now)))
         # On the disk before anything is changed; what was changed is recorded when it was. Killed in between, there is

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance.api import bodies, render
+from appliance.api import bodies, render, shapes
 from appliance.api.bodies import Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
@@ -99,13 +99,24 @@ async def finish(call: Call) -> Answer:
 
 
 ROUTES = (
-    Route("GET", "authority", (Permission.CLUSTERS_READ,), shown),
-    Route("POST", "authority/change", (Permission.CLUSTERS_WRITE,), begin, body=()),
+    Route("GET", "authority", (Permission.CLUSTERS_READ,), shown, gives=shapes.Authority),
+    Route(
+        "POST",
+        "authority/change",
+        (Permission.CLUSTERS_WRITE,),
+        begin,
+        body=(),
+        gives=shapes.Authority,
+        status=201,
+        refuses=(Code.AUTHORITY_CHANGING,),
+    ),
     Route(
         "POST",
         "authority/change/finish",
         (Permission.CLUSTERS_WRITE,),
         finish,
         body=(Field("force", bodies.boolean, required=False, default=False),),
+        gives=shapes.Authority,
+        refuses=(Code.AUTHORITY_NOT_CHANGING, Code.AUTHORITY_IN_USE),
     ),
 )

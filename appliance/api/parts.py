@@ -16,6 +16,7 @@ from appliance.core.paces import Paces
 from appliance.core.paging import Orders
 from appliance.core.problems import Code, Problem
 from appliance.core.snapshot import Snapshot
+from appliance.core.uses import BindingUses
 from appliance.core.webhooks import Delivery, Outcome, Webhook
 from appliance.store.unit import Unit
 
@@ -83,5 +84,6 @@ class Parts:
     failures: FailedLogins = field(default_factory=FailedLogins)
     readings: Readings = field(default_factory=Readings)
     orders: Orders = field(default_factory=Orders)
+    uses: BindingUses = field(default_factory=BindingUses)
     paces: Paces = field(default_factory=Paces)
     hsts: bool = False

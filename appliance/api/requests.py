@@ -36,6 +36,7 @@ async def listed(call: Call) -> Answer:
 async def page(call: Call, seen: Callable[[AccessRequest], bool]) -> Answer:
     """Newest first."""
     wanted: RequestState | None = call.query["state"]
+    reviewer: str | None = call.query["reviewer"]
     return await pages.page(
         call,
         Entity.ACCESS_REQUEST,
@@ -43,7 +44,11 @@ async def page(call: Call, seen: Callable[[AccessRequest], bool]) -> Answer:
         lambda it: (-it.created_at, it.id),
         int,
         str,
-        seen=lambda it: (wanted is None or it.state(call.now) is wanted) and seen(it),
+        seen=lambda it: (
+            (wanted is None or it.state(call.now) is wanted)
+            and (reviewer is None or reviewer.casefold() in {name.casefold() for name in it.reviewers})
+            and seen(it)
+        ),
         shown=lambda it: render.access_request(it, call.now),
     )
 
@@ -156,7 +161,11 @@ WISH: Final = (
     Field("reason", bodies.text, required=False, default=""),
     Field("reviewers", _reviewers, required=False, default=()),
 )
-QUERY: Final = (*pages.QUERY, Field("state", readers.one_of(RequestState), required=False))
+QUERY: Final = (
+    *pages.QUERY,
+    Field("state", readers.one_of(RequestState), required=False),
+    Field("reviewer", readers.query_text, required=False),
+)
 #: What may keep anybody from asking.
 ASKING: Final = (
     Code.REQUEST_POLICY_NOT_FOUND,

@@ -9,6 +9,7 @@ from typing import Annotated, Any, NotRequired, TypedDict
 
 from appliance.core.access import RequestState
 from appliance.core.credentials import CredentialKind
+from appliance.core.review import Finding
 from appliance.core.roles import Permission, ScopeKind, SubjectKind
 from appliance.core.webhooks import DeliveryState, Notice
 from appliance.store.issuing import CredentialState
@@ -90,6 +91,15 @@ class ReachableCluster(TypedDict):
 
 class Cluster(ReachableCluster):
     agents: list[Agent]
+
+
+class Authority(TypedDict):
+    """What signs agents' certificates. `behind`: the clusters that a change would cut off if it was finished now."""
+
+    ca: str
+    changing: bool
+    since: Moment | None
+    behind: list[str]
 
 
 class NewBundle(TypedDict):
@@ -262,6 +272,15 @@ class Considered(Binding):
     role: str
     allows: bool
     verdict: str
+
+
+class Reviewed(Binding):
+    """`used_at` is right to an hour; null: not since it was made."""
+
+    role: str
+    holder: str
+    used_at: Moment | None
+    findings: list[Finding]
 
 
 class Explanation(TypedDict):

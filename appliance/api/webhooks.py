@@ -16,7 +16,7 @@ from appliance.api.routes import Answer, Call, Route
 from appliance.core.destinations import BadURL, destination
 from appliance.core.events import EventType
 from appliance.core.paging import ordered
-from appliance.core.problems import Code
+from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission
 from appliance.core.webhooks import (
     SECRET_BYTES,
@@ -39,6 +39,14 @@ async def listed(call: Call) -> Answer:
     every = ordered(await call.parts.read(webhooks.listed()), lambda it: (it.webhook.created_at, it.webhook.id))
     found, following = await pages.cut(call, pages.asked(call, "webhooks", int, str), every, lambda _: True)
     return pages.answer([_standing(it) for it in found], following)
+
+
+async def one(call: Call) -> Answer:
+    """With how many messages wait and were given up."""
+    found = next((it for it in await call.parts.read(webhooks.listed()) if it.webhook.id == call.path["webhook"]), None)
+    if found is None:
+        raise ProblemError(problem(Code.WEBHOOK_NOT_FOUND))
+    return Answer(200, _standing(found))
 
 
 async def create(call: Call) -> Answer:
@@ -157,6 +165,14 @@ ROUTES = (
         gives=shapes.NewWebhook,
         status=201,
         refuses=(Code.TOO_MANY_WEBHOOKS,),
+    ),
+    Route(
+        "GET",
+        "webhooks/<webhook>",
+        (Permission.WEBHOOKS_READ,),
+        one,
+        gives=shapes.WebhookStanding,
+        refuses=(Code.WEBHOOK_NOT_FOUND,),
     ),
     Route(
         "GET",

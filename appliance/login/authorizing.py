@@ -61,10 +61,10 @@ class Authorizing:
         self._parts = parts
 
     async def ask(self, visit: Visit) -> Shown:
-        """Is it you who wants this?"""
+        """Is it you who wants this? `prompt=login` (OpenID Connect Core §3.1.2.1): or somebody else?"""
         asked = _asked(visit.query)
         who = await signed_in(self._parts, visit)
-        if who is None:
+        if who is None or visit.query.get("prompt") == "login":
             return Redirect(f"/fairlead/sign-in?next={quote('/fairlead/authorize?' + urlencode(asked), safe='')}")
         secret = visit.cookie(SESSION_COOKIE) or ""
         words = {"asked": asked, "name": who.person.name, "proof": derived(secret, "form"), "label": asked["label"]}

@@ -152,6 +152,14 @@ BINDINGS_OF_NO_CLUSTER = (
 )
 BINDINGS_ENDED = "SELECT id FROM bindings WHERE until_at < $1 ORDER BY until_at NULLS LAST, id LIMIT $2"
 BINDING_REMOVE = "DELETE FROM bindings WHERE id = $1 RETURNING id"
+BINDING_USE_KEEP = (
+    "INSERT INTO binding_uses (binding_id, used_at) SELECT id, $2 FROM bindings WHERE id = $1 "
+    "ON CONFLICT (binding_id) DO UPDATE SET used_at = excluded.used_at WHERE binding_uses.used_at < excluded.used_at"
+)
+BINDING_USES = (
+    "SELECT binding_id, used_at FROM binding_uses WHERE binding_id >= $1 AND binding_id <= $2 ORDER BY binding_id"
+)
+BINDING_USE_REMOVE = "DELETE FROM binding_uses WHERE binding_id = $1"
 BINDINGS_OF_SUBJECT = "SELECT id FROM bindings WHERE subject_kind = $1 AND subject_id = $2 ORDER BY id"
 
 POLICIES = (

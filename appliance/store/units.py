@@ -178,6 +178,7 @@ def remove_binding(binding_id: str, now: int) -> Unit[None]:
     if not found:
         raise ProblemError(problem(Code.ASSIGNMENT_NOT_FOUND))
     yield run(statements.BINDING_REMOVE, binding_id)
+    yield run(statements.BINDING_USE_REMOVE, binding_id)
     request_id = rows.binding(found[0]).request_id
     if request_id:
         yield from close_request(request_id, "its binding was removed", now)

@@ -22,7 +22,7 @@ import click
 
 from ops.cli import keeping, kubeconfig, places, profiles
 from ops.cli.client import Client, SessionBearer
-from ops.cli.faults import Exit, Fault
+from ops.cli.faults import Exit, Fault, plain
 from ops.cli.issuing import issue
 from ops.cli.lazy import Command
 from ops.cli.login import described
@@ -33,6 +33,7 @@ from ops.cli.profiles import Profile
 from ops.cli.showing import form, show
 from ops.cli.transport import CONNECT_SECONDS, Transport, proxy_for, unreachable
 
+CONFIGURATION = "/.well-known/fairlead-configuration"
 SKEW_SECONDS = 60  # what the appliance forgives itself; more is worth a word, though nothing of ours depends on it
 CERTIFICATE_DAYS = 7  # one that is renewed by itself is renewed before
 
@@ -167,7 +168,8 @@ def _certificate(visit: Visit) -> Found:
 def _appliance(visit: Visit) -> Found:
     described(visit.profile, visit.transport)
     visit.headers = visit.transport.heard
-    return Found("ok", f"{visit.profile.server} is a Fairlead appliance")
+    version = (visit.transport.ask("GET", CONFIGURATION).document() or {}).get("version", "of an unknown version")
+    return Found("ok", f"{visit.profile.server} is Fairlead {plain(str(version))}")
 
 
 def _clock(visit: Visit) -> Found:

@@ -112,7 +112,7 @@ def login(
 @kube.command("logout")
 @click.argument("cluster")
 def logout(cluster: str) -> None:
-    """Take the way to a cluster away: revoke the credential that is kept, and remove our contexts.
+    """Take the way to a cluster away: revoke the credentials that are kept for it, and remove our contexts.
 
     Example: fairlead kube logout prod
     """
@@ -121,16 +121,18 @@ def logout(cluster: str) -> None:
         name = cluster
         if cluster not in {it.cluster for it in contexts}:  # an id, perhaps
             name = next((str(it["name"]) for it in _reachable(api) if it["id"] == cluster), cluster)
-        token = plugin_renewal.forget(api.profile.name, _pinned(api) or api.account, name)
-        if token:
-            api.post("credentials/revoke-by-token", {"token": token})
+        tokens = kubeconfig.tokens({it.context for it in contexts if it.cluster == name})
+        kept = plugin_renewal.forget(api.profile.name, _pinned(api) or api.account, name)
+        tokens += [kept] if kept else []
+        for it in tokens:
+            api.post("credentials/revoke-by-token", {"token": it})
         removed = kubeconfig.remove(api.profile.server, name)
-    if not removed and not token:
+    if not removed and not tokens:
         raise Fault(f"Nothing here leads to {cluster}.", Exit.NOT_FOUND, next_step="fairlead kube ls")
     for context in removed:
         click.echo(f"The context {context} is removed from your kubeconfig.")
-    if token:
-        click.echo(f"The credential for {name} is revoked.")
+    for _ in tokens:
+        click.echo(f"A credential for {name} is revoked.")
 
 
 @kube.command("token")

@@ -14,7 +14,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,18 @@ def put(entry: Entry, *, switch: bool) -> Path:
     if switch and home != first:
         _edit(first, lambda document: document.__setitem__("current-context", word(entry.context)))
     return home
+
+
+def tokens(contexts: Collection[str]) -> list[str]:
+    """The static tokens of these contexts."""
+    users = {
+        _inner(it, "context").get("user")
+        for file in files()
+        for it in _list(_read(file), "contexts")
+        if it.get("name") in contexts
+    }
+    entries = [it for file in files() for it in _list(_read(file), "users") if it.get("name") in users]
+    return [str(token) for it in entries if (token := _inner(it, "user").get("token"))]
 
 
 def remove(server: str, cluster: str = "") -> list[str]:

@@ -34,11 +34,12 @@ MAX_LABEL_CHARS = 60
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How to sign in; none of these: in the browser of this machine, if there is one."""
+    """How to sign in; none of these: in the browser of this machine, if there is one, as who is signed in there."""
 
     device: bool = False
     no_browser: bool = False
     setup_code: bool = False
+    anew: bool = False
 
 
 @click.command(cls=Command)
@@ -68,7 +69,7 @@ def login(
              fairlead login https://fairlead.example.com --ca ca.pem --device
     """
     profile = _profile(profiles.read(), server, ca)
-    way = Way(device, no_browser, setup_code)
+    way = Way(device, no_browser, setup_code, anew=force or bool(account))
     with contextlib.closing(Transport(profile.server, profile.ca, debug=options.given().debug)) as transport:
         wanted = account or profile.account
         if wanted and not force and not setup_code and _still_good(profile, wanted, transport):
@@ -153,7 +154,7 @@ def _tokens(transport: Transport, metadata: Mapping[str, str], way: Way) -> Mapp
     elif way.device or not (way.no_browser or loopback.has_browser()):
         return device_flow.authorize(transport, urlsplit(metadata["device_authorization_endpoint"]).path, label)
     else:
-        form = loopback.authorize(metadata, label, show_only=way.no_browser)
+        form = loopback.authorize(metadata, label, show_only=way.no_browser, anew=way.anew)
     answer = grant(transport, form)
     document = answer.document()
     if answer.status != 200 or not isinstance(document, dict):

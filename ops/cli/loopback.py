@@ -55,8 +55,11 @@ def has_browser() -> bool:
     return sys.platform == "darwin" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
-def authorize(metadata: Mapping[str, str], label: str, *, show_only: bool) -> dict[str, str]:
-    """The grant (a form for the token endpoint) that a person gives in the browser. `show_only`: open none."""
+def authorize(metadata: Mapping[str, str], label: str, *, show_only: bool, anew: bool) -> dict[str, str]:
+    """The grant (a form for the token endpoint) that a person gives in the browser.
+
+    `show_only`: open none. `anew`: whoever is signed in there already is not simply asked.
+    """
     verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(32)
     with _listening(metadata["issuer"], state) as (redirect_uri, arrivals):
         digest = hashlib.sha256(verifier.encode()).digest()
@@ -68,6 +71,7 @@ def authorize(metadata: Mapping[str, str], label: str, *, show_only: bool) -> di
             "code_challenge_method": "S256",
             "state": state,
             "label": label,
+            **({"prompt": "login"} if anew else {}),
         }
         url = f"{metadata['authorization_endpoint']}?{urlencode(asked)}"
         opened = not show_only and webbrowser.open(url)

@@ -14,6 +14,7 @@ import os
 import socket
 import ssl
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,7 @@ from ops.cli.masking import shown_body, shown_headers, shown_url
 
 CONNECT_SECONDS = 10.0  # a far place over a bad line, its name and its handshake
 ANSWER_SECONDS = 30.0  # the slowest call is a sign-in that asks a provider, which is given 20 s
+WONDER_SECONDS = 1.0  # then one wants to know what is going on
 IDLE_SECONDS = 4.0  # a connection that was idle for longer may be closing at this moment
 MAX_ANSWER_BYTES = 64 * 1024 * 1024  # a page of audit records is about one
 WRONG_CLOCK_CODES = frozenset({9, 10})  # X509_V_ERR_CERT_NOT_YET_VALID, _HAS_EXPIRED
@@ -65,6 +67,7 @@ class Transport:
         self._debug = debug
         self._connection: http.client.HTTPSConnection | None = None
         self._used = 0.0
+        self._sent = False  # whether the other end may know of what was asked last
         self.heard: Mapping[str, str] = {}  # the headers of the last answer, by lower-case name
         try:
             self._context = ssl.create_default_context(cadata=ca_pem)
@@ -86,11 +89,15 @@ class Transport:
             self._tell(f"> {shown_body(shown, ask=True)}")
         began = time.monotonic()
         try:
-            answer = self._carried(method, target, body, sent)
+            with waiting(f"Waiting for {self._host} …"):
+                answer = self._carried(method, target, body, sent)
         except (OSError, http.client.HTTPException) as error:
             self.close()
             self._tell(f"! {type(error).__name__}: {error}")
-            raise unreachable(self.server, error) from None
+            fault = unreachable(self.server, error)
+            if self._sent and method != "GET":
+                fault.next_step = "look whether it was done before you try again"
+            raise fault from None
         took = (time.monotonic() - began) * 1000
         self._tell(f"< {answer.status} in {took:.0f} ms; {shown_headers(dict(answer.headers.items()))}")
         if answer.body:
@@ -103,6 +110,7 @@ class Transport:
             self._connection = None
 
     def _carried(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
+        self._sent = False
         if time.monotonic() - self._used > IDLE_SECONDS:
             self.close()
         kept = self._connection is not None
@@ -116,9 +124,12 @@ class Transport:
 
     def _once(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
         connection = self._connection = self._connection or self._opened()
+        self._sent = True
         connection.request(method, target, body, dict(headers))
         response = connection.getresponse()
         content = response.read(MAX_ANSWER_BYTES)
+        if response.length:  # cut off, or larger than anything we ask for
+            raise http.client.IncompleteRead(content, response.length)
         self._used = time.monotonic()
         if response.will_close or not response.isclosed():
             self.close()
@@ -155,6 +166,31 @@ class Transport:
     def _tell(self, line: str) -> None:
         if self._debug:
             sys.stderr.write(plain(line) + "\n")
+
+
+@contextmanager
+def waiting(words: str) -> Iterator[None]:
+    """Says so to whoever watches a terminal, if it takes longer than they wonder; the line is gone afterwards."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    said = threading.Event()
+
+    def say() -> None:
+        said.set()
+        sys.stderr.write(f"\r{words}")
+        sys.stderr.flush()
+
+    timer = threading.Timer(WONDER_SECONDS, say)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if said.is_set():
+            sys.stderr.write("\r" + " " * len(words) + "\r")
+            sys.stderr.flush()
 
 
 def proxy_for(host: str) -> str | None:

@@ -56,7 +56,11 @@ def edited(text: str, edit: Callable[[CommentedMap], None]) -> str:
 
 def word(text: str) -> str:
     """A text as a scalar that every YAML reader takes for text (YAML 1.1 reads `on` and `1e3` as something else)."""
-    return text if pyyaml.safe_load(text or "~") == text else DoubleQuotedScalarString(text)
+    try:
+        plain = pyyaml.safe_load(text or "~") == text
+    except pyyaml.YAMLError:
+        plain = False
+    return text if plain else DoubleQuotedScalarString(text)
 
 
 def _library(text: str) -> YAML:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.journeys.gatehouse import Gatehouse
-from tests.support.surfer import Surfer
+from tests.support.surfer import Seen, Surfer
 
 RUN_SECONDS = 60.0
 BIN = Path(sys.executable).parent
@@ -104,7 +104,14 @@ class Laptop:
         surfer = self.house.surfer()
         self.house.sign_in(surfer, subject)
         process = self.start("login", self.house.url, "--ca", str(self.ca), "--no-browser", *arguments)
-        return finished(process, press(surfer, shown_url(process)))
+        try:
+            page = surfer.follow(shown_url(process))
+            if "/fairlead/sign-in?" in page.url:  # it asks for whoever it may be
+                page = surfer.follow(self.house.to_callback(surfer, subject, page.query["next"]).location)
+            return finished(process, press(surfer, page))
+        finally:
+            process.kill()
+            process.communicate()
 
     def kubectl(self, *arguments: str) -> Ran:
         done = subprocess.run(
@@ -130,9 +137,8 @@ def shown_url(process: subprocess.Popen[str]) -> str:
     raise AssertionError("".join(said))
 
 
-def press(surfer: Surfer, url: str, answer: str = "yes") -> str:
+def press(surfer: Surfer, page: Seen, answer: str = "yes") -> str:
     """Press the button on our page; where the browser is then sent."""
-    page = surfer.follow(url)
     action, fields = page.form()
     return surfer.go(action, fields | {"answer": answer}).location
 

@@ -128,7 +128,9 @@ def test_asked_approved_used_and_over(
     path = f"access-requests/{asked['id']}"
     assert ann.call("POST", f"{path}/approve", {})[0] == 403
     assert cat.call("GET", f"me/{path}")[0] == 404
-    assert asked["id"] in [it["id"] for it in ben.call("GET", "access-requests?state=pending")[1]["items"]]
+    for named, found in ((ben.name.upper(), [asked["id"]]), (cat.name, [])):
+        mine = ben.call("GET", f"access-requests?state=pending&reviewer={named}")[1]["items"]
+        assert [it["id"] for it in mine] == found
     assert "fairlead access request" in kubectl.refused("get", "pods", "-A")
 
     ben.type(["fairlead", "access", "approve", asked["id"]], tmp_path)

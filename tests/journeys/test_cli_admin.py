@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -19,7 +20,10 @@ from urllib.request import urlopen
 import pytest
 
 from ops.demo import ports
+from ops.demo.files import write_private
 from tests.journeys.gatehouse import Gatehouse, running_gatehouse
+from tests.journeys.processes import eventually
+from tests.journeys.stack import Part
 from tests.support.missing import need
 from tests.support.scripts import Script
 
@@ -91,7 +95,7 @@ def test_script(script: str, house: Gatehouse, environments: Mapping[str, Mappin
 
 
 def test_following_the_trail(house: Gatehouse, environments: Mapping[str, Mapping[str, str]]) -> None:
-    """What happens is shown as it happens, and reading on leaves one record, not one a second."""
+    """What happens is shown, whatever happens to the appliance; reading on leaves no record each second."""
     words = ("audit", "tail", "-f", "--lines", "1", "--code", "CCL001I", "-o", "json")
     command = [sys.executable, "-m", "ops.cli.main", *words]
     house.call("POST", "clusters", {"name": "before"})
@@ -102,10 +106,13 @@ def test_following_the_trail(house: Gatehouse, environments: Mapping[str, Mappin
         for name in ("followed", "next"):
             house.call("POST", "clusters", {"name": name})
             assert next(told)["cluster"] == name
+            house.stack.appliance.kill()
+            house.stack.start_appliance()
         following.send_signal(signal.SIGINT)
         assert following.wait(20) == 130
+    house.stack.until_it_works()
     filters = [it["details"].get("filters", "") for it in house.call("GET", "audit?type=CSY012I")["items"]]
-    assert sum("follow=true" in it for it in filters) == 1
+    assert 1 <= sum("follow=true" in it for it in filters) <= 3, "one for each time that the appliance was started"
     for name in ("before", "followed", "next"):
         house.call("DELETE", f"clusters/{name}")
 
@@ -129,3 +136,49 @@ def test_a_terminal_is_asked(environments: Mapping[str, Mapping[str, str]], hous
         os.close(ours)
         os.close(theirs)
         assert (asking.returncode, said in text, "Delete cluster doomed (" in text) == (code, True, True), text
+
+
+def test_what_registering_says_works(
+    house: Gatehouse, environments: Mapping[str, Mapping[str, str]], tmp_path: Path
+) -> None:
+    """A cluster is registered, its agent started from the bundle, seen, and cut off."""
+    command = [sys.executable, "-m", "ops.cli.main", "clusters"]
+
+    def said(*words: str) -> str:
+        done = subprocess.run(
+            [*command, *words], env=dict(environments["ann"]), capture_output=True, text=True, timeout=60, check=True
+        )
+        return done.stdout
+
+    bundle = tmp_path / "bundle.json"
+    said("register", "installed", "--bundle-out", str(bundle))
+    given = (house.stack.home.root / "agent.toml").read_text().splitlines()
+    mine = [it for it in given if not it.startswith(("bundle", "data_dir"))]
+    settings = tmp_path / "agent.toml"
+    write_private(settings, "\n".join([f'data_dir = "{tmp_path / "data"}"', *mine, ""]).encode())
+    agent = Part("agent", "--bootstrap", str(bundle), "--config", str(settings))
+    try:
+        eventually(lambda: "installed\n" in said("list", "--state", "connected", "-o", "name"), 30, "its agent")
+        assert "connected" in said("show", "installed")
+        said("revoke-agent", "installed", "--yes", "--bundle-out", str(tmp_path / "next.json"))
+        eventually(lambda: "installed\n" not in said("list", "--state", "connected", "-o", "name"), 30, "its end")
+    finally:
+        agent.kill()
+        said("delete", "installed", "--yes")
+
+
+def test_a_terminal_has_colours_and_an_edge(environments: Mapping[str, Mapping[str, str]]) -> None:
+    """Tables fit the terminal and are coloured there, unless somebody says no."""
+    command = [sys.executable, "-m", "ops.cli.main", "clusters", "list", "-o", "wide"]
+    shown = {}
+    for name, more in (("usual", []), ("plain", ["--no-color"])):
+        ours, theirs = pty.openpty()
+        narrow = {**environments["ann"], "COLUMNS": "70", "TERM": "xterm"}
+        subprocess.run([*command, *more], env=narrow, stdout=theirs, timeout=60, check=True)
+        shown[name] = os.read(ours, 65536).decode().replace("\r\n", "\n")
+        os.close(ours)
+        os.close(theirs)
+    assert "\x1b[32mconnected\x1b[0m" in shown["usual"]
+    assert "\x1b" not in shown["plain"]
+    words = {name: re.sub(r"\x1b\[\d+m|\d+s", "", text).split() for name, text in shown.items()}
+    assert words["usual"] == words["plain"]

@@ -105,7 +105,7 @@ def test_a_no_in_the_browser(laptop: Laptop) -> None:
     surfer = laptop.house.surfer()
     laptop.house.sign_in(surfer, laptop.house.person("sailors"))
     process = laptop.start("login", laptop.house.url, "--ca", str(laptop.ca), "--no-browser")
-    ended = finished(process, press(surfer, shown_url(process), "no"))
+    ended = finished(process, press(surfer, surfer.follow(shown_url(process)), "no"))
     assert (ended.code, ended.err.splitlines()[-1]) == (4, "fairlead: The sign-in was refused in the browser.")
     assert laptop.run("whoami").code == 3
 

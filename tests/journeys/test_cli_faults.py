@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.journeys.gatehouse import Gatehouse
-from tests.journeys.laptop import Laptop
+from tests.journeys.laptop import Laptop, shown_url
 from tests.support.certificates import TestCA
 
 pytestmark = [pytest.mark.real_clock, pytest.mark.slow]
@@ -209,5 +211,59 @@ def test_a_static_token(laptop: Laptop, tmp_path: Path) -> None:
         check=True,
     )
     assert b" ci " in wide.stdout
+    token = yaml.safe_load(file.read_text())["users"][0]["user"]["token"]
     assert laptop.run("kube", "logout", "toy", environment={"KUBECONFIG": str(file)}).code == 0
-    assert laptop.kubectl(*pods).code == 1
+    door = laptop.house.door({"server": f"{laptop.house.url}/api/proxy/toy", "token": token})
+    assert door.ask("GET", "/version").code == "CREDENTIAL_REVOKED"
+
+
+def test_only_one_namespace(house: Gatehouse, tmp_path: Path) -> None:
+    """Then it is the context's: `kubectl get pods` works as it stands."""
+    subject = house.person("crew-of-one-namespace")
+    role = house.call("POST", "roles", {"name": "r-one-namespace", "groups": ["toy:admins"]})
+    cluster = next(it["id"] for it in house.call("GET", "clusters")["items"] if it["name"] == "toy")
+    who = {"kind": "group", "id": "crew-of-one-namespace", "issuer": house.provider.issuer}
+    scope = {"kind": "namespaces", "cluster_id": cluster, "namespaces": ["demo"]}
+    house.call("POST", "bindings", {"subject": who, "role_id": role["id"], "scope": scope})
+    laptop = Laptop(house, tmp_path / "laptop")
+    assert laptop.login(subject).code == 0
+    assert laptop.run("kube", "ls", "-o", "json").json()["items"][0]["namespaces"] == ["demo"]
+    assert laptop.run("kube", "login", "toy").code == 0
+    pods = laptop.kubectl("get", "pods", "-o", "name")
+    assert (pods.code, pods.out.startswith("pod/")) == (0, True), pods
+
+
+def test_a_machine(house: Gatehouse, tmp_path: Path) -> None:
+    """No session: a token in a file, and the plugin finds it whatever the environment of kubectl is."""
+    made = house.call("POST", "machines", {"name": "builder"})
+    role = house.call(
+        "POST", "roles", {"name": "r-builder", "groups": ["toy:admins"], "permissions": ["clusters:read"]}
+    )
+    who = {"kind": "machine", "id": made["id"]}
+    house.call("POST", "bindings", {"subject": who, "role_id": role["id"], "scope": {"kind": "everywhere"}})
+    laptop = Laptop(house, tmp_path / "laptop")
+    file = tmp_path / "token"
+    file.write_text(made["token"])
+    as_machine = {
+        "FAIRLEAD_CLI_TOKEN_FILE": str(file),
+        "FAIRLEAD_CLI_SERVER": house.url,
+        "FAIRLEAD_CLI_CA": str(laptop.ca),
+    }
+    assert laptop.run("clusters", "list", "-o", "name", environment=as_machine).out == "toy\n"
+    assert laptop.run("kube", "login", "toy", environment=as_machine).code == 0
+    who_am_i = ("auth", "whoami", "-o", "jsonpath={.status.userInfo.username}")
+    assert laptop.kubectl(*who_am_i).out == "machine:builder"
+    next((laptop.kept / "credentials").rglob("current.json")).unlink()
+    assert laptop.kubectl(*who_am_i).out == "machine:builder"
+    file.write_text("flm_of-somebody-else")
+    refused = laptop.run("clusters", "list", environment=as_machine)
+    assert (refused.code, "INVALID_TOKEN" in refused.err) == (3, True)
+
+
+def test_ctrl_c(laptop: Laptop) -> None:
+    """While it waits for a browser."""
+    process = laptop.start("login", laptop.house.url, "--no-browser", "--force")
+    shown_url(process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err.splitlines()[-1]) == (130, "", "fairlead: Stopped.")

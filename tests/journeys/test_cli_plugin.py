@@ -149,7 +149,7 @@ def test_a_terminal_is_asked(laptop: Laptop) -> None:
         url = screen.keys("y\n", r"https://\S+/authorize\?\S+\s")
         from urllib.request import urlopen
 
-        callback = press(surfer, url.rpartition("\n")[2].strip())
+        callback = press(surfer, surfer.follow(url.rpartition("\n")[2].strip()))
         with urlopen(callback, timeout=20) as answer:
             assert answer.status == 200
         screen.expect(r"pod/\S+")

@@ -12,7 +12,7 @@ import json
 import secrets
 import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self, cast
@@ -339,8 +339,9 @@ def test_an_agent_enrols_with_nothing_but_a_bundle(house: Gatehouse, someone: So
 def test_the_walk_walks(open_to_all: dict[Way, Seen]) -> None:
     """What it is worth hangs on what it finds: each edge is there, and hardly anything answers to nobody."""
     assert len(open_to_all) > len(ROUTES) + 15
-    answering: Iterable[Way] = (way for way, seen in open_to_all.items() if seen.status < 300)
-    assert sorted({it.path for it in answering}) == [
+    manual = f"{API}docs"  # the reference of the API, the same for everybody
+    answering = {it.path for it, seen in open_to_all.items() if seen.status < 300}
+    assert {it for it in answering if not it.startswith(manual) and it != f"{API}openapi.json"} == {
         "/.well-known/fairlead-configuration",
         "/.well-known/oauth-authorization-server",
         "/fairlead/setup",
@@ -349,4 +350,4 @@ def test_the_walk_walks(open_to_all: dict[Way, Seen]) -> None:
         "/fairlead/style.css",
         "/fairlead/v1/oauth/device",
         "/fairlead/v1/oauth/revoke",
-    ]
+    }

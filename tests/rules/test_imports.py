@@ -30,7 +30,7 @@ STORE = tuple(
     for module in (
         *("store", "unit", "units", "ids", "faults", "sealing", "statements"),
         *("granting", "requests", "issuing", "refusing", "machines", "administrator"),
-        *("sessions", "renewing", "flows", "providers", "webhooks"),
+        *("sessions", "renewing", "flows", "providers", "webhooks", "uses"),
     )
 )
 EDGE_WHY = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -250,7 +251,8 @@ def _awaited(desk: Desk, asked: dict[str, Any]) -> dict[str, Any]:
             if terminal:
                 click.echo(f"\rWaiting, {times.span(time.monotonic() - began):<6}", err=True, nl=False)
             desk.pause(POLL_SECONDS)
-            asked = desk.api.get(at("me", "access-requests", asked["id"]))
+            path = at("me", "access-requests", asked["id"])
+            asked = desk.until_reachable(functools.partial(desk.api.get, path))
     finally:
         if terminal:
             click.echo(f"\r{'':<20}\r", err=True, nl=False)

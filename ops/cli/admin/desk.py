@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import quote
 
 import click
@@ -22,6 +22,9 @@ from ops.cli.output.kinds import Form, Kind, Told
 from ops.cli.output.tables import Item, Sheet
 from ops.cli.patience import patience
 
+T = TypeVar("T")
+
+RETRY_SECONDS: Final = 2.0  # a restart is over in less than ten
 PAGE: Final = 500  # the most the API gives at once
 MAX_PAGES: Final = 10_000  # five million items: a `next` that never ends is a fault of the other end
 
@@ -95,6 +98,20 @@ class Desk:
     def remark(self, text: str) -> None:
         """To whoever watches, not part of the answer."""
         click.echo(clean.paragraph(text), err=True)
+
+    def until_reachable(self, ask: Callable[[], T]) -> T:
+        """What this asks, however long the appliance is away: for what goes on for hours. Ctrl-C ends it."""
+        told = False
+        while True:
+            try:
+                return ask()
+            except Fault as fault:
+                if fault.exit_code is not Exit.UNREACHABLE:
+                    raise
+                if not told:
+                    self.remark(f"{fault} Trying again until it answers.")
+                told = True
+            self.pause(RETRY_SECONDS)
 
     def pause(self, seconds: float) -> None:
         """Between two questions; Ctrl-C ends it."""

@@ -147,7 +147,7 @@ def tail(desk: Desk, follow: bool, lines: int, **given: str | None) -> None:
     seen = dict.fromkeys(str(it["id"]) for it in (*before, *last))
     while True:
         desk.pause(POLL_SECONDS)
-        found = [it for it in _records(desk, query, since=since, follow="true") if str(it["id"]) not in seen][::-1]
+        found = [it for it in _later(desk, query, since) if str(it["id"]) not in seen][::-1]
         _go_on(desk, found)
         for it in found:
             seen[str(it["id"])] = None
@@ -176,6 +176,11 @@ def _records(desk: Desk, query: dict[str, str], *, at_once: int = 500, **more: s
     """One after the other, the newest first."""
     for page in desk.pages("audit", limit=min(at_once, 500), **query, **more):
         yield from page
+
+
+def _later(desk: Desk, query: dict[str, str], since: str) -> list[Item]:
+    """What there is from then on, the newest first."""
+    return desk.until_reachable(lambda: list(_records(desk, query, since=since, follow="true")))
 
 
 def _query(given: dict[str, str | None]) -> dict[str, str]:

@@ -104,7 +104,9 @@ class Rig:
         await self.store.write(units.add_machine(machine, NOW))
         await self.store.write(units.add_machine_token(shown, NOW))
         await self.store.write(units.add_role(role, NOW))
-        await self.store.write(units.add_binding(Binding(ids.new_id("binding"), subject, role.id, scope), NOW))
+        await self.store.write(
+            units.add_binding(Binding(ids.new_id("binding"), subject, role.id, scope, created_at=NOW), NOW)
+        )
         return token
 
 

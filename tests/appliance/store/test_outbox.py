@@ -24,8 +24,9 @@ from appliance.store.outbox import TAKEN_SECONDS
 from appliance.store.sessions import Sealed
 from appliance.store.store import Store
 from tests.appliance.store import cast
-from tests.appliance.store.cast import ANN, NOW, ON_PROD, PROD, VIEWER, refused
+from tests.appliance.store.cast import ANN, NOW, ON_PROD, PROD, VIEWER, race, refused
 from tests.appliance.store.homes import Home
+from tests.appliance.store.test_races import ROUNDS, swapped
 from tests.appliance.store.test_requests import Scene, scene
 
 pytestmark = pytest.mark.real_clock
@@ -109,6 +110,22 @@ async def test_one_sender_has_a_message_and_loses_it_when_it_ends(home: Home) ->
         assert len(await it.store.read(webhooks.told(made.id, 10))) == 1
         await it.store.write(forgetting.forget_expired(later + 3 + KEPT_SECONDS * SECOND, 0))
         assert await it.store.read(webhooks.told(made.id, 10)) == []
+
+
+async def test_of_two_senders_one_has_a_message(home: Home) -> None:
+    async with scene(home) as it, home.opened() as other:
+        made = await hook(it)
+        policy = await it.policy()
+        for number in range(ROUNDS):
+            asked = await it.ask(policy)
+            stores = swapped(number, it.store, other)
+            taken = [one for one in await race(*((store, outbox.take(made.id, NOW)) for store in stores)) if one]
+            assert len(taken) == 1
+            await it.store.write(outbox.settle(taken[0].delivery, Outcome(204), None, NOW))
+            await it.store.write(requests.deny(it.eve, asked.id, "no", NOW))
+            denied = await it.store.write(outbox.take(made.id, NOW))
+            assert denied is not None
+            await it.store.write(outbox.settle(denied.delivery, Outcome(204), None, NOW))
 
 
 async def test_a_removed_webhook_takes_what_it_was_owed_along(home: Home) -> None:

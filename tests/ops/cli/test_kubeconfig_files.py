@@ -16,7 +16,7 @@ import yaml
 from ops.cli import kubeconfig
 from ops.cli.faults import Fault
 from ops.cli.kube_entries import Entry
-from ops.cli.yaml_text import NotYAMLError, edited
+from ops.cli.yaml_text import NotYAMLError, edited, word
 
 GIVEN = Path(__file__).parent / "kubeconfigs"
 SERVER = "https://fairlead.example.com"
@@ -148,6 +148,13 @@ def test_kubectls_lock_is_honoured(place: Place, monkeypatch: pytest.MonkeyPatch
 def test_what_is_no_kubeconfig_is_a_phrase(text: str) -> None:
     with pytest.raises(NotYAMLError):
         edited(text, lambda document: document.update(x="y"))
+
+
+@pytest.mark.parametrize(
+    "text", ["on", "1e3", "0x1f", "12:30", "2030-01-31", "null", "", "@x", "*x", "%x", "a: b", "a #b", "x"]
+)
+def test_a_word_is_the_same_to_every_reader(text: str) -> None:
+    assert yaml.safe_load(edited("", lambda document: document.update(x=word(text))))["x"] == text
 
 
 def test_windows_line_ends_stay() -> None:
