@@ -59,9 +59,15 @@ def test_the_api_server_answers_if_it_answers_one_agent() -> None:
 
 
 def test_what_an_agent_says_is_read_and_nothing_else_believed() -> None:
-    said = {"version": "1.2", "kubernetes": "v1.33.1", "api_server": DOWN, "guard": "no exec", "refused": 3}
+    said: dict[str, str | int] = {
+        "version": "1.2",
+        "kubernetes": "v1.33.1",
+        "api_server": DOWN,
+        "guard": "no exec",
+        "refused": 3,
+    }
 
-    assert report({**said, "clock": NOW // 1_000_000 + 5, "later": 1}, NOW) == Report(
+    assert report(said | {"clock": NOW // 1_000_000 + 5, "later": 1}, NOW) == Report(
         "1.2", "v1.33.1", DOWN, "no exec", 3, 5
     )
     assert report({"version": 5, "kubernetes": "a\nb", "refused": "x", "clock": "noon"}, NOW) == Report()
