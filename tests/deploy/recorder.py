@@ -18,7 +18,7 @@ from typing import Any
 NAMESPACED = {
     "v1": "ConfigMap Secret Service ServiceAccount PersistentVolumeClaim",
     "apps/v1": "Deployment StatefulSet",
-    "batch/v1": "CronJob",
+    "batch/v1": "CronJob Job",
     "monitoring.coreos.com/v1": "PodMonitor PrometheusRule",
     "networking.k8s.io/v1": "NetworkPolicy",
     "policy/v1": "PodDisruptionBudget",

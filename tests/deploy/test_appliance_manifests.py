@@ -57,6 +57,17 @@ def test_kustomize_and_chart_say_the_same_and_no_secret(folder: str, values: dic
     assert not any(it["kind"] == "Secret" for it in [*plain, *helmed])
 
 
+def test_the_job_that_rotates_keys() -> None:
+    job = yaml.safe_load((APPLIANCE / "kustomize" / "rotate-keys.yaml").read_text())
+    claim = job["spec"]["template"]["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"]
+    (kept,) = [it for it in kustomized(APPLIANCE / "example") if it["kind"] == "StatefulSet"]
+
+    named = {**job, "metadata": {"name": "rotate-keys", "namespace": "fairlead"}}
+    assert faults([named]) == []
+    assert restricted(job["spec"]["template"]["spec"]) == []
+    assert claim == f"{kept['spec']['volumeClaimTemplates'][0]['metadata']['name']}-{kept['metadata']['name']}-0"
+
+
 def test_everything_that_the_chart_can_say_is_known_to_kubernetes() -> None:
     rules = yaml.safe_load((APPLIANCE / "chart" / "alerts.yaml").read_text())
     manifests = chart(

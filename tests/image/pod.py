@@ -78,6 +78,11 @@ class Pod:
         self._process.send_signal(signal.SIGTERM)
         return self._ended(self._process)
 
+    def wait(self) -> int:
+        """For one that ends by itself."""
+        assert self._process is not None
+        return self._ended(self._process)
+
     def kill(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.kill()

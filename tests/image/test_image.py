@@ -21,12 +21,13 @@ import yaml
 
 from ops.demo import kubeconfig, registration
 from ops.demo.admin import Appliance
-from tests.deploy.manifests import DEPLOY, Manifest, kustomized, pod
+from tests.deploy.manifests import DEPLOY, Manifest, charted, kustomized, pod
 from tests.image.pod import Pod
 from tests.journeys.network import Network, network
 from tests.journeys.processes import eventually
 from tests.journeys.stack import Part
 from tests.rules.sources import ROOT
+from tests.support.meter import Meter
 from tests.support.missing import cannot, need
 
 TREE = ROOT / "build" / "image"
@@ -215,6 +216,9 @@ def test_it_runs_as_the_manifest_says(scene: Scene) -> None:
 def test_both_answer_probes_and_scrapers_from_outside(scene: Scene) -> None:
     for name, it in {"appliance": scene.appliance, **scene.agents}.items():
         assert [scene.probe(name, it.spec, which) for which in ("startupProbe", "livenessProbe")] == [200, 200]
+        port = next(port["containerPort"] for port in it.spec["containers"][0]["ports"] if port["name"] == "health")
+        page = Meter(scene.hosts.address(name), port).read()
+        assert page["fairlead_tunnel_sessions" if name == "appliance" else "fairlead_agent_tunnel_sessions"] >= 1
 
 
 def test_agents_come_back_without_their_bundle(scene: Scene) -> None:
@@ -232,7 +236,12 @@ def test_agents_come_back_without_their_bundle(scene: Scene) -> None:
 
 
 def test_the_appliance_comes_back_with_its_volume(scene: Scene) -> None:
+    """Meanwhile its keys are rotated by the Job of the runbook: what was signed before stays good once."""
     assert scene.appliance.stop() == 0, scene.appliance.said
+    job = yaml.safe_load((DEPLOY / "appliance" / "kustomize" / "rotate-keys.yaml").read_text())
+    rotating = Pod(TREE, job["spec"]["template"]["spec"], [], scene.place / "appliance", scene.appliance.inside)
+    rotating.start()
+    assert rotating.wait() == 0, rotating.said
     scene.appliance.start()
     eventually(lambda: scene.probe("appliance", scene.appliance.spec, "readinessProbe") == 200, START_SECONDS)
     until_ready(scene)
@@ -246,6 +255,15 @@ def test_no_tool_that_builds_is_in_it() -> None:
     found = {it.name.lower().partition("-")[0] for it in (TREE / "lib").iterdir()}
     assert not found & {"pip", "setuptools", "mypy", "pytest", "hypothesis", "wheel", "tests", "benchmarks"}
     assert sorted(it.name for it in (TREE / "bin").iterdir()) == ["fairlead", "healthy"]
+
+
+def test_it_holds_what_its_own_commands_name(tmp_path: Path) -> None:
+    """Registering a cluster prints where this installation has its manifests; an installed one has them, too."""
+    carried = TREE / "lib" / "ops" / "deploy"
+    for folder in ("agent/kustomize", "agent/example", "appliance/example", "appliance/postgres"):
+        assert kustomized(carried / folder) == kustomized(DEPLOY / folder)
+    names = {"impersonate": {"users": ["oidc:ann@example.com"]}}
+    assert charted(carried / "agent" / "chart", names, release="fairlead-agent")
 
 
 def test_the_containerfile_builds_what_was_started_here() -> None:
