@@ -173,7 +173,7 @@ def labels(where: str, value: Any) -> Mapping[str, str]:
     """Texts by name."""
     if not isinstance(value, dict) or len(value) > MAX_ITEMS:
         raise BodyError(where, f"{where} must be an object of at most {MAX_ITEMS} texts.")
-    return {text(f"{where} key", key): text(_join(where, key), entry) for key, entry in value.items()}
+    return {text(where, key): text(_join(where, key), entry) for key, entry in value.items()}
 
 
 def _join(where: str, name: str) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from appliance.api import bodies
+from appliance.api.examples import BODIES
 from appliance.api.routes import PREFIX, Proof, Route
 from appliance.api.schemas import COMPONENTS, schema
 from appliance.core.problems import CATALOGUE, Code
@@ -127,8 +128,9 @@ def operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
     }
     if route.body is not None:
         content: dict[str, Any] = {"schema": bodies.object_schema(route.body)}
-        if route.example is not None:
-            content["example"] = route.example
+        example = BODIES.get((route.method, route.path))
+        if example is not None:
+            content["example"] = example
         made["requestBody"] = {"required": True, "content": {"application/json": content}}
     if route.proof is Proof.SHOWN_IN_BODY:
         made["security"] = []

@@ -65,6 +65,10 @@ async def ask(call: Call) -> Answer:
 
 
 async def ask_for(call: Call) -> Answer:
+    """What the caller may not ask for is told first: whether there is such a person is for those who may."""
+    policy = call.parts.snapshot().policies.get(call.body["policy_id"])
+    if policy is None or not call.within(call.body["scope"] or policy.scope):
+        raise ProblemError(problem(Code.REQUEST_POLICY_NOT_FOUND))
     person = people.find(call, call.path["person"])
     return await ask_as(call, Subject(SubjectKind.PERSON, person.id))
 

@@ -30,7 +30,11 @@ _REASON: Final = Field("reason", bodies.text, required=False, default="")
 @bodies.reads({"type": "string", "minLength": 1, "maxLength": MAX_TOKEN_BYTES})
 def token(where: str, value: Any) -> str:
     """A token, whatever kind it is."""
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_TOKEN_BYTES or not value.isascii():
+    if (
+        not isinstance(value, str)
+        or not 0 < len(value) <= MAX_TOKEN_BYTES
+        or not (value.isascii() and value.isprintable())
+    ):
         raise BodyError(where, f"{where} must be a token.")
     return value
 

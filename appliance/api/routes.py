@@ -103,7 +103,6 @@ class Route:
     gives: Any = None  # the type of the answer, or of what a list holds; None: it has no body
     status: int = 200
     refuses: tuple[Code, ...] = ()  # beside what every route refuses
-    example: Mapping[str, Any] | None = None  # a body that a test sends
 
     @property
     def pages(self) -> bool:
