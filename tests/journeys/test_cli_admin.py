@@ -110,7 +110,7 @@ def test_following_the_trail(house: Gatehouse, environments: Mapping[str, Mappin
             house.stack.start_appliance()
         following.send_signal(signal.SIGINT)
         assert following.wait(20) == 130
-    house.stack.until_it_works()
+    eventually(lambda: house.call("GET", "clusters/toy")["connected"], 30, "the agent's coming back")
     filters = [it["details"].get("filters", "") for it in house.call("GET", "audit?type=CSY012I")["items"]]
     assert 1 <= sum("follow=true" in it for it in filters) <= 3, "one for each time that the appliance was started"
     for name in ("before", "followed", "next"):
