@@ -394,4 +394,9 @@ def _raise_descriptor_limit() -> None:
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     except (OSError, ValueError) as error:  # some systems name a limit that they do not grant
-        structlog.get_logger().warning("the descriptor limit stays", soft=soft, wanted=wanted, why=str(error))
+        structlog.get_logger().warning(
+            "the limit of open files stays as it is: raise it (LimitNOFILE, ulimit -n)",
+            soft=soft,
+            wanted=wanted,
+            why=str(error),
+        )

@@ -127,7 +127,10 @@ class Store:
                 failing = False
             except Exception as error:  # noqa: BLE001 -- whatever it is, the answer is to refuse when stale
                 if not failing:
-                    log.error("the store cannot be read: %s", error or type(error).__name__)  # noqa: TRY400 -- once
+                    log.error(
+                        "the store cannot be read: %s; after 30 s requests are refused: see whether the database answers",
+                        error or type(error).__name__,
+                    )
                 failing = True
             with trio.move_on_after(POLL_SECONDS):
                 await trio.sleep(REST_SECONDS)
