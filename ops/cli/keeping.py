@@ -74,6 +74,8 @@ def save(profile: str, kept: Kept) -> None:
 def load(profile: str, account: str, *, whole: bool = False) -> Kept | None:
     """The session; None: nobody is signed in so. `whole`: with its refresh token, which may ask the keyring."""
     found: dict[str, Any] = places.read(path(profile, account)) or {}
+    if found.get("account") != account:
+        return None
     try:
         refresh = str(found["refresh_token"])
         if whole and found.get("refresh_in") == "keyring":

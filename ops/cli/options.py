@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import click
@@ -27,14 +27,14 @@ class Options:
     account: str = os.environ.get("FAIRLEAD_CLI_ACCOUNT", "")
     output: str = "table"
     color: bool = not os.environ.get("NO_COLOR")
-    debug: bool = False
+    debug: bool = field(default_factory=debugging)
 
 
 def given() -> Options:
     """The options of the running command."""
     context = click.get_current_context(silent=True)
     found = context.find_object(Options) if context is not None else None
-    return found if found is not None else Options(debug=debugging())
+    return found if found is not None else Options()
 
 
 def _into(name: str, *, negated: bool = False) -> Keep:

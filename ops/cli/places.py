@@ -21,8 +21,9 @@ HOME_VARIABLE = "FAIRLEAD_CLI_HOME"
 MACHINE = "@machine"  # the profile of a token file: none that somebody named can be called so
 LOCK_SECONDS = 60.0  # a renewal that asks a provider, behind another one
 LOCK_POLL_SECONDS = 0.02  # flock has no deadline of its own
-MAX_NAME_CHARS = 150  # below the 255 bytes of a file system, with what is escaped
-_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.@")
+MAX_NAME_CHARS = 180  # with what is appended, below the 255 bytes of a file system
+MAX_SHOWN_CHARS = 100  # of a longer one
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.@")
 
 
 def home() -> str:
@@ -45,11 +46,15 @@ def inside(path: str) -> str:
 
 
 def element(name: str) -> str:
-    """The name as an element of a path: every other character is escaped, and a first dot, too."""
+    """The name as an element of a path: never two names the same, also where a file system does not tell case."""
     escaped = "".join(c if c in _PLAIN else "".join(f"%{byte:02x}" for byte in c.encode()) for c in name)
     if escaped.startswith("."):
         escaped = "%2e" + escaped[1:]
-    return escaped[:MAX_NAME_CHARS]
+    if len(escaped) <= MAX_NAME_CHARS:
+        return escaped
+    from hashlib import sha256
+
+    return f"{escaped[:MAX_SHOWN_CHARS]}%{sha256(name.encode()).hexdigest()}"
 
 
 def read(path: str) -> dict[str, object] | None:

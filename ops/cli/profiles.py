@@ -90,7 +90,7 @@ def change(edit: Callable[[Book], Book]) -> Book:
 
 def origin(given: str) -> str:
     """What someone typed, as the https origin it means."""
-    text = given.strip().rstrip("/")
+    text = given.strip()
     if "://" not in text:
         text = f"https://{text}"
     try:
@@ -98,7 +98,14 @@ def origin(given: str) -> str:
         port = parts.port
     except ValueError:
         raise _no_origin(given) from None
-    if parts.scheme != "https" or not parts.hostname or parts.path or parts.query or parts.fragment or parts.username:
+    if (
+        parts.scheme != "https"
+        or not parts.hostname
+        or parts.path not in {"", "/"}
+        or parts.query
+        or parts.fragment
+        or parts.username
+    ):
         raise _no_origin(given)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"https://{host}" if port in {None, 443} else f"https://{host}:{port}"

@@ -12,6 +12,7 @@ import pytest
 from tests.journeys.gatehouse import Gatehouse
 from tests.journeys.laptop import Laptop, finished, press, shown_url
 from tests.journeys.processes import eventually
+from tests.journeys.screen import Screen
 from tests.support.browser import Browser
 
 pytestmark = [pytest.mark.real_clock, pytest.mark.slow]
@@ -155,3 +156,19 @@ def test_several_accounts_and_appliances(laptop: Laptop) -> None:
     assert laptop.run("config", "clean", "--yes").code == 0
     assert not laptop.kept.exists()
     assert "fairlead" not in laptop.kubeconfig.read_text()
+
+
+def test_a_terminal(laptop: Laptop) -> None:
+    """A setup code is typed and not seen; what cannot be taken back is asked about."""
+    code = laptop.house.setup_code()
+    login = ["fairlead", "login", laptop.house.url, "--ca", str(laptop.ca), "--setup-code"]
+    with Screen(login, laptop.environment, columns=200) as screen:
+        screen.expect("Setup code: ")
+        said = screen.keys(f"{code}\n", r"You are signed in to \S+ as fairlead:administrator-\w+\.")
+        assert code not in said
+        assert screen.exit_code() == 0
+    with Screen(["fairlead", "config", "clean"], laptop.environment, columns=200) as screen:
+        screen.expect(r"Remove all of this\? \[y/N\] ")
+        screen.keys("n\n", r"Nothing was changed\.")
+        assert screen.exit_code() == 1
+    assert laptop.run("whoami").code == 0
