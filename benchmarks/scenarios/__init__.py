@@ -34,6 +34,7 @@ SCENARIOS = (
     "one_shot",
     "added_latency",
     "storm",
+    "soak",
     "audit",
     "bindings",
     "footprint",

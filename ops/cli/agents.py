@@ -38,9 +38,6 @@ def revoke_agent(cluster: str, server: str, token_file: Path, ca: Path | None, b
 
     Example: fairlead revoke-agent --cluster prod --server https://fairlead.example.com --token-file t --bundle-out b
     """
-    from ops.cli.revoke_agent import RevokeError, run
+    from ops.cli.revoke_agent import run
 
-    try:
-        run(cluster, server, token_file, ca, bundle_out)
-    except RevokeError as error:
-        stop(error)
+    run(cluster, server, token_file, ca, bundle_out)

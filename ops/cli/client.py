@@ -30,7 +30,6 @@ from urllib.parse import quote, urlencode
 
 from ops.cli import keeping, options, places, profiles
 from ops.cli.faults import Exit, Fault, refused
-from ops.cli.patience import patience
 from ops.cli.profiles import Profile
 from ops.cli.renewal import not_signed_in, renew
 from ops.cli.transport import Answer, Transport
@@ -126,10 +125,6 @@ class Client:
             query["cursor"] = page["next"]
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None, etag: str | None = None) -> Any:
-        with patience(f"Waiting for {self.profile.server}"):
-            return self._answered(method, path, body, etag)
-
-    def _answered(self, method: str, path: str, body: Mapping[str, Any] | None, etag: str | None) -> Any:
         token = self._bearer.token()
         answer = self._asked(method, path, body, etag, token)
         document = answer.document()

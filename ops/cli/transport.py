@@ -14,7 +14,6 @@ import os
 import socket
 import ssl
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -26,10 +25,10 @@ from urllib.parse import urlsplit
 
 from ops.cli.faults import Exit, Fault, plain
 from ops.cli.masking import shown_body, shown_headers, shown_url
+from ops.cli.patience import patience
 
 CONNECT_SECONDS = 10.0  # a far place over a bad line, its name and its handshake
 ANSWER_SECONDS = 30.0  # the slowest call is a sign-in that asks a provider, which is given 20 s
-WONDER_SECONDS = 1.0  # then one wants to know what is going on
 IDLE_SECONDS = 4.0  # a connection that was idle for longer may be closing at this moment
 MAX_ANSWER_BYTES = 64 * 1024 * 1024  # a page of audit records is about one
 WRONG_CLOCK_CODES = frozenset({9, 10})  # X509_V_ERR_CERT_NOT_YET_VALID, _HAS_EXPIRED
@@ -89,7 +88,7 @@ class Transport:
             self._tell(f"> {shown_body(shown, ask=True)}")
         began = time.monotonic()
         try:
-            with waiting(f"Waiting for {self._host} …"):
+            with patience(f"Waiting for {self._host}"):
                 answer = self._carried(method, target, body, sent)
         except (OSError, http.client.HTTPException) as error:
             self.close()
@@ -166,31 +165,6 @@ class Transport:
     def _tell(self, line: str) -> None:
         if self._debug:
             sys.stderr.write(plain(line) + "\n")
-
-
-@contextmanager
-def waiting(words: str) -> Iterator[None]:
-    """Says so to whoever watches a terminal, if it takes longer than they wonder; the line is gone afterwards."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    said = threading.Event()
-
-    def say() -> None:
-        said.set()
-        sys.stderr.write(f"\r{words}")
-        sys.stderr.flush()
-
-    timer = threading.Timer(WONDER_SECONDS, say)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        if said.is_set():
-            sys.stderr.write("\r" + " " * len(words) + "\r")
-            sys.stderr.flush()
 
 
 def proxy_for(host: str) -> str | None:

@@ -64,10 +64,21 @@ REPEATS = 3000  # of a target: an answer of some 50 KiB
 posts: list[bytes] = []
 
 
+class Slow:
+    """A request that is answered when the test says so."""
+
+    def __init__(self) -> None:
+        self.asked, self.may_answer = trio.Event(), trio.Event()
+
+
+slow = Slow()
+
+
 async def api_server(caller: Caller) -> None:
     while head := await caller.head():
         if b"/slow" in head:
-            await trio.sleep(0.3)
+            slow.asked.set()
+            await slow.may_answer.wait()
         if head.startswith(b"POST /api/post"):
             await caller.body(4)
             target = head.split(b" ")[1]
@@ -143,12 +154,16 @@ async def test_a_stopping_agent_lets_open_requests_finish(tmp_path: Path) -> Non
         done = await start(it, nursery)
         answers: list[bytes] = []
 
-        async def slow() -> None:
+        async def ask() -> None:
             answers.append(await it.fetch(b"/api/slow"))
 
-        nursery.start_soon(slow)
-        await trio.sleep(0.1)
+        slow.asked, slow.may_answer = trio.Event(), trio.Event()
+        nursery.start_soon(ask)
+        await slow.asked.wait()
+        ((_, session),) = it.here.registry.sessions()
         it.stop.set()
+        await until(lambda: session.draining)
+        slow.may_answer.set()
 
         with trio.fail_after(4):
             await done.wait()

@@ -15,6 +15,7 @@ from agent.enrolment import Bundle, enrol, read_bundle
 from agent.identity import DataDirectory, Identity, write_private
 from agent.outbound import Place, connect
 from appliance.bridges import Enrolments
+from appliance.core.buckets import FailedLogins
 from appliance.core.clusters import Cluster
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.networks import NOBODY, Networks
@@ -110,7 +111,7 @@ async def harbour(tmp_path: Path, proxy_protocol_from: Networks = NOBODY) -> Asy
         parts = AgentsListener(
             _context(authority, tmp_path),
             enrolments,
-            Enrolment(Trust([authority]), enrolments, record, utc_micros),
+            Enrolment(Trust([authority]), enrolments, record, utc_micros, FailedLogins(events.append)),
             Registry(),
             record,
             utc_micros,
