@@ -267,3 +267,17 @@ def test_ctrl_c(laptop: Laptop) -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err.splitlines()[-1]) == (130, "", "fairlead: Stopped.")
+
+
+def test_signing_out_without_the_appliance(house: Gatehouse, tmp_path: Path) -> None:
+    """All is removed here, and it is said that the session goes on there."""
+    laptop = Laptop(house, tmp_path / "laptop")
+    assert laptop.login(house.person("sailors")).code == 0
+    assert laptop.run("kube", "login", "toy").code == 0
+    config = laptop.kept / "config.json"
+    config.write_text(config.read_text().replace(house.url, "https://127.0.0.1:1"))
+    gone = laptop.run("logout")
+    assert (gone.code, "could not be told: Nothing answers at 127.0.0.1:1." in gone.err) == (6, True), gone
+    assert not list((laptop.kept / "sessions").rglob("*.json"))
+    assert not list((laptop.kept / "credentials").rglob("*.json"))
+    assert laptop.run("whoami").code == 3
