@@ -127,10 +127,9 @@ class Store:
                 failing = False
             except Exception as error:  # noqa: BLE001 -- whatever it is, the answer is to refuse when stale
                 if not failing:
-                    log.error(
-                        "the store cannot be read: %s; after 30 s requests are refused: see whether the database answers",
-                        error or type(error).__name__,
-                    )
+                    why = error or type(error).__name__
+                    # Its own words are enough, and once.
+                    log.error("the store cannot be read: %s; 30 s of it, and requests are refused", why)  # noqa: TRY400
                 failing = True
             with trio.move_on_after(POLL_SECONDS):
                 await trio.sleep(REST_SECONDS)
