@@ -128,8 +128,7 @@ class Store:
             except Exception as error:  # noqa: BLE001 -- whatever it is, the answer is to refuse when stale
                 if not failing:
                     why = error or type(error).__name__
-                    # Its own words are enough, and once.
-                    log.error("the store cannot be read: %s; 30 s of it, and requests are refused", why)  # noqa: TRY400
+                    log.error("the store cannot be read: %s; see whether it answers", why)  # noqa: TRY400 -- once
                 failing = True
             with trio.move_on_after(POLL_SECONDS):
                 await trio.sleep(REST_SECONDS)
