@@ -149,7 +149,7 @@ class Session:
         self._on_drain = callback
 
     def on_note(self, callback: Callable[[bytes], None]) -> None:
-        """Have `callback` called with each NOTE of the peer's, the latest so far included. It must not wait or raise."""
+        """Have `callback` called with each NOTE of the peer's, the latest included. It must not wait or raise."""
         self._on_note = callback
         if self._noted is not None:
             callback(self._noted)
