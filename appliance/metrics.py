@@ -27,6 +27,7 @@ from wire.session import Session
 from wire.slots import Slots
 
 BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # seconds
+ANSWERS: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")  # by the hundreds of a status; 0 is none
 LASTING: Final = frozenset({"watch", "connect"})
 LASTING_PARTS: Final = frozenset({"exec", "attach", "portforward", "proxy", "log"})
 
@@ -36,7 +37,7 @@ class Heard:
     """What is counted from the audit trail, once a record is kept."""
 
     events: Counter[EventType] = field(default_factory=Counter)
-    answers: Counter[str] = field(default_factory=Counter)
+    answers: list[int] = field(default_factory=lambda: [0] * len(ANSWERS))
     received: int = 0
     sent: int = 0
     took: int = 0  # microseconds, of requests that do not last
@@ -47,7 +48,7 @@ class Heard:
         self.events[event.type] += 1
         if event.type is not EventType.PROXY_CLOSED:
             return
-        self.answers[f"{event.status // 100}xx" if event.status else "none"] += 1
+        self.answers[min(event.status // 100, 5)] += 1
         self.received += event.bytes_in
         self.sent += event.bytes_out
         if event.verb not in LASTING and event.subresource not in LASTING_PARTS:
@@ -84,7 +85,7 @@ class ApplianceNumbers:
     def _requests(self) -> Iterator[Metric]:
         heard, parts = self.heard, self.front.parts
         meaning = "Requests to clusters that have ended, by their answer; `discovery`: allowed ones, not told apart."
-        answers = {**heard.answers, "discovery": self.ledger.counted}
+        answers = {**dict(zip(ANSWERS, heard.answers, strict=True)), "discovery": self.ledger.counted}
         yield counters("fairlead_requests", meaning, "answer", answers)
         refused = {code.value: number for code, number in parts.refusals.items()}
         yield counters("fairlead_refusals", "Requests that the appliance answered itself, by code.", "code", refused)

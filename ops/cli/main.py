@@ -6,6 +6,7 @@ arguments are looked at before click is loaded.
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -17,6 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from ops.cli.plugin import run
 
         sys.exit(run(given[2:]))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # UTF-8 whatever the locale, as kubectl's: a script reads the same
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     from ops.cli.tree import fairlead
 
     fairlead(args=given, prog_name="fairlead")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
 
 from appliance.core.buckets import FailedLogins
 from appliance.core.events import AuditEvent, EventType
-from appliance.metrics import BOUNDS, Heard, sign_ins
+from appliance.metrics import ANSWERS, BOUNDS, Heard, sign_ins
 from daemon.metrics import Numbers, counters, histogram
 from tests.support.meter import parsed
 
@@ -30,7 +28,14 @@ def test_requests_by_answer_bytes_and_time() -> None:
     ):
         heard.hear(event)
 
-    assert heard.answers == Counter({"2xx": 2, "4xx": 1, "none": 1, "1xx": 1})
+    assert dict(zip(ANSWERS, heard.answers, strict=True)) == {
+        "none": 1,
+        "1xx": 1,
+        "2xx": 2,
+        "3xx": 0,
+        "4xx": 1,
+        "5xx": 0,
+    }
     assert (heard.received, heard.sent) == (5, 50)
     assert (heard.buckets[0], heard.buckets[-1], sum(heard.buckets)) == (2, 1, 3)  # what lasts has no time
     assert heard.took == 90_009_000

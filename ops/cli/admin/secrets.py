@@ -20,7 +20,7 @@ from ops.cli.output.kinds import Kind
 token_out_option = click.option(
     "--token-out",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the token here, for you alone to read, and not to standard output.",
+    help="Write the secret into this file, for you alone to read, and not to standard output.",
 )
 
 
