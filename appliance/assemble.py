@@ -394,9 +394,5 @@ def _raise_descriptor_limit() -> None:
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     except (OSError, ValueError) as error:  # some systems name a limit that they do not grant
-        structlog.get_logger().warning(
-            "the limit of open files stays as it is: raise it (LimitNOFILE, ulimit -n)",
-            soft=soft,
-            wanted=wanted,
-            why=str(error),
-        )
+        log = structlog.get_logger()
+        log.warning("raise the limit of open files (ulimit -n)", soft=soft, wanted=wanted, why=str(error))
