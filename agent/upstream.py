@@ -110,7 +110,10 @@ class Upstream:
         try:
             made = await connect(self._place, self._context, tcp_seconds=CONNECT_SECONDS, tls_seconds=CONNECT_SECONDS)
         except OutboundError as error:
-            _log.warning("the API server cannot be reached", extra={"reason": str(error)})
+            _log.warning(
+                "the API server cannot be reached: check upstream_url, and the network policy",
+                extra={"reason": str(error)},
+            )
             self.troubled.set()
             raise RefusedError(_CODES[error.failing], f"The API server at {error}") from error
         made.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)

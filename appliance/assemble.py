@@ -394,4 +394,5 @@ def _raise_descriptor_limit() -> None:
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     except (OSError, ValueError) as error:  # some systems name a limit that they do not grant
-        structlog.get_logger().warning("the descriptor limit stays", soft=soft, wanted=wanted, why=str(error))
+        log = structlog.get_logger()
+        log.warning("raise the limit of open files (ulimit -n)", soft=soft, wanted=wanted, why=str(error))

@@ -139,7 +139,10 @@ async def take_up(source: Source, use: Callable[[Path, Path], None]) -> None:
             use(chain, key)
             source.not_after = _not_after(chain)
     except (OSError, ssl.SSLError) as error:
-        structlog.get_logger().error("a new certificate cannot be used; the old one stays", why=_why(error))
+        structlog.get_logger().error(
+            "a new certificate cannot be used; the old one stays: put a chain and its own key into the files",
+            why=_why(error),
+        )
         await trio.sleep(LOOK_SECONDS)
     else:
         structlog.get_logger().info("took up a new certificate")

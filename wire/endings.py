@@ -22,3 +22,12 @@ class TunnelRefused(Exception):
         super().__init__(sentence or f"refused with status {status}")
         self.status = status
         self.sentence = sentence
+
+
+def first_sentence(group: BaseExceptionGroup[SessionEnded] | None) -> str:
+    """Return why a session ended, of what its tasks raised."""
+    for error in group.exceptions if group is not None else ():
+        if isinstance(error, BaseExceptionGroup):
+            return first_sentence(error)
+        return str(error)
+    return "ended"

@@ -18,7 +18,7 @@ import trio
 from wire.carrier import AnswerReceived, Carrier, CarrierEnded, CarrierError, Payload, TunnelOpened
 from wire.connection import Connection, Flow, PeerEnded, ProtocolViolation
 from wire.credit import PROCESS_POOL, Pool
-from wire.endings import SessionDraining, SessionEnded, SessionFull, TunnelRefused
+from wire.endings import SessionDraining, SessionEnded, SessionFull, TunnelRefused, first_sentence
 from wire.exchange import Exchange, ExchangeReset, PeerStopped, SessionLost
 from wire.frames import Drain, Frame, Hello, Note, Open, Pong, ResetCode
 from wire.heads import Identity, RequestHead
@@ -103,6 +103,7 @@ class Session:
         self._drain_deadline = float("inf")
         self._on_drain: Callable[[], None] | None = None
         self._on_note: Callable[[bytes], None] | None = None
+        self._noted: bytes | None = None
 
     # What others ask
 
@@ -148,8 +149,10 @@ class Session:
         self._on_drain = callback
 
     def on_note(self, callback: Callable[[bytes], None]) -> None:
-        """Have `callback` called with each NOTE of the peer's. It must not wait or raise."""
+        """Have `callback` called with each NOTE of the peer's, the latest included. It must not wait or raise."""
         self._on_note = callback
+        if self._noted is not None:
+            callback(self._noted)
 
     def note(self, body: bytes) -> None:
         """Say something of ourselves (a body of `calls`). FrameError: it is too long."""
@@ -247,7 +250,7 @@ class Session:
             ends, others = group.split(SessionEnded)
             if others is not None:
                 raise others from None
-            reason = _first_sentence(ends)
+            reason = first_sentence(ends)
         finally:
             self._lose(reason)
             self._stream.abort()
@@ -315,8 +318,10 @@ class Session:
                     self._answered.set()
                 elif type(frame) is Drain and self._on_drain is not None:
                     self._on_drain()
-                elif type(frame) is Note and self._on_note is not None:
-                    self._on_note(frame.body)
+                elif type(frame) is Note:
+                    self._noted = frame.body
+                    if self._on_note is not None:
+                        self._on_note(frame.body)
             elif type(frame) is Open:
                 self._accepted.append(Exchange.accepted(self, flow, frame))
             else:
@@ -411,14 +416,6 @@ class Session:
         self._measured = now
         self.connection.ping(secrets.token_bytes(8), now)
         self.wake_writer()
-
-
-def _first_sentence(group: BaseExceptionGroup[SessionEnded] | None) -> str:
-    for error in group.exceptions if group is not None else ():
-        if isinstance(error, BaseExceptionGroup):
-            return _first_sentence(error)
-        return str(error)
-    return "ended"
 
 
 async def dial_session(stream: ByteStream, authority: bytes, name: str) -> Session:

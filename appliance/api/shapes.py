@@ -71,9 +71,7 @@ class Agent(TypedDict):
     guard_refused: int
 
 
-class ReachableCluster(TypedDict):
-    """A cluster as those see it who may use it."""
-
+class BareCluster(TypedDict):
     id: str
     name: str
     labels: dict[str, str]
@@ -89,8 +87,14 @@ class ReachableCluster(TypedDict):
     sessions: int
 
 
-class Cluster(ReachableCluster):
+class Cluster(BareCluster):
     agents: list[Agent]
+
+
+class ReachableCluster(BareCluster):
+    """A cluster as those see it who may use it. `namespaces`: only in these; null: in all."""
+
+    namespaces: list[str] | None
 
 
 class Authority(TypedDict):

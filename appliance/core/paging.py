@@ -47,8 +47,7 @@ class Asked:
         if cursor is None:
             return None
         key = _read(cursor)
-        fits = key is not None and key[0] == self._mark() and tuple(type(it) for it in key[1:]) == self.like
-        if key is None or not fits or self.cursor(key[1:]) != cursor:
+        if key is None or tuple(map(type, key[1:])) != self.like or self.cursor(key[1:]) != cursor:
             raise ProblemError(problem(Code.INVALID_CURSOR, meta=(("field", "?cursor"),)))
         return key[1:]
 

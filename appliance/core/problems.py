@@ -437,6 +437,7 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
 
 # What helps whoever holds no role for what they want: the word `remedy` of the sentences above.
 ASK_ADMINISTRATOR = "Ask your administrator for a role that allows it; nothing else needs to change."
+ASK_FOR_THE_WHOLE = "Ask your administrator for a role on the whole cluster."
 ASK_FOR_IT = "You may ask for a role that allows it with: {command}"
 
 
@@ -471,9 +472,9 @@ def problem(
     return Problem(code, sentence, shown, retry_after)
 
 
-def remedy(command: str | None) -> str:
+def remedy(command: str | None, otherwise: str = ASK_ADMINISTRATOR) -> str:
     """What to do without a role: ask for one with this command, or ask whoever gives them."""
-    return ASK_ADMINISTRATOR if command is None else ASK_FOR_IT.format(command=command)
+    return otherwise if command is None else ASK_FOR_IT.format(command=command)
 
 
 def _plain(text: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from appliance.core.problems import Code, Problem, problem, remedy
+from appliance.core.problems import ASK_FOR_THE_WHOLE, Code, Problem, problem, remedy
 from appliance.core.roles import ANY
 from wire.kube import Ask
 
@@ -61,7 +61,7 @@ def forbidden(ask: Ask, cluster: str, namespaces: Sequence[str], about: About, c
             action=action(ask),
             cluster=cluster,
             namespaces=_named(namespaces),
-            remedy=remedy(command),
+            remedy=remedy(command, ASK_FOR_THE_WHOLE),
             meta=meta,
         )
     return problem(

@@ -156,7 +156,9 @@ class Front:
                 if error.errno in _EXHAUSTED:
                     if trio.current_time() - complained >= COMPLAINT_SECONDS:
                         complained = trio.current_time()
-                        _log.error("connections cannot be accepted now: %s", error.strerror)
+                        _log.error(
+                            "connections cannot be accepted now: %s; raise the limit of open files", error.strerror
+                        )
                     await trio.sleep(EXHAUSTED_SECONDS)
                 # Anything else is one client's connection that died while it waited to be accepted.
                 continue

@@ -403,7 +403,8 @@ SEALED_REMOVE = "DELETE FROM sealed WHERE name = $1"
 SEALED = "SELECT key_id, box FROM sealed WHERE name = $1"
 SEALED_ADD = "INSERT INTO sealed (name, key_id, box, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO NOTHING"
 AUTHORITIES = (
-    "SELECT name, created_at FROM sealed WHERE name = 'authority' OR name LIKE 'authority/%' ORDER BY created_at, name"
+    "SELECT name, created_at FROM sealed WHERE name = 'authority' OR substr(name, 1, 10) = 'authority/' "
+    "ORDER BY created_at, name"
 )
 AUTHORITY = "SELECT name, created_at FROM sealed WHERE name = $1"
 SEALED_NAMES = "SELECT name FROM sealed ORDER BY name"

@@ -125,7 +125,7 @@ async def _accept(parts: AgentsListener, listener: trio.SocketListener, connecti
         except OSError as error:
             parts.connections.release()
             if error.errno in _CAPACITY:
-                _log.warning("no descriptor left for an agent's connection; waiting")
+                _log.warning("no descriptor left for an agent's connection; waiting: raise the limit of open files")
                 await trio.sleep(RETRY_SECONDS)
                 continue
             if error.errno in {errno.EBADF, errno.ENOTSOCK, errno.EINVAL}:

@@ -16,9 +16,14 @@ from wire.calls import trust_mark
 class Trust:
     """One authority, or an older and a newer one for as long as the change lasts."""
 
+    pem: str
+    """Their certificates: what an agent, a kubeconfig and our own listener trust."""
+    mark: str
+    """How agents are told which set of CAs that is."""
+
     def __init__(self, authorities: Sequence[Authority]) -> None:
-        self._authorities = tuple(authorities)
         self.changed = trio.Event()
+        self._hold(authorities)
 
     @property
     def for_listeners(self) -> Authority:
@@ -30,18 +35,13 @@ class Trust:
         """The one that will be left."""
         return self._authorities[-1]
 
-    @property
-    def pem(self) -> str:
-        """Their certificates: what an agent, a kubeconfig and our own listener trust."""
-        return "".join(it.certificate_pem for it in self._authorities)
-
-    @property
-    def mark(self) -> str:
-        """How agents are told which set of CAs that is."""
-        return trust_mark(self.pem)
-
     def replace(self, authorities: Sequence[Authority]) -> None:
         """From now on these."""
-        self._authorities = tuple(authorities)
+        self._hold(authorities)
         self.changed.set()
         self.changed = trio.Event()
+
+    def _hold(self, authorities: Sequence[Authority]) -> None:
+        self._authorities = tuple(authorities)
+        self.pem = "".join(it.certificate_pem for it in authorities)
+        self.mark = trust_mark(self.pem)

@@ -39,10 +39,12 @@ def logout(account: str | None, everyone: bool) -> None:
         click.echo(f"{name} is signed out of {profile.server}.")
     rest = [it for it in here if it not in leaving]
     if profile.account in leaving:
-        profiles.change(lambda book: book.with_account(profile.name, rest[0] if len(rest) == 1 else ""))
+        profiles.change(lambda book: book.with_account(profile.name, ""))  # nobody becomes somebody else unasked
     if not rest:
         for context in kubeconfig.remove(profile.server):
             click.echo(f"The context {context} is removed from your kubeconfig.")
+    if rest and profile.account in leaving:
+        click.echo(f"  Next: fairlead accounts use {rest[0]}", err=True)
     if untold is not None:
         raise Fault(
             f"Signed out here, but the appliance could not be told: {untold}",

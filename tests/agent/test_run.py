@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 import trio
 
-from agent import dialling, identity
+from agent import dialling, identity, reporting
 from agent.config import Bounds, Config
+from agent.identity import wall_seconds
 from agent.run import run
 from appliance.core.events import EventType
+from appliance.core.liveness import AgentLink
 from appliance.store import units
 from appliance.store.store import utc_micros
 from daemon.values import Address
@@ -79,6 +81,9 @@ async def api_server(caller: Caller) -> None:
         if b"/slow" in head:
             slow.asked.set()
             await slow.may_answer.wait()
+        if b"GET /version" in head:
+            await caller.say(ok(b'{"gitVersion": "v1.33.1"}'))
+            continue
         if head.startswith(b"POST /api/post"):
             await caller.body(4)
             target = head.split(b" ")[1]
@@ -120,6 +125,29 @@ async def test_an_agent_enrols_connects_and_carries_requests(tmp_path: Path) -> 
 
         assert await it.fetch() == b"pods"
         assert await it.ready()
+        nursery.cancel_scope.cancel()
+
+
+async def test_it_says_of_itself_how_it_is_and_whose_clock_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(reporting, "wall_seconds", lambda: wall_seconds() + 500)
+    async with world(tmp_path) as it, trio.open_nursery() as nursery:
+        await start(it, nursery)
+
+        def link() -> AgentLink:
+            state = it.here.registry.state(CLUSTER)
+            assert state is not None
+            return state.agents[0]
+
+        await until(lambda: link().report is not None and "clock" in caplog.text)
+        said = link().report
+        assert said is not None
+        assert (said.kubernetes, said.fault, said.guard, said.refused) == ("v1.33.1", "", "", 0)
+        assert 499 <= said.skew_seconds <= 501
+        assert "s ahead of the appliance's: check NTP on both" in caplog.text
+        assert link().name.startswith("fairlead-agent/")
+        assert link().days_left(utc_micros()) == pytest.approx(30, abs=0.1)
         nursery.cancel_scope.cancel()
 
 

@@ -129,6 +129,10 @@ def test_where_the_cluster_can_it_may_act_so_only(values: dict[str, Any], minor:
         {"nonResourceURLs": ["*"], "verbs": ["impersonate-on:user-info:get"]},
     ]
     assert found["fairlead-agent-marks"] == [{**MARKS, "verbs": ["impersonate:user-info"]}]
+    if not values:
+        constrained = kustomized(DEPLOY / "agent" / "constrained")
+        assert rules(constrained) == found
+        assert faults(constrained) == []
 
 
 @pytest.mark.parametrize(

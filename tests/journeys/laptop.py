@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -97,6 +98,7 @@ class Laptop:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=listen_to_ctrl_c,
         )
 
     def login(self, subject: str, *arguments: str) -> Ran:
@@ -123,6 +125,11 @@ class Laptop:
             timeout=RUN_SECONDS,
         )
         return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def listen_to_ctrl_c() -> None:
+    """As at a terminal: what runs in a script's background is started deaf to it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def shown_url(process: subprocess.Popen[str]) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import trio
 
+from agent.enrolment import enrol, read_bundle
+from agent.identity import DataDirectory
 from ops.demo.admin import ApiError
 from ops.demo.files import write_private
 from tests.journeys.door import Door
@@ -61,10 +63,20 @@ def test_an_identity_is_renewed_changes_its_authority_survives_restarts_and_come
         stack.start_agent()
         eventually(lambda: "has expired: put a new bundle" in "".join(stack.agent.said), what="the agent saying so")
         made = call(stack, "POST", f"clusters/{cluster}/bundles", {})
+        spend_and_lose_the_answer(stack, made["bundle"], tmp_path / "bundle.json")
         write_private(stack.home.bundle, json.dumps(made["bundle"]).encode())
         eventually(lambda: shown(stack)["state"] == "connected", what="the agent coming back")
         assert shown(stack)["id"] == cluster
         assert door[0].ask("GET", "/version").status == 200
+
+
+def spend_and_lose_the_answer(stack: Stack, bundle: dict[str, Any], beside: Path) -> None:
+    """The agent's key buys a certificate, and the connection breaks before it comes."""
+    credential = stack.home.agent / "credential.json"
+    before = credential.read_bytes()
+    write_private(beside, json.dumps(bundle).encode())
+    trio.run(enrol, read_bundle(beside), DataDirectory(stack.home.agent))
+    write_private(credential, before)
 
 
 def call(stack: Stack, method: str, path: str, body: dict[str, Any] | None = None) -> Any:

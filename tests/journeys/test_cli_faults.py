@@ -236,9 +236,7 @@ def test_only_one_namespace(house: Gatehouse, tmp_path: Path) -> None:
 def test_a_machine(house: Gatehouse, tmp_path: Path) -> None:
     """No session: a token in a file, and the plugin finds it whatever the environment of kubectl is."""
     made = house.call("POST", "machines", {"name": "builder"})
-    role = house.call(
-        "POST", "roles", {"name": "r-builder", "groups": ["toy:admins"], "permissions": ["clusters:read"]}
-    )
+    role = house.call("POST", "roles", {"name": "r-builder", "groups": ["toy:admins"]})
     who = {"kind": "machine", "id": made["id"]}
     house.call("POST", "bindings", {"subject": who, "role_id": role["id"], "scope": {"kind": "everywhere"}})
     laptop = Laptop(house, tmp_path / "laptop")
@@ -249,14 +247,14 @@ def test_a_machine(house: Gatehouse, tmp_path: Path) -> None:
         "FAIRLEAD_CLI_SERVER": house.url,
         "FAIRLEAD_CLI_CA": str(laptop.ca),
     }
-    assert laptop.run("clusters", "list", "-o", "name", environment=as_machine).out == "toy\n"
+    assert laptop.run("clusters", "list", environment=as_machine).code == 4
     assert laptop.run("kube", "login", "toy", environment=as_machine).code == 0
     who_am_i = ("auth", "whoami", "-o", "jsonpath={.status.userInfo.username}")
     assert laptop.kubectl(*who_am_i).out == "machine:builder"
     next((laptop.kept / "credentials").rglob("current.json")).unlink()
     assert laptop.kubectl(*who_am_i).out == "machine:builder"
     file.write_text("flm_of-somebody-else")
-    refused = laptop.run("clusters", "list", environment=as_machine)
+    refused = laptop.run("clusters", "list", environment=as_machine)  # the token, not the right
     assert (refused.code, "INVALID_TOKEN" in refused.err) == (3, True)
 
 
@@ -267,3 +265,17 @@ def test_ctrl_c(laptop: Laptop) -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err.splitlines()[-1]) == (130, "", "fairlead: Stopped.")
+
+
+def test_signing_out_without_the_appliance(house: Gatehouse, tmp_path: Path) -> None:
+    """All is removed here, and it is said that the session goes on there."""
+    laptop = Laptop(house, tmp_path / "laptop")
+    assert laptop.login(house.person("sailors")).code == 0
+    assert laptop.run("kube", "login", "toy").code == 0
+    config = laptop.kept / "config.json"
+    config.write_text(config.read_text().replace(house.url, "https://127.0.0.1:1"))
+    gone = laptop.run("logout")
+    assert (gone.code, "could not be told: Nothing answers at 127.0.0.1:1." in gone.err) == (6, True), gone
+    assert not list((laptop.kept / "sessions").rglob("*.json"))
+    assert not list((laptop.kept / "credentials").rglob("*.json"))
+    assert laptop.run("whoami").code == 3
