@@ -50,9 +50,7 @@ _FAULTS: Final = {
     TokenFault.SPENT: "token spent by another key",
     TokenFault.CLUSTER_GONE: "the token's cluster was deleted",
 }
-_TOO_MANY: Final = (
-    f"This cluster's agents hold {MAX_CERTIFICATES} certificates already: one of them renews in a loop."
-)
+_TOO_MANY: Final = f"This cluster's agents hold {MAX_CERTIFICATES} certificates already: one of them renews in a loop."
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ async def test_notes_that_cannot_be_read_are_one_line_in_the_log(
             session.note(b"\xc1")
         session.note(calls.encode({"version": "9"}))
 
-        await until(lambda: [it.report for state in here.registry.states().values() for it in state.agents if it.report])
+        await until(lambda: (state := here.registry.state(CLUSTER)) and state.agents[0].report)
         assert [it for it in caplog.messages if "note" in it] == ["an agent's note cannot be read"]
         nursery.cancel_scope.cancel()
 
