@@ -17,6 +17,7 @@ from ops.cli import places
 from ops.cli.faults import SIGN_IN, Exit, Fault
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
+_HOST = re.compile(r"[\w.:-]+")  # what could be read as something else in a shell or a terminal is in no name
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +101,11 @@ def origin(given: str) -> str:
         raise _no_origin(given) from None
     if (
         parts.scheme != "https"
-        or not parts.hostname
+        or not _HOST.fullmatch(parts.hostname or "")
         or parts.path not in {"", "/"}
         or parts.query
         or parts.fragment
-        or parts.username
+        or "@" in parts.netloc
     ):
         raise _no_origin(given)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
