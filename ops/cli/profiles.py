@@ -105,7 +105,7 @@ def origin(given: str) -> str:
         or parts.path not in {"", "/"}
         or parts.query
         or parts.fragment
-        or "@" in parts.netloc
+        or "@" in text
     ):
         raise _no_origin(given)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
