@@ -96,19 +96,19 @@ def origin(given: str) -> str:
         text = f"https://{text}"
     try:
         parts = urlsplit(text)
-        port = parts.port
+        host, port = parts.hostname or "", parts.port
     except ValueError:
         raise _no_origin(given) from None
     if (
         parts.scheme != "https"
-        or not _HOST.fullmatch(parts.hostname or "")
+        or not _HOST.fullmatch(host)
         or parts.path not in {"", "/"}
         or parts.query
         or parts.fragment
         or "@" in text
     ):
         raise _no_origin(given)
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    host = f"[{host}]" if ":" in host else host
     return f"https://{host}" if port in {None, 443} else f"https://{host}:{port}"
 
 
