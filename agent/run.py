@@ -79,8 +79,8 @@ async def run(
             ),
             config.connections,
         )
-        renewal = Renewal(directory.identity, enrolment.renew, reporter, dialler.replace)
-        numbers = Numbers(AgentNumbers(dialler, relay, upstream, directory.identity).collect)
+        renewal = Renewal(directory.sound, enrolment.renew, reporter, dialler.replace)
+        numbers = Numbers(AgentNumbers(dialler, relay, upstream, directory.sound).collect)
         beside.start_soon(probes.serve, _health(upstream, dialler), listeners, numbers.page)
         beside.start_soon(relay.sweep)
         beside.start_soon(reporter.run)
