@@ -321,7 +321,7 @@ class Session:
                     self._on_drain()
             elif type(frame) is Open:
                 self._accepted.append(Exchange.accepted(self, flow, frame))
-            else:
+            elif flow.owner is not None:  # else closed meanwhile, perhaps by a frame of this very read
                 flow.owner.on_frame(frame)
 
     async def _write_forever(self) -> None:
