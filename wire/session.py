@@ -216,7 +216,7 @@ class Session:
 
         """
         try:
-            self._take_in(lambda: self.connection.receive_payload(early, self._now))
+            self._take_in(self.connection.receive_payload, early)
             await self._write_all()
             while self.connection.peer is None:
                 self._hear(await _read(self._stream))
@@ -301,13 +301,13 @@ class Session:
         self._now = self._heard = trio.current_time()
         self._pinged = None
         self.carried += len(data)
-        self._take_in(lambda: self.connection.receive(data, self._now))
+        self._take_in(self.connection.receive, data)
         if self.connection.wants_write or (self.draining and self._drained()):
             self.wake_writer()
 
-    def _take_in(self, receive: Callable[[], list[tuple[Flow | None, Frame]]]) -> None:
+    def _take_in(self, receive: Callable[[bytes, float], list[tuple[Flow | None, Frame]]], data: bytes) -> None:
         try:
-            said = receive()
+            said = receive(data, self._now)
         except ProtocolViolation as error:
             self.connection.end(ResetCode.PROTOCOL, str(error).encode())
             raise SessionEnded(f"the peer broke the protocol: {error}") from error
