@@ -70,8 +70,11 @@ class Readiness:
         loop = passes()
         with epoll:
             while True:
-                await trio.lowlevel.wait_readable(epoll.fileno())
-                for number, _ in epoll.poll(0, SHARE):
+                ready = epoll.poll(0, SHARE)
+                if not ready:
+                    await trio.lowlevel.wait_readable(epoll.fileno())
+                    continue
+                for number, _ in ready:
                     found = self._calls.get(number)
                     if found is not None:
                         self._call(*found)
