@@ -23,6 +23,7 @@ COMPILED = [
     "wire/http1.py",
     "wire/kube.py",
     "wire/memory.py",
+    "wire/opening.py",
     "wire/readiness.py",
     "wire/schedule.py",
     "wire/selectors.py",

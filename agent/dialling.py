@@ -20,7 +20,9 @@ from agent.enrolment import BundleError, EnrolmentRefusedError, renew
 from agent.identity import DataDirectory, Identity, IdentityError, wall_seconds
 from agent.outbound import OutboundError, Place, connect
 from wire.calls import CallError, MalformedBodyError
-from wire.session import Session, SessionEnded, TunnelRefused, dial_session
+from wire.opening import TunnelRefused, dial_session
+from wire.readiness import Readiness
+from wire.session import Session, SessionEnded
 from wire.tls import client_context
 from wire.workers import Begin, OnExchange
 
@@ -76,6 +78,7 @@ class Dialler:
         on_exchange: OnExchange,
         begin: Begin | None = None,
         *,
+        readiness: Readiness | None = None,
         name: str,
         drain_seconds: float,
         session_bytes: int = SESSION_BYTES,
@@ -84,6 +87,7 @@ class Dialler:
         self._load_identity = load_identity
         self._on_exchange = on_exchange
         self._begin = begin
+        self._readiness = readiness
         self._name = name
         self._drain_seconds = drain_seconds
         self._session_bytes = session_bytes
@@ -190,7 +194,7 @@ class Dialler:
 
     async def _run_session(self, session: Session, done: trio.Event) -> None:
         try:
-            await session.run(self._on_exchange, self._begin)
+            await session.run(self._on_exchange, self._begin, self._readiness)
         except SessionEnded as error:
             _log.warning("the session ended: %s", error)
         finally:

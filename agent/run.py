@@ -54,6 +54,7 @@ async def run(
         enrolment.identity,
         relay,
         relay.begin,
+        readiness=relay.errands.readiness,
         name=_name(),
         drain_seconds=config.drain_seconds,
         session_bytes=session_bytes,

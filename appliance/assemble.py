@@ -66,6 +66,7 @@ from appliance.tunnel.enrolment import Enrolment
 from appliance.tunnel.registry import Registry
 from daemon import interpreter, probes
 from daemon.probes import Health
+from wire.readiness import Readiness
 from wire.session import Session
 from wire.tls import server_context
 
@@ -144,7 +145,15 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
             partial(server_context, alpn=["h2"], client_ca_pem=keys.authority.certificate_pem, tls13_only=True),
         )
         common = _Common(
-            config, store, keys, ledger, registry, bound, TokenVerifier(keys.believed), FailedLogins(ledger.deny)
+            config,
+            store,
+            keys,
+            ledger,
+            registry,
+            bound,
+            TokenVerifier(keys.believed),
+            FailedLogins(ledger.deny),
+            Readiness(),
         )
         app, rereading = _app(common)
         users = front.Front(_front_parts(common, app))
@@ -155,6 +164,7 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
         async with trio.open_nursery() as background:
             background.start_soon(_await_signals, stop, background.cancel_scope)
             background.start_soon(_await_new_keys, watch, stop)
+            background.start_soon(common.readiness.run)
             background.start_soon(store.run)
             background.start_soon(ledger.run)
             if config.audit.retention_days:
@@ -212,6 +222,7 @@ class _Common:
     bound: Bound
     verifier: TokenVerifier
     failures: FailedLogins
+    readiness: Readiness
 
 
 def _front_parts(it: _Common, app: QuartTrio) -> FrontParts:
@@ -233,6 +244,7 @@ def _front_parts(it: _Common, app: QuartTrio) -> FrontParts:
         max_connections=it.config.limits.connections,
         proxy_protocol_from=it.config.users.proxy_protocol_from,
         trusted_proxies=it.config.users.trusted_proxies,
+        readiness=it.readiness,
     )
 
 
@@ -315,6 +327,7 @@ def _agents_parts(it: _Common, context: ssl.SSLContext) -> tunnel.AgentsListener
         name=f"fairlead/{version('fairlead')}",
         drain_seconds=float(it.config.limits.drain_seconds),
         proxy_protocol_from=it.config.agents.proxy_protocol_from,
+        readiness=it.readiness,
     )
 
 

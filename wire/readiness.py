@@ -6,6 +6,9 @@ neither. What always holds: a function is called only while its stream is open a
 is there is put aside until it is armed again; a function that raises ends its own stream and nothing else; after
 SHARE calls, or when a pass of the loop has had its share (passes.py), others get the loop.
 
+What the calls of one round leave to be done once for all of them (`later`), above all writing to a tunnel what eight
+requests have queued for it, is done when the round ends.
+
 Where there is no epoll nothing is ever called: `available` says so, and whoever asks uses tasks.
 """
 
@@ -36,6 +39,8 @@ class Readiness:
         self.available = hasattr(select, "epoll")
         self._calls: dict[int, tuple[TLSStream, Callable[[], None]]] = {}
         self._epoll = select.epoll() if self.available else None
+        self.in_round = False
+        self._later: list[Callable[[], None]] = []
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -62,6 +67,10 @@ class Readiness:
             with suppress(OSError, ValueError):  # closed already: the kernel has forgotten it
                 self._epoll.unregister(number)
 
+    def later(self, call: Callable[[], None]) -> None:
+        """Have `call`, which must not raise, called once when this round ends. Only while `in_round`."""
+        self._later.append(call)
+
     async def run(self) -> None:
         """Watch until cancelled."""
         epoll = self._epoll
@@ -75,13 +84,23 @@ class Readiness:
                     await trio.lowlevel.wait_readable(epoll.fileno())
                     continue
                 for number, _ in ready:
+                    self.in_round = True
                     found = self._calls.get(number)
                     if found is not None:
                         self._call(*found)
                     if loop.spent:
+                        self._end_round()
                         await loop.wait()
+                self._end_round()
                 # Whoever was woken by these calls takes what is there before the kernel is asked again.
                 await trio.lowlevel.checkpoint()
+
+    def _end_round(self) -> None:
+        self.in_round = False
+        if self._later:
+            calls, self._later = self._later, []
+            for call in calls:
+                call()
 
     def _call(self, stream: TLSStream, call: Callable[[], None]) -> None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from appliance.core.buckets import Admission, FailedLogins
@@ -12,6 +12,7 @@ from appliance.core.events import AuditEvent
 from appliance.core.networks import NOBODY, Networks
 from appliance.core.snapshot import Snapshot
 from appliance.tunnel.registry import Registry
+from wire.readiness import Readiness
 from wire.session import Session
 
 Lane = Literal["express", "hypercorn"]
@@ -73,3 +74,5 @@ class FrontParts:
     """Whose connections begin with a PROXY header."""
     trusted_proxies: Networks = NOBODY
     """Whose word about the client is believed."""
+    readiness: Readiness = field(default_factory=Readiness)
+    """Where requests are begun without a task. Whoever made the parts has it run for as long as the front serves."""

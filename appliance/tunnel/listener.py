@@ -32,8 +32,10 @@ from appliance.tunnel.watch import end_revoked, fault_of, record_changes, refuse
 from wire import calls
 from wire.arrival import read_origin
 from wire.carrier import CallReceived, Carrier, CarrierEnded, CarrierError, CarrierEvent, Payload, TunnelRequested
+from wire.opening import accept_session
 from wire.proxy_header import BadProxyHeader
-from wire.session import Session, SessionEnded, accept_session
+from wire.readiness import Readiness
+from wire.session import Session, SessionEnded
 from wire.slots import Slots
 from wire.tls import TLSStream, serve_handshake
 
@@ -72,6 +74,8 @@ class AgentsListener:
     drain_seconds: float = DRAIN_SECONDS
     proxy_protocol_from: Networks = NOBODY
     """Load balancers whose connections begin with a PROXY header."""
+    readiness: Readiness | None = None
+    """Where sessions are heard without a task; running for as long as this listener serves."""
     handshakes: Slots = field(default_factory=lambda: Slots(HANDSHAKE_SLOTS, HANDSHAKE_SLOTS_PER_SOURCE), init=False)
     connections: trio.Semaphore = field(default_factory=lambda: trio.Semaphore(MAX_CONNECTIONS), init=False)
     unproven: Counter[str] = field(default_factory=Counter, init=False)
@@ -348,7 +352,7 @@ class _Connection:
         said = {"cluster": name.cluster_id, "tunnel_session": session.id, "address": self._address}
         _log.info("agent connected", extra=said)
         try:
-            await session.run()
+            await session.run(readiness=parts.readiness)
         except SessionEnded as error:
             ended = str(error)
         finally:

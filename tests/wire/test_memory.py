@@ -20,7 +20,7 @@ def test_what_is_known_is_not_made_again() -> None:
 
 
 def test_a_full_memory_forgets_and_stays_bounded() -> None:
-    memory = Memory(lambda number: -number, 3, lambda *_: True)
+    memory: Memory[int, int] = Memory(lambda number: -number, 3, lambda *_: True)
     for number in range(100):
         assert memory[number] == -number
         assert len(memory) <= 3
@@ -30,7 +30,7 @@ def test_a_failure_is_not_remembered() -> None:
     def refuse(number: int) -> int:
         raise ValueError(number)
 
-    memory = Memory(refuse, 3, lambda *_: True)
+    memory: Memory[int, int] = Memory(refuse, 3, lambda *_: True)
     for _ in range(2):
         with pytest.raises(ValueError, match="7"):
             memory[7]

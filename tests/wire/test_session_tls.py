@@ -14,7 +14,8 @@ from tests.wire.test_tls import joined, make_contexts
 from wire import frames
 from wire.carrier import Carrier, TunnelOpened, TunnelRequested
 from wire.heads import ResponseHead
-from wire.session import Exchange, Session, SessionEnded, SessionLost, accept_session, dial_session
+from wire.opening import accept_session, dial_session
+from wire.session import Exchange, Session, SessionEnded, SessionLost
 from wire.tls import TLSStream
 
 pytestmark = pytest.mark.real_clock

@@ -20,7 +20,8 @@ from tests.appliance.front.test_listener import dial_from
 from tests.appliance.tunnel.rig import CLUSTER, Harbour, harbour
 from tests.support.pair import ALICE, get
 from wire.heads import ResponseHead
-from wire.session import Exchange, Session, SessionEnded, TunnelRefused
+from wire.opening import TunnelRefused
+from wire.session import Exchange, Session, SessionEnded
 from wire.tls import client_context
 
 pytestmark = pytest.mark.real_clock
