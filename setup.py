@@ -61,6 +61,7 @@ COMPILED = [
     "appliance/front/replies.py",
     "appliance/front/responses.py",
     "appliance/front/running.py",
+    "appliance/front/upload.py",
 ]
 """What runs for every request. Modules that run once, or that build classes at run time, stay as they are."""
 

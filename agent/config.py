@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from agent.proxied import Proxy, read_proxy
 from daemon import values
 from daemon.settings import ConfigError, Setting, Settings, refuse_weak_mode
 from daemon.values import Address
@@ -26,6 +27,7 @@ SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _SERVICE_VARIABLE: Final = re.compile(
     r"FAIRLEAD_AGENT([A-Z0-9_]*)_(SERVICE_(HOST|PORT(_.+)?)|PORT(_\d+_(TCP|UDP)(_.+)?)?)$"
 )
+_SECRET: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -54,6 +56,8 @@ class Bounds:
 
     system_users: frozenset[bytes] = frozenset()
     system_groups: frozenset[bytes] = frozenset()
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     namespaces: frozenset[str] = frozenset()
     read_only: bool = False
     no_exec: bool = False
@@ -61,7 +65,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Every setting, checked."""
+    """Every setting, checked. `identity_secret`: namespace and name of the Secret that replicas share."""
 
     bundle: Path
     data_dir: Path
@@ -69,6 +73,9 @@ class Config:
     bounds: Bounds
     health: Address
     drain_seconds: int
+    connections: int = 1
+    identity_secret: tuple[str, str] | None = None
+    proxy: Proxy | None = None
 
 
 def _list(each: Callable[[str], bool], what: str) -> Callable[[Any], tuple[str, ...]]:
@@ -88,6 +95,25 @@ def _system_name(name: str) -> bool:
     return name.startswith("system:") and name.isprintable()
 
 
+def _bound(name: str) -> bool:
+    return bool(name) and name.isprintable() and "*" not in name[:-1]
+
+
+def _secret(value: Any) -> tuple[str, str]:
+    namespace, slash, name = values.text(value).partition("/")
+    if not slash or not _NAMESPACE.fullmatch(namespace) or not _SECRET.fullmatch(name):
+        raise ValueError('a namespace and a name, such as "fairlead/agent-identity"')
+    return namespace, name
+
+
+def _proxy_url(value: Any) -> str:
+    url = values.text(value)
+    if "@" in url:
+        raise ValueError("a URL without credentials: they go into proxy.credentials_file")
+    read_proxy(url)
+    return url
+
+
 def _url(value: Any) -> tuple[str, int]:
     host, port = values.https_url("https://10.0.0.1:6443")(value)
     return host, 443 if port is None else port
@@ -102,6 +128,27 @@ _TABLE: Final[tuple[Setting, ...]] = (
         values.path,
         Path("/var/lib/fairlead-agent"),
         "Where the agent's key and certificate are kept (0700).",
+    ),
+    Setting(
+        "identity_secret",
+        _secret,
+        None,
+        "Namespace/name of a Secret in which replicas share one key and certificate; data_dir then holds a copy of it.",
+    ),
+    Setting("connections", values.whole(1, 4), 1, "Tunnel sessions that this agent keeps open at once."),
+    Setting(
+        "proxy.url",
+        _proxy_url,
+        None,
+        "HTTP proxy for the way to the appliance, http:// or https://. Default: HTTPS_PROXY.",
+    ),
+    Setting("proxy.credentials_file", values.path, None, "File with the proxy's user:password (mode 0600)."),
+    Setting("proxy.ca", values.path, None, "CA file (PEM) of an https:// proxy. Default: the system's."),
+    Setting(
+        "proxy.beside",
+        _list(lambda name: bool(name) and name.isprintable(), "names, addresses or networks"),
+        None,
+        "Appliances that are reached without the proxy. Default: NO_PROXY.",
     ),
     Setting("upstream_url", _url, None, "The API server. Default: the cluster this pod runs in."),
     Setting(
@@ -136,6 +183,18 @@ _TABLE: Final[tuple[Setting, ...]] = (
         "Groups beginning with `system:` that the appliance may send. All others are refused.",
     ),
     Setting(
+        "guard.users",
+        _list(_bound, "names, of which only the end may be a `*`"),
+        (),
+        "Only as these users the appliance may act (`dev-*`: all that begin so). Empty: as all but Kubernetes' own.",
+    ),
+    Setting(
+        "guard.groups",
+        _list(_bound, "names, of which only the end may be a `*`"),
+        (),
+        "Only these groups the appliance may send (`dev-*`: all that begin so). Empty: all but Kubernetes' own.",
+    ),
+    Setting(
         "guard.namespaces",
         _list(lambda name: bool(_NAMESPACE.fullmatch(name)), "namespace names"),
         (),
@@ -146,7 +205,11 @@ _TABLE: Final[tuple[Setting, ...]] = (
         "guard.no_exec", values.switch, False, "exec, attach, port-forward, proxy and ephemeral containers are refused."
     ),
     Setting(
-        "health_listen", values.loopback, Address("127.0.0.1", 9091), "Plain HTTP on loopback: /livez and /readyz."
+        "health_listen",
+        values.address,
+        Address("127.0.0.1", 9091),
+        "Plain HTTP: /livez, /readyz and /metrics. It asks for no credential; beyond loopback (a pod's probes and "
+        "Prometheus need that) let a NetworkPolicy say who may come.",
     ),
     Setting("drain_seconds", values.whole(0, 600), 20, "How long a stopping agent lets open requests finish."),
 )
@@ -163,13 +226,42 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Config:
         bounds=Bounds(
             frozenset(name.encode() for name in found["guard.system_users"]),
             frozenset(name.encode() for name in found["guard.system_groups"]),
+            found["guard.users"],
+            found["guard.groups"],
             frozenset(found["guard.namespaces"]),
             found["guard.read_only"],
             found["guard.no_exec"],
         ),
         health=found["health_listen"],
         drain_seconds=found["drain_seconds"],
+        connections=found["connections"],
+        identity_secret=found["identity_secret"],
+        proxy=_proxy(found, environment),
     )
+
+
+def _proxy(found: dict[str, Any], environment: Mapping[str, str]) -> Proxy | None:
+    """The proxy of the settings, or of the variables that every program knows."""
+
+    def variable(name: str) -> str:
+        return environment.get(name) or environment.get(name.lower()) or ""
+
+    url, file = found["proxy.url"] or variable("HTTPS_PROXY"), found["proxy.credentials_file"]
+    if not url:
+        return None
+    credentials = ""
+    if file is not None:
+        refuse_weak_mode(file, stat.S_IRWXO | stat.S_IWGRP, "proxy.credentials_file", "chmod 0600")
+        credentials = file.read_text().strip()
+        if ":" not in credentials or not credentials.isprintable():
+            raise ConfigError(f"proxy.credentials_file {file} must hold user:password.")
+    beside = found["proxy.beside"]
+    if beside is None:
+        beside = tuple(it.strip() for it in variable("NO_PROXY").split(",") if it.strip())
+    try:
+        return read_proxy(url, credentials, found["proxy.ca"], beside)
+    except ValueError as error:
+        raise ConfigError(f"HTTPS_PROXY must be {error}.") from None
 
 
 def _upstream(found: dict[str, Any], environment: Mapping[str, str]) -> Upstream:

@@ -18,8 +18,9 @@ from typing import Final
 
 import trio
 
+from agent.custody import Custody, OwnFiles
 from agent.identity import DataDirectory, Identity, IdentityError
-from agent.outbound import Place, connect
+from agent.outbound import Connect, Place, connect
 from wire import calls
 from wire.tls import client_context
 
@@ -99,9 +100,14 @@ def read_bundle(path: Path) -> Bundle:
 class Enrolment:
     """Finds the identity to dial with: the stored one, or one bought with a bundle that is not spent yet."""
 
-    def __init__(self, directory: DataDirectory, bundle_path: Path) -> None:
+    def __init__(
+        self, directory: DataDirectory, bundle_path: Path, custody: Custody | None = None, connect: Connect = connect
+    ) -> None:
         self._directory = directory
         self._bundle_path = bundle_path
+        self._custody = custody or OwnFiles()
+        self._connect = connect
+        self._one_at_a_time = trio.Lock()  # several sessions begin at once, and one token buys one certificate
         self._refused = ""  # mark of a token that the appliance will not take
 
     async def identity(self) -> Identity:
@@ -109,9 +115,24 @@ class Enrolment:
 
         Raises:
             BundleError: there is neither a credential nor a bundle.
+            CustodyError: replicas share one, and it cannot be reached.
             and what `enrol` raises.
 
         """
+        async with self._one_at_a_time:
+            return await self._identity()
+
+    async def renew(self, identity: Identity) -> Identity:
+        """Exchange an identity that is still good for a new one, unless another replica has. Raises as `enrol`."""
+        async with self._one_at_a_time:
+            await self._custody.fetch()
+            stored = self._directory.identity()
+            if stored is not None and stored.issued > identity.issued:
+                return stored
+            return await self._custody.offer(await renew(identity, self._directory, self._connect))
+
+    async def _identity(self) -> Identity:
+        await self._custody.fetch()
         stored = self._directory.identity()
         try:
             bundle = read_bundle(self._bundle_path)
@@ -122,7 +143,8 @@ class Enrolment:
         if stored is not None and bundle.mark in {stored.spent, self._refused}:
             return stored
         try:
-            return await enrol(bundle, self._directory)
+            enrolled = await enrol(bundle, self._directory, self._connect)
+            return await self._custody.offer(enrolled)
         except EnrolmentRefusedError as error:
             if stored is None:
                 raise
@@ -132,7 +154,7 @@ class Enrolment:
             return stored
 
 
-async def enrol(bundle: Bundle, directory: DataDirectory) -> Identity:
+async def enrol(bundle: Bundle, directory: DataDirectory, connect: Connect = connect) -> Identity:
     """Spend the bundle's token for a certificate, and keep it.
 
     Raises:
@@ -143,7 +165,8 @@ async def enrol(bundle: Bundle, directory: DataDirectory) -> Identity:
 
     """
     body = {"token": bundle.token, "request": directory.signing_request()}
-    answer = await _call(bundle.place, client_context(bundle.ca_pem, alpn=["h2"]), calls.ENROL_PATH, body)
+    context = client_context(bundle.ca_pem, alpn=["h2"])
+    answer = await _call(connect, bundle.place, context, calls.ENROL_PATH, body)
     cluster_id = calls.text(answer, "cluster", 64)
     if cluster_id != bundle.cluster_id:
         raise IdentityError(
@@ -152,15 +175,16 @@ async def enrol(bundle: Bundle, directory: DataDirectory) -> Identity:
     return _keep(directory, cluster_id, bundle.place, answer, bundle.mark)
 
 
-async def renew(identity: Identity, directory: DataDirectory) -> Identity:
+async def renew(identity: Identity, directory: DataDirectory, connect: Connect = connect) -> Identity:
     """Exchange a certificate that is still good for a new one. Raises what `enrol` raises."""
     context = client_context(identity.ca_pem, certificate=(identity.certificate_path, identity.key_path), alpn=["h2"])
     place = Place.parse(identity.url)
-    answer = await _call(place, context, calls.RENEW_PATH, {"request": directory.signing_request()})
+    body = {"request": directory.signing_request(), "cluster": identity.cluster_id}
+    answer = await _call(connect, place, context, calls.RENEW_PATH, body)
     return _keep(directory, identity.cluster_id, place, answer, identity.spent)
 
 
-async def _call(place: Place, context: ssl.SSLContext, path: bytes, body: calls.Body) -> calls.Body:
+async def _call(connect: Connect, place: Place, context: ssl.SSLContext, path: bytes, body: calls.Body) -> calls.Body:
     stream = await connect(place, context)
     try:
         with trio.fail_after(CALL_SECONDS):
@@ -179,12 +203,18 @@ async def _call(place: Place, context: ssl.SSLContext, path: bytes, body: calls.
 
 
 def _keep(directory: DataDirectory, cluster_id: str, place: Place, answer: calls.Body, spent: str) -> Identity:
+    clock = answer.get("clock")
     try:
         certificate_pem = calls.text(answer, "certificate", MAX_PEM_CHARS)
         ca_pem = calls.text(answer, "ca", MAX_PEM_CHARS)
         client_context(ca_pem, alpn=["h2"])
         return directory.keep(
-            cluster_id=cluster_id, url=place.url, ca_pem=ca_pem, certificate_pem=certificate_pem, spent=spent
+            cluster_id=cluster_id,
+            url=place.url,
+            ca_pem=ca_pem,
+            certificate_pem=certificate_pem,
+            spent=spent,
+            their_clock=clock if isinstance(clock, int) else None,
         )
     except (ValueError, ssl.SSLError) as error:
         raise IdentityError(f"The appliance's answer holds no certificate: {error}.") from None

@@ -39,6 +39,20 @@ class Guard:
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
         self._bounded = bool(bounds.namespaces or bounds.read_only or bounds.no_exec)
+        self._users, self._groups = _Names(bounds.users), _Names(bounds.groups)
+
+    def described(self) -> str:
+        """Return the bounds in words, for whoever wonders why something is refused; empty: there are none."""
+        bounds = self._bounds
+        said = {
+            "users": sorted(bounds.users),
+            "groups": sorted(bounds.groups),
+            "namespaces": sorted(bounds.namespaces),
+            "system names": sorted(it.decode() for it in bounds.system_users | bounds.system_groups),
+        }
+        words = [f"{what}: {' '.join(names)}" for what, names in said.items() if names]
+        words += ["only reading"] * bounds.read_only + ["no exec"] * bounds.no_exec
+        return "; ".join(words)
 
     def check_identity(self, identity: Identity) -> None:
         """Refuse an identity that must not be impersonated here.
@@ -54,8 +68,12 @@ class Guard:
             _check_text("uid", identity.uid)
         if identity.user.lower().startswith(_SYSTEM) and identity.user not in self._bounds.system_users:
             raise _refused(f"the user {_shown(identity.user)} is Kubernetes' own and the guard has no exception for it")
+        if not self._users.allow(identity.user) and identity.user not in self._bounds.system_users:
+            raise _refused(f"the user {_shown(identity.user)} is not among those this cluster lets in")
         for group in identity.groups:
             _check_text("group", group)
+            if not self._groups.allow(group) and group not in self._bounds.system_groups:
+                raise _refused(f"the group {_shown(group)} is not among those this cluster lets in")
             if group.lower().startswith(_SYSTEM) and group not in self._bounds.system_groups:
                 raise _refused(f"the group {_shown(group)} is Kubernetes' own and the guard has no exception for it")
         for key, value in identity.extra:
@@ -94,6 +112,18 @@ class Guard:
         if bounds.namespaces and ask.resource == "namespaces" and not ask.group and not ask.read_only:
             # Its labels choose the pod security level, and deleting it takes what others keep in it.
             raise _refused("a namespace itself may only be read in this cluster")
+
+
+class _Names:
+    """Names that are let in, exact ones and beginnings. None at all: everybody."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._exact = frozenset(name.encode() for name in names if not name.endswith("*"))
+        self._beginnings = tuple(name[:-1].encode() for name in names if name.endswith("*"))
+        self._all = not names
+
+    def allow(self, name: bytes) -> bool:
+        return self._all or name in self._exact or name.startswith(self._beginnings)
 
 
 def _check_text(what: str, value: bytes) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,11 +22,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 MAX_FILE_BYTES: Final = 256 * 1024
-RENEW_AT: Final = 2 / 3  # of a certificate's life: ten days of a month are left for an outage
+RENEW_AT: Final = 1 / 3  # of a certificate's life: twenty days of a month are left for an outage
+RENEW_JITTER: Final = 0.1  # of that time, so that a fleet installed in one hour does not renew in one
 
-_KEY: Final = "agent.key"
+KEY: Final = "agent.key"
 _CERTIFICATE: Final = "agent.crt"
-_CREDENTIAL: Final = "credential.json"
+CREDENTIAL: Final = "credential.json"
 
 
 class IdentityError(Exception):
@@ -43,16 +45,19 @@ class Identity:
     """Mark of the bootstrap token that bought it."""
     certificate_path: Path
     key_path: Path
-    not_before: float
     not_after: float
+    issued: float
+    """When it came, by this host's clock."""
+    life: float
+    """Seconds from then on for which it is good: that this host's clock is wrong changes nothing."""
 
-    def renewal_due(self, now: float) -> bool:
-        """Tell whether two thirds of the certificate's life are over."""
-        return now >= self.not_before + (self.not_after - self.not_before) * RENEW_AT
+    def renewal_at(self, jitter: float) -> float:
+        """Return when to renew it, by this host's clock. `jitter`: 0 to 1, of the time that may be waited beyond."""
+        return self.issued + self.life * RENEW_AT * (1 + RENEW_JITTER * jitter)
 
     def expired(self, now: float) -> bool:
         """Tell whether the certificate no longer opens anything."""
-        return now >= self.not_after
+        return now >= self.issued + self.life
 
 
 class DataDirectory:
@@ -84,7 +89,7 @@ class DataDirectory:
             IdentityError: the file holds something else.
 
         """
-        path = self.path / _KEY
+        path = self.path / KEY
         pem = _read(path)
         if pem is None:
             key = ec.generate_private_key(ec.SECP256R1())
@@ -98,22 +103,61 @@ class DataDirectory:
             raise IdentityError(f"{path} is not an agent's key: remove it, and enrol with a new bundle.")
         return loaded
 
+    def content(self) -> dict[str, bytes]:
+        """Return the files an identity consists of, by name; without an identity only the key, made now if need be."""
+        self.private_key()
+        found = {name: _read(self.path / name) for name in (KEY, CREDENTIAL)}
+        return {name: content for name, content in found.items() if content is not None}
+
+    def take(self, content: Mapping[str, bytes]) -> None:
+        """Replace the identity by another's files: the key, and the credential if there is one.
+
+        Raises:
+            IdentityError: they are no key and no credential for it. What was here is gone then.
+
+        """
+        (self.path / CREDENTIAL).unlink(missing_ok=True)  # it never stands beside another's key
+        write_private(self.path / KEY, content[KEY])
+        self.private_key()
+        if CREDENTIAL in content:
+            write_private(self.path / CREDENTIAL, content[CREDENTIAL])
+            self.identity()
+
     def signing_request(self) -> str:
         """Return the PEM request that proves possession of the key. Its other contents mean nothing."""
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "fairlead agent")])
         request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(self.private_key(), hashes.SHA256())
         return request.public_bytes(serialization.Encoding.PEM).decode()
 
-    def keep(self, *, cluster_id: str, url: str, ca_pem: str, certificate_pem: str, spent: str) -> Identity:
-        """Keep a certificate that was issued for our key.
+    def keep(
+        self,
+        *,
+        cluster_id: str,
+        url: str,
+        ca_pem: str,
+        certificate_pem: str,
+        spent: str,
+        their_clock: int | None = None,
+    ) -> Identity:
+        """Keep a certificate that was issued for our key. `their_clock`: the appliance's time, seconds since 1970.
 
         Raises:
             IdentityError: it does not certify our key.
 
         """
-        self._check_certificate(certificate_pem)
-        content = {"cluster": cluster_id, "url": url, "ca": ca_pem, "certificate": certificate_pem, "spent": spent}
-        write_private(self.path / _CREDENTIAL, json.dumps(content, indent=2).encode())
+        certificate = self._check_certificate(certificate_pem)
+        now = wall_seconds()
+        life = certificate.not_valid_after_utc.timestamp() - (now if their_clock is None else their_clock)
+        content = {
+            "cluster": cluster_id,
+            "url": url,
+            "ca": ca_pem,
+            "certificate": certificate_pem,
+            "spent": spent,
+            "issued": now,
+            "life": life,
+        }
+        write_private(self.path / CREDENTIAL, json.dumps(content, indent=2).encode())
         identity = self.identity()
         assert identity is not None, "it was just written"
         return identity
@@ -125,7 +169,7 @@ class DataDirectory:
             IdentityError: it is damaged.
 
         """
-        raw = _read(self.path / _CREDENTIAL)
+        raw = _read(self.path / CREDENTIAL)
         if raw is None:
             return None
         try:
@@ -134,9 +178,12 @@ class DataDirectory:
             ca_pem, certificate_pem = str(content["ca"]), str(content["certificate"])
             spent = str(content["spent"])
             certificate = self._check_certificate(certificate_pem)
+            not_after = certificate.not_valid_after_utc.timestamp()
+            issued = float(content.get("issued", certificate.not_valid_before_utc.timestamp()))
+            life = float(content.get("life", not_after - issued))
         except (ValueError, KeyError, TypeError):
             raise IdentityError(
-                f"{self.path / _CREDENTIAL} is damaged: remove it, and enrol with a new bundle."
+                f"{self.path / CREDENTIAL} is damaged: remove it, and enrol with a new bundle."
             ) from None
         # OpenSSL wants a file of its own; it follows the credential, which alone is the truth.
         certificate_path = self.path / _CERTIFICATE
@@ -148,9 +195,10 @@ class DataDirectory:
             ca_pem,
             spent,
             certificate_path,
-            self.path / _KEY,
-            certificate.not_valid_before_utc.timestamp(),
-            certificate.not_valid_after_utc.timestamp(),
+            self.path / KEY,
+            not_after,
+            issued,
+            life,
         )
 
     def _check_certificate(self, certificate_pem: str) -> x509.Certificate:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import Enum, auto
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 import trio
@@ -19,6 +20,9 @@ from wire.tls import HandshakeFailed, TLSStream, dial_handshake
 TCP_SECONDS: Final = 10.0
 TLS_SECONDS: Final = 10.0
 HAPPY_EYEBALLS_SECONDS: Final = 0.25  # RFC 8305: how long an address is waited for before the next one is tried too
+
+
+_OUT_OF_TIME: Final = {9, 10}  # OpenSSL: X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
 
 
 class Failing(Enum):
@@ -66,6 +70,12 @@ class Place:
         return f"{host}:{self.port}".encode()
 
 
+class Connect(Protocol):
+    """`connect`, or the same through a proxy."""
+
+    async def __call__(self, place: Place, context: ssl.SSLContext) -> TLSStream: ...
+
+
 async def connect(
     place: Place, context: ssl.SSLContext, *, tcp_seconds: float = TCP_SECONDS, tls_seconds: float = TLS_SECONDS
 ) -> TLSStream:
@@ -75,26 +85,38 @@ async def connect(
         OutboundError: with the step that failed.
 
     """
+    tcp = await open_tcp(place, tcp_seconds)
+    return await shake_hands(tcp.socket, context, place, tls_seconds)
+
+
+async def open_tcp(place: Place, seconds: float) -> trio.SocketStream:
+    """Connect. Raises OutboundError."""
     where = place.authority.decode()
     try:
-        with trio.fail_after(tcp_seconds):
-            tcp = await trio.open_tcp_stream(place.host, place.port, happy_eyeballs_delay=HAPPY_EYEBALLS_SECONDS)
+        with trio.fail_after(seconds):
+            return await trio.open_tcp_stream(place.host, place.port, happy_eyeballs_delay=HAPPY_EYEBALLS_SECONDS)
     except trio.TooSlowError:
         raise OutboundError(
-            Failing.TIMEOUT,
-            f"{where} did not accept a connection within {tcp_seconds:.0f} s: check firewalls and routes.",
+            Failing.TIMEOUT, f"{where} did not accept a connection within {seconds:.0f} s: check firewalls and routes."
         ) from None
     except OSError as error:
         raise OutboundError(
             Failing.TCP, f"{where} cannot be reached ({_reason(error)}): check address, DNS and port."
         ) from error
+
+
+async def shake_hands(
+    sock: trio.socket.SocketType, context: ssl.SSLContext, place: Place, seconds: float = TLS_SECONDS
+) -> TLSStream:
+    """Shake hands over a connected socket, which is ours from now on. Raises OutboundError."""
+    where = place.authority.decode()
     try:
-        with trio.fail_after(tls_seconds):
-            return await dial_handshake(tcp.socket, context, place.server_name)
+        with trio.fail_after(seconds):
+            return await dial_handshake(sock, context, place.server_name)
     except trio.TooSlowError:
         raise OutboundError(
             Failing.TIMEOUT,
-            f"{where} did not finish its TLS handshake within {tls_seconds:.0f} s: is it the right port?",
+            f"{where} did not finish its TLS handshake within {seconds:.0f} s: is it the right port?",
         ) from None
     except trio.BrokenResourceError as error:
         raise _tls_fault(where, place.server_name, error) from error
@@ -106,9 +128,16 @@ def _tls_fault(where: str, name: str, error: trio.BrokenResourceError) -> Outbou
         return OutboundError(
             Failing.CERTIFICATE,
             f"{where} showed a certificate that is not trusted for {name} ({cause.verify_message}): "
-            "check the CA, and that no proxy opens TLS on the way.",
+            + _remedy(cause.verify_code),
         )
     return OutboundError(Failing.TLS, f"TLS with {where} failed ({error}): is it the right port?")
+
+
+def _remedy(verify_code: int) -> str:
+    if verify_code in _OUT_OF_TIME:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        return f"this host's clock says {now}; if that is wrong set it (NTP), if it is right look at the other's."
+    return "check the CA, and that no proxy opens TLS on the way."
 
 
 def _reason(error: OSError) -> str:
@@ -116,5 +145,5 @@ def _reason(error: OSError) -> str:
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
-        cause = cause.__cause__
+        cause = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else cause.__cause__
     return str(error)

@@ -56,6 +56,8 @@ class Pool:
         self._dial = dial
         self._idle: list[Connection] = []
         self._closed = False
+        self.dialled = 0
+        self.connected = 0
 
     def __len__(self) -> int:
         return len(self._idle)
@@ -72,7 +74,9 @@ class Pool:
 
     async def connect(self) -> Connection:
         """Return a fresh connection. Raises what dialling raises."""
+        self.dialled += 1
         stream = await self._dial()
+        self.connected += 1
         age = MAX_AGE_SECONDS * random.uniform(1 - AGE_JITTER, 1)  # noqa: S311 # spreads load; nothing secret
         return Connection(stream, trio.current_time() + age)
 

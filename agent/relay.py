@@ -51,15 +51,16 @@ class Relay:
     def __init__(self, outbox: Outbox, upstream: Upstream) -> None:
         self._outbox = outbox
         self._upstream = upstream
-        self._pool = Pool(upstream.dial)
+        self.pool = Pool(upstream.dial)
+        self.refused = 0  # by the guard
         self._at_work: dict[Exchange, Connection] = {}
         """Exchanges at work, and the connection that ends with each: no task may be reading when one is reset."""
-        self.errands = Errands(self._pool, self._at_work)
+        self.errands = Errands(self.pool, self._at_work)
 
     @property
     def idle(self) -> int:
         """How many connections wait to be used again."""
-        return len(self._pool)
+        return len(self.pool)
 
     def begin(self, exchange: Exchange, carry: Callable[[Exchange], None]) -> bool:
         """Begin an exchange without a task, if it is of the usual kind. False: nothing was done, it needs one.
@@ -93,6 +94,8 @@ class Relay:
                 else:
                     await self._uploading(exchange, outgoing, body)
         except (RefusedError, AnswerError) as refusal:
+            if refusal.code is ResetCode.REFUSED:
+                self.refused += 1
             exchange.reset(refusal.code, refusal.sentence)
         except (_GoneError, ExchangeReset, SessionLost, PeerStopped):
             pass  # the appliance knows; every connection was closed on the way here
@@ -114,7 +117,7 @@ class Relay:
         self, exchange: Exchange, outgoing: Outgoing, request: bytes, asked: Connection | None = None
     ) -> None:
         """Ask, and hand the answer on. `asked`: a reused connection on which the request was written already."""
-        connection = asked or self._pool.take()
+        connection = asked or self.pool.take()
         if connection is not None:
             try:
                 response = await self._ask(exchange, connection, outgoing, b"" if asked else request)
@@ -124,7 +127,7 @@ class Relay:
                 # The server closed it just as we took it: the request never met anyone.
                 connection = None
         if connection is None:
-            connection = await self._pool.connect()
+            connection = await self.pool.connect()
             response = await self._ask(exchange, connection, outgoing, request)
         try:
             reusable = await self._hand_on(exchange, connection, response)
@@ -134,7 +137,7 @@ class Relay:
         finally:
             self._at_work.pop(exchange, None)
         if reusable:
-            self._pool.give(connection)
+            self.pool.give(connection)
         else:
             connection.abort()
 
@@ -185,7 +188,7 @@ class Relay:
     # A body that is still on its way
 
     async def _uploading(self, exchange: Exchange, outgoing: Outgoing, first: bytes) -> None:
-        connection = self._pool.take() or await self._pool.connect()
+        connection = self.pool.take() or await self.pool.connect()
         upload = Upload(exchange, connection, outgoing)
         reusable = False
         fault: BaseException | None = None
@@ -205,7 +208,7 @@ class Relay:
         finally:
             del self._at_work[exchange]
             if reusable and upload.whole:
-                self._pool.give(connection)
+                self.pool.give(connection)
             else:
                 connection.abort()
         if fault is not None:
@@ -215,7 +218,7 @@ class Relay:
 
     async def _upgraded(self, exchange: Exchange, outgoing: Outgoing) -> None:
         """Ask for an upgrade, on a connection of its own. Anything but 101 is an ordinary answer."""
-        connection = await self._pool.connect()
+        connection = await self.pool.connect()
         try:
             response = await self._ask(exchange, connection, outgoing, outgoing.head)
             if response.status != 101:
@@ -292,11 +295,11 @@ class Relay:
                 turns += 1
                 if turns % REFRESH_SWEEPS == 0:
                     self._upstream.refresh()
-                    self._pool.sweep()
+                    self.pool.sweep()
 
     def close(self) -> None:
         """Close what is idle; for the end of the process."""
-        self._pool.close()
+        self.pool.close()
 
 
 def _only(group: BaseExceptionGroup[BaseException], expected: tuple[type[Exception], ...]) -> BaseException:

@@ -13,7 +13,10 @@ import ssl
 from pathlib import Path
 from typing import Final
 
+import trio
+
 from agent import config
+from agent.file_mark import file_mark
 from agent.guard import RefusedError
 from agent.outbound import Failing, OutboundError, Place, connect
 from wire.frames import ResetCode
@@ -29,7 +32,6 @@ MAX_TOKEN_BYTES: Final = 16 * 1024
 
 _log = logging.getLogger("fairlead.agent.upstream")
 
-_Mark = tuple[int, int, int]
 _CODES: Final = {
     Failing.TCP: ResetCode.UPSTREAM_UNREACHABLE,
     Failing.TIMEOUT: ResetCode.UPSTREAM_TIMEOUT,
@@ -44,11 +46,12 @@ class Upstream:
     def __init__(self, settings: config.Upstream) -> None:
         self._settings = settings
         self._place = Place(settings.host, settings.port, settings.server_name)
-        self._marks: dict[Path, _Mark | None] = {}
+        self._marks: dict[Path, tuple[int, int, int] | None] = {}
         self._context: ssl.SSLContext | None = None
         self._authorization: bytes | None = None
         self.authority = settings.authority
         self.fault = "not read yet"
+        self.troubled = trio.Event()  # a connection could not be made since somebody replaced this
         self.refresh()
 
     @property
@@ -67,7 +70,7 @@ class Upstream:
         """Read what has changed: token, CA, client certificate."""
         settings = self._settings
         paths = [settings.ca_file, settings.token_file, settings.certificate_file, settings.key_file]
-        marks = {path: _mark(path) for path in paths if path is not None}
+        marks = {path: file_mark(path) for path in paths if path is not None}
         if marks == self._marks and not self.fault:
             return
         before, self._marks = self.fault, marks
@@ -107,19 +110,14 @@ class Upstream:
         try:
             made = await connect(self._place, self._context, tcp_seconds=CONNECT_SECONDS, tls_seconds=CONNECT_SECONDS)
         except OutboundError as error:
-            _log.warning("the API server cannot be reached", extra={"reason": str(error)})
+            _log.warning(
+                "the API server cannot be reached: check upstream_url, and the network policy",
+                extra={"reason": str(error)},
+            )
+            self.troubled.set()
             raise RefusedError(_CODES[error.failing], f"The API server at {error}") from error
         made.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
         return made
-
-
-def _mark(path: Path) -> _Mark | None:
-    """Return what changes when a file is replaced; Kubernetes replaces by renaming a link."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _text(path: Path) -> str:

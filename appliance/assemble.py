@@ -18,14 +18,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
+from urllib.parse import urlsplit
 
 import structlog
 import trio
 from quart_trio import QuartTrio
 
-from appliance import bridges, database, expiries, logs
+from appliance import binding_uses, bridges, database, expiries, logs
 from appliance.api.app import make_app
 from appliance.api.parts import Parts
 from appliance.api.routes import UndeclaredRouteError
@@ -34,6 +36,7 @@ from appliance.audit.ledger import AuditUnavailable, Ledger
 from appliance.audit.retention import Retention
 from appliance.audit.shelf import AuditBroken
 from appliance.audit_place import audit_place
+from appliance.authorities import Following, keep_agents_current, made
 from appliance.certificates import (
     CertificateError,
     GivenFiles,
@@ -45,8 +48,11 @@ from appliance.certificates import (
 from appliance.config import Config
 from appliance.core.buckets import Admission, FailedLogins
 from appliance.core.credentials import Credential, TokenVerifier, mint
-from appliance.core.destinations import destination
+from appliance.core.destinations import HTTPS_PORT, destination
+from appliance.core.paces import Paces
 from appliance.core.problems import Code
+from appliance.core.uses import BindingUses
+from appliance.courier import Courier
 from appliance.front import listener as front
 from appliance.front.parts import FrontParts
 from appliance.front.replies import HELP_PREFIX
@@ -58,13 +64,16 @@ from appliance.login.parts import BEGUN_AT_ONCE, BEGUN_PER_SECOND, LoginParts
 from appliance.login.rereading import Rereading
 from appliance.login.site import mount
 from appliance.machine_token import record_new
+from appliance.metrics import ApplianceNumbers
 from appliance.store.faults import StoreRefused, StoreUnavailable
 from appliance.store.sealing import SealError
 from appliance.store.store import Store, utc_micros
 from appliance.tunnel import listener as tunnel
 from appliance.tunnel.enrolment import Enrolment
 from appliance.tunnel.registry import Registry
+from appliance.tunnel.trust import Trust
 from daemon import interpreter, probes
+from daemon.metrics import Numbers
 from daemon.probes import Health
 from wire.readiness import Readiness
 from wire.session import Session
@@ -139,21 +148,16 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
         registry: Registry[Session] = Registry()
         users_source = _users_source(config, keys, bound)
         users_context = first_context(users_source, partial(server_context, alpn=["http/1.1"]))
-        agents_source = OwnAuthority(keys.authority, [host_of(bound.agents_url)], utc_micros)
-        agents_context = first_context(
-            agents_source,
-            partial(server_context, alpn=["h2"], client_ca_pem=keys.authority.certificate_pem, tls13_only=True),
-        )
+        agents_source = OwnAuthority(keys.trust, [host_of(bound.agents_url)], utc_micros)
+        agents_context = first_context(agents_source, partial(_agents_context, keys.trust))
+        verifier, failures = TokenVerifier(keys.believed), FailedLogins(ledger.deny)
+        following = Following(store, keys.trust, utc_micros)
+        courier = Courier(store, ledger, _dialler(config, bound), utc_micros, alone=not audit_place(config).shared)
+        uses = BindingUses()
+        ledger.subscribe(binding_uses.heard(uses))
+        readiness = Readiness()
         common = _Common(
-            config,
-            store,
-            keys,
-            ledger,
-            registry,
-            bound,
-            TokenVerifier(keys.believed),
-            FailedLogins(ledger.deny),
-            Readiness(),
+            config, store, keys, ledger, registry, bound, verifier, failures, courier, following, uses, readiness
         )
         app, rereading = _app(common)
         users = front.Front(_front_parts(common, app))
@@ -170,14 +174,20 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
             if config.audit.retention_days:
                 background.start_soon(_retention(config, keys, ledger).run)
             background.start_soon(expiries.run, store, ledger, utc_micros)
+            background.start_soon(binding_uses.run, store, uses)
             background.start_soon(rereading.run)
+            background.start_soon(courier.run)
             background.start_soon(keep_current, users_source, users_context)
-            background.start_soon(keep_current, agents_source, agents_context)
-            background.start_soon(probes.serve, state, bound.health)
+            background.start_soon(
+                keep_agents_current, agents_source, partial(_agents_context, keys.trust), partial(_use, agents)
+            )
+            background.start_soon(following.run, lambda: replace_file(layout.ca, keys.trust.pem))
+            numbers = _numbers(common, users, agents, {"users": users_source, "agents": agents_source})
+            background.start_soon(probes.serve, state, bound.health, numbers.page)
             async with trio.open_nursery() as serving:
                 await serving.start(partial(front.serve, users, bound.users, users_context))
                 await serving.start(partial(tunnel.serve, agents, bound.agents, stop=stop))
-                replace_file(layout.ca, keys.authority.certificate_pem)
+                replace_file(layout.ca, keys.trust.pem)
                 replace_file(layout.ports, json.dumps(bound.ports()))
                 interpreter.settle()
                 log.info("ready", public_url=bound.public_url, agents_url=bound.agents_url, **bound.ports())
@@ -222,6 +232,9 @@ class _Common:
     bound: Bound
     verifier: TokenVerifier
     failures: FailedLogins
+    courier: Courier
+    following: Following
+    uses: BindingUses
     readiness: Readiness
 
 
@@ -254,12 +267,13 @@ def _app(it: _Common) -> tuple[QuartTrio, Rereading]:
     return app, mount(app, _login_parts(it))
 
 
-def _dialler(it: _Common) -> Dialler:
+def _dialler(config: Config, bound: Bound) -> Dialler:
+    """One for each who dials: slow receivers of webhooks take no room from those who sign in."""
     return Dialler(
-        allowed=it.config.dialling.allow,
-        more_ca=it.config.dialling.ca,
-        own_ports=frozenset(it.bound.ports().values()),
-        own_names=frozenset(destination(url).named for url in (it.bound.public_url, it.bound.agents_url)),
+        allowed=config.dialling.allow,
+        more_ca=config.dialling.ca,
+        own_ports=frozenset(bound.ports().values()),
+        own_names=frozenset(destination(url).named for url in (bound.public_url, bound.agents_url)),
     )
 
 
@@ -270,21 +284,31 @@ def _api_parts(it: _Common) -> Parts:
         snapshot=lambda: it.store.snapshot,
         write=it.store.write,
         read=it.store.read,
+        catch_up=it.store.poll,
         states=it.registry.states,
         record=it.ledger.record,
         search_audit=trail.search,
         audit_record=trail.record,
-        make_bundle=bridges.bundle_maker(it.bound.agents_url, it.keys.authority.certificate_pem),
+        make_bundle=bridges.bundle_maker(it.bound.agents_url, it.keys.trust),
+        make_authority=made,
+        trusted=lambda: it.keys.trust.pem,
+        trust_settled=it.following.settled,
         sign=partial(_sign, it.keys),
         seal=it.store.seal,
+        unseal=it.store.unseal,
+        send_notice=it.courier.send,
         prove=it.verifier.verify,
         clock=utc_micros,
         public_url=it.bound.public_url,
         help_url=it.bound.public_url + HELP_PREFIX.decode(),
-        ca_pem=it.keys.authority.certificate_pem if it.config.users.certificate is None else None,
+        ca_pem=partial(_ca_for_users, it),
         faults=FAULTS,
         key_set_fault=bridges.key_set_fault,
         failures=it.failures,
+        uses=it.uses,
+        paces=Paces(per_second=it.config.limits.api_per_second, burst=it.config.limits.api_burst),
+        # Browsers hold every port of the host to it, so only where ours is the usual one.
+        hsts=it.config.users.certificate is not None and urlsplit(it.bound.public_url).port in {None, HTTPS_PORT},
     )
 
 
@@ -293,10 +317,11 @@ def _login_parts(it: _Common) -> LoginParts:
         snapshot=lambda: it.store.snapshot,
         write=it.store.write,
         read=it.store.read,
+        catch_up=it.store.poll,
         record=it.ledger.record,
         seal=it.store.seal,
         unseal=it.store.unseal,
-        dialler=_dialler(it),
+        dialler=_dialler(it.config, it.bound),
         failures=it.failures,
         beginnings=Admission(per_second=BEGUN_PER_SECOND, burst=BEGUN_AT_ONCE),
         clock=utc_micros,
@@ -320,7 +345,14 @@ def _agents_parts(it: _Common, context: ssl.SSLContext) -> tunnel.AgentsListener
     return tunnel.AgentsListener(
         context=context,
         store=enrolments,
-        enrolment=Enrolment(it.keys.authority, enrolments, it.ledger.record, utc_micros),
+        enrolment=Enrolment(
+            it.keys.trust,
+            enrolments,
+            it.ledger.record,
+            utc_micros,
+            FailedLogins(it.ledger.deny),
+            it.config.agents.certificate_seconds,
+        ),
         registry=it.registry,
         record=it.ledger.record,
         clock=utc_micros,
@@ -331,10 +363,31 @@ def _agents_parts(it: _Common, context: ssl.SSLContext) -> tunnel.AgentsListener
     )
 
 
+def _agents_context(trust: Trust, chain: Path, key: Path) -> ssl.SSLContext:
+    return server_context(chain, key, alpn=["h2"], client_ca_pem=trust.pem, tls13_only=True)
+
+
+def _use(agents: tunnel.AgentsListener, context: ssl.SSLContext) -> None:
+    agents.context = context
+
+
+def _ca_for_users(it: _Common) -> str | None:
+    """What a kubeconfig must trust; None: what everybody trusts anyway."""
+    return it.keys.trust.pem if it.config.users.certificate is None else None
+
+
+def _numbers(
+    it: _Common, users: front.Front, agents: tunnel.AgentsListener, certificates: Mapping[str, Source]
+) -> Numbers:
+    found = ApplianceNumbers(users, agents, it.registry, it.store, it.ledger, tuple(certificates.items()), utc_micros)
+    it.ledger.subscribe(found.heard.hear)
+    return Numbers(found.collect)
+
+
 def _users_source(config: Config, keys: Keys, bound: Bound) -> Source:
     if config.users.certificate is not None and config.users.key is not None:
         return GivenFiles(config.users.certificate, config.users.key)
-    return OwnAuthority(keys.authority, [host_of(bound.public_url)], utc_micros)
+    return OwnAuthority(keys.trust, [host_of(bound.public_url)], utc_micros)
 
 
 # The process
@@ -349,4 +402,5 @@ def _raise_descriptor_limit() -> None:
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     except (OSError, ValueError) as error:  # some systems name a limit that they do not grant
-        structlog.get_logger().warning("the descriptor limit stays", soft=soft, wanted=wanted, why=str(error))
+        log = structlog.get_logger()
+        log.warning("raise the limit of open files (ulimit -n)", soft=soft, wanted=wanted, why=str(error))

@@ -26,6 +26,7 @@ from appliance.store.store import Store
 from appliance.tunnel import enrolment
 from appliance.tunnel.authority import AgentCertificate, fingerprint
 from appliance.tunnel.ports import Redeemed, TokenFault
+from appliance.tunnel.trust import Trust
 
 T = TypeVar("T")
 
@@ -84,12 +85,12 @@ def _kept(certificate: AgentCertificate, cluster_id: str, generation: int) -> cl
     return clusters.AgentCertificate(certificate.serial, cluster_id, generation, certificate.not_after)
 
 
-def bundle_maker(agents_url: str, ca_pem: str) -> Callable[[str, int], Bundle]:
+def bundle_maker(agents_url: str, trust: Trust) -> Callable[[str, int], Bundle]:
     """How the API makes bundles."""
 
     def make(cluster_id: str, now: int) -> Bundle:
         minted = enrolment.mint_token(now)
-        text = enrolment.bundle(cluster_id, agents_url, minted.token, ca_pem)
+        text = enrolment.bundle(cluster_id, agents_url, minted.token, trust.pem)
         return Bundle(json.loads(text), minted.sha256, minted.expires_at)
 
     return make
@@ -104,8 +105,7 @@ class AuditTrail:
 
     async def search(self, query: AuditQuery) -> Mapping[str, Any]:
         page = await self._look(lambda reader: reader.search(query))
-        following = None if page.next is None else page.next.cursor()
-        return {"items": [shown(kept) for kept in page.items], "next": following}
+        return {"items": [shown(kept) for kept in page.items], "next": page.next}
 
     async def record(self, chain: int, number: int) -> Mapping[str, Any] | None:
         kept = await self._look(lambda reader: reader.one(chain, number))

@@ -17,8 +17,10 @@ from typing import Protocol
 
 import structlog
 import trio
+from cryptography import x509
 
-from appliance.tunnel.authority import SERVER_DAYS, Authority, KeyPair
+from appliance.tunnel.authority import SERVER_DAYS, KeyPair
+from appliance.tunnel.trust import Trust
 
 LOOK_SECONDS = 10.0  # how soon a renewed certificate file is taken up
 RENEW_SECONDS = SERVER_DAYS * 86_400 * 2 / 3  # of our own CA's certificates, counted from the start
@@ -29,7 +31,9 @@ class CertificateError(Exception):
 
 
 class Source(Protocol):
-    """Where a listener's certificate comes from."""
+    """Where a listener's certificate comes from. `not_after`: when the one in use expires (seconds since the epoch)."""
+
+    not_after: float
 
     @contextmanager
     def files(self) -> Iterator[tuple[Path, Path]]:
@@ -43,6 +47,7 @@ class GivenFiles:
     """A certificate that someone else renews."""
 
     def __init__(self, chain: Path, key: Path) -> None:
+        self.not_after = 0.0
         self._chain, self._key = chain, key
         self._seen = self._marks()
 
@@ -65,18 +70,20 @@ class GivenFiles:
 
 
 class OwnAuthority:
-    """A certificate that our CA signs at each start and at two thirds of its life."""
+    """A certificate that our CA signs at each start, at two thirds of its life, and when the authorities change."""
 
-    def __init__(self, authority: Authority, names: Sequence[str], clock: Callable[[], int]) -> None:
-        self._authority, self._names, self._clock = authority, names, clock
+    def __init__(self, trust: Trust, names: Sequence[str], clock: Callable[[], int]) -> None:
+        self.not_after = 0.0
+        self._trust, self._names, self._clock = trust, names, clock
 
     @contextmanager
     def files(self) -> Iterator[tuple[Path, Path]]:
-        with in_memory(self._authority.server_certificate(self._names, self._clock())) as paths:
+        with in_memory(self._trust.for_listeners.server_certificate(self._names, self._clock())) as paths:
             yield paths
 
     async def changed(self) -> None:
-        await trio.sleep(RENEW_SECONDS)
+        with trio.move_on_after(RENEW_SECONDS):
+            await self._trust.changed.wait()
 
 
 @contextmanager
@@ -103,7 +110,9 @@ def first_context(source: Source, make: Callable[[Path, Path], ssl.SSLContext]) 
     """The listener's context with its first certificate."""
     with source.files() as (chain, key):
         try:
-            return make(chain, key)
+            context = make(chain, key)
+            source.not_after = _not_after(chain)
+            return context
         except (OSError, ssl.SSLError) as error:
             raise CertificateError(
                 f"The certificate {chain} with the key {key} cannot be used: {_why(error)}."
@@ -112,18 +121,39 @@ def first_context(source: Source, make: Callable[[Path, Path], ssl.SSLContext]) 
 
 async def keep_current(source: Source, context: ssl.SSLContext) -> None:
     """Take up each new certificate, until cancelled."""
+
+    def use(chain: Path, key: Path) -> None:
+        # A mismatched pair must not half replace the one in use: try it on a context nobody uses.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key)
+        context.load_cert_chain(chain, key)
+
     while True:
         await source.changed()
-        try:
-            with source.files() as (chain, key):
-                # A mismatched pair must not half replace the one in use: try it on a context nobody uses.
-                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key)
-                context.load_cert_chain(chain, key)
-        except (OSError, ssl.SSLError) as error:
-            structlog.get_logger().error("a new certificate cannot be used; the old one stays", why=_why(error))
-            await trio.sleep(LOOK_SECONDS)
-        else:
-            structlog.get_logger().info("took up a new certificate")
+        await take_up(source, use)
+
+
+async def take_up(source: Source, use: Callable[[Path, Path], None]) -> None:
+    """Use a source's certificate; one that cannot be used is an error in the log, and worth a pause."""
+    try:
+        with source.files() as (chain, key):
+            use(chain, key)
+            source.not_after = _not_after(chain)
+    except (OSError, ssl.SSLError) as error:
+        structlog.get_logger().error(
+            "a new certificate cannot be used; the old one stays: put a chain and its own key into the files",
+            why=_why(error),
+        )
+        await trio.sleep(LOOK_SECONDS)
+    else:
+        structlog.get_logger().info("took up a new certificate")
+
+
+def _not_after(chain: Path) -> float:
+    """Of the first certificate in a file that OpenSSL has just taken. 0: it is in a form that only OpenSSL reads."""
+    try:
+        return x509.load_pem_x509_certificate(chain.read_bytes()).not_valid_after_utc.timestamp()
+    except ValueError:
+        return 0.0
 
 
 def _why(error: OSError) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 
 from appliance.core.buckets import MAX_OPEN_EXCHANGES, REQUEST_BURST, REQUESTS_PER_SECOND
 from appliance.core.networks import NOBODY, Networks
+from appliance.core.paces import CALLER_BURST, CALLER_PER_SECOND
 from daemon import values
 from daemon.settings import ConfigError, Setting, Settings, refuse_weak_mode
 from daemon.values import Address
@@ -26,10 +27,10 @@ OPEN_TO_OTHERS = (
     stat.S_IRWXO | stat.S_IWGRP | stat.S_IXGRP
 )  # of a secret's file; its group may read, as Kubernetes has it
 
-# Names that share our prefix and are not settings: the agent's and the tests' own, and the variables Kubernetes adds
-# to every container for a Service called `fairlead` or `fairlead-agents`.
+# Names that share our prefix and are not settings: the agent's, the command's and the tests' own, and the variables
+# Kubernetes adds to every container for a Service called `fairlead` or `fairlead-agents`.
 _FOREIGN_VARIABLES = re.compile(
-    r"FAIRLEAD_(AGENT_|TEST_|KUBECTL_)|FAIRLEAD(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT(_.+)?)|PORT(_\d+_(TCP|UDP)(_.+)?)?)$"
+    r"FAIRLEAD_(AGENT_|CLI_|TEST_|KUBECTL_)|FAIRLEAD(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT(_.+)?)|PORT(_\d+_(TCP|UDP)(_.+)?)?)$"
 )
 
 
@@ -48,6 +49,7 @@ class Agents:
     listen: Address
     url: str | None
     proxy_protocol_from: Networks
+    certificate_seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ class Limits:
     requests_per_second: int
     request_burst: int
     open_exchanges: int
+    api_per_second: int
+    api_burst: int
     drain_seconds: int
 
 
@@ -185,10 +189,17 @@ _TABLE: tuple[Setting, ...] = (
         "The same for agents.listen. The load balancers must pass TLS on as it is: agents show certificates.",
     ),
     Setting(
+        "agents.certificate_seconds",
+        values.whole(10, 90 * 86_400),
+        30 * 86_400,
+        "How long an agent's certificate is good. Agents renew after a third; who was away for longer needs a bundle.",
+    ),
+    Setting(
         "health.listen",
-        values.loopback,
+        values.address,
         Address("127.0.0.1", 9090),
-        "Plain HTTP on loopback: /livez and /readyz.",
+        "Plain HTTP: /livez, /readyz and /metrics. It asks for no credential and names no person; beyond loopback (for "
+        "a pod's probes and Prometheus) let a NetworkPolicy or a firewall say who may come.",
     ),
     Setting(
         "login.reread_seconds",
@@ -261,6 +272,18 @@ _TABLE: tuple[Setting, ...] = (
         values.whole(1, 2048),
         MAX_OPEN_EXCHANGES,
         "Requests one person may have open on one cluster, watches and shells included.",
+    ),
+    Setting(
+        "limits.api_per_second",
+        values.whole(1, 100_000),
+        CALLER_PER_SECOND,
+        "Calls of the admin API by one person or machine each second, in the long run; an address has four times that.",
+    ),
+    Setting(
+        "limits.api_burst",
+        values.whole(1, 100_000),
+        CALLER_BURST,
+        "Calls of the admin API by one person or machine at once, after a pause; one address has four times that.",
     ),
     Setting(
         "limits.drain_seconds",

@@ -7,7 +7,6 @@ Credentials are signed with the newest of their keys; the one before it is still
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,13 +15,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from appliance import authorities
 from appliance.store import statements
 from appliance.store.faults import StoreUnavailable
 from appliance.store.store import Store
 from appliance.store.unit import Unit, run
-from appliance.tunnel.authority import Authority
+from appliance.tunnel.trust import Trust
 
-AUTHORITY = "authority"
 CREDENTIAL_KEY = "credential-signing-key"  # the first; those after it have a number
 AUDIT_KEY = "audit-checkpoint-key"
 
@@ -33,7 +32,7 @@ BELIEVED = 2  # signing keys: tokens live hours, so one older key outlasts them,
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    authority: Authority
+    trust: Trust
     credentials: ec.EllipticCurvePrivateKey  # what new ones are signed with
     believed: tuple[ec.EllipticCurvePublicKey, ...]  # what they may be signed with
     audit: Ed25519PrivateKey
@@ -70,20 +69,14 @@ class KeyWatch:
 
 async def open_keys(store: Store, clock: Callable[[], int]) -> Keys:
     """The keys of this installation, made now if this is its first start."""
-
-    def new_authority() -> bytes:
-        made = Authority.make(clock())
-        return json.dumps({"certificate": made.certificate_pem, "key": made.key_pem.decode()}).encode()
-
-    kept = json.loads(await store.secret(AUTHORITY, new_authority))
+    trust = Trust(await authorities.opened(store, clock))
     names = await signing_key_names(store) or [CREDENTIAL_KEY]
     signing = [await signing_key(store, name) for name in names[-BELIEVED:]]
     audit = _load(await store.secret(AUDIT_KEY, lambda: _pem(Ed25519PrivateKey.generate())))
     if not isinstance(audit, Ed25519PrivateKey):
         raise TypeError("a sealed key is of another kind than it was made")
     believed = tuple(key.public_key() for key in signing)
-    authority = Authority.load(kept["certificate"], kept["key"].encode())
-    return Keys(authority, signing[-1], believed, audit, tuple(names))
+    return Keys(trust, signing[-1], believed, audit, tuple(names))
 
 
 async def signing_key_names(store: Store) -> list[str]:

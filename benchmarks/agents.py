@@ -20,13 +20,14 @@ from pathlib import Path
 
 import trio
 
-from agent.dialling import Dialler
+from agent.dialling import Dialler, Tunnels
 from agent.enrolment import Enrolment
-from agent.identity import DataDirectory
+from agent.identity import DataDirectory, Identity
 from benchmarks.fairlead import Serving
 from benchmarks.processes import Part, running, until
 from benchmarks.session_end import answer
 from ops.demo.files import write_private
+from wire.session import Session
 
 LOOK_SECONDS = 0.02
 ENROLLING = 4  # at once
@@ -96,7 +97,7 @@ async def main(home: Path, agents: int) -> None:
     """Enrol, then dial and stay connected until ended."""
     logging.getLogger("fairlead.agent").setLevel(logging.CRITICAL)
     bundles = sorted((home / "bundles").glob("*.json"))
-    enrolments: list[tuple[DataDirectory, Enrolment]] = []
+    enrolments: list[Enrolment] = []
     limit = trio.CapacityLimiter(ENROLLING)
 
     async def enrol(bundle: Path) -> None:
@@ -105,21 +106,37 @@ async def main(home: Path, agents: int) -> None:
         enrolment = Enrolment(directory, bundle)
         async with limit:
             await enrolment.identity()
-        enrolments.append((directory, enrolment))
+        enrolments.append(enrolment)
 
     async with trio.open_nursery() as nursery:
         for bundle in bundles:
             nursery.start_soon(enrol, bundle)
     (home / "enrolled").touch()
     diallers = [
-        Dialler(directory, enrolment.identity, answer, name=f"benchmark agent {number}", drain_seconds=DRAIN_SECONDS)
+        Dialler(
+            Tunnels(
+                enrolments[number % len(enrolments)].identity,
+                answer,
+                None,
+                name=f"benchmark agent {number}",
+                listening=_Silent(),
+                bundle=home / "none",
+                drain_seconds=DRAIN_SECONDS,
+            )
+        )
         for number in range(agents)
-        for directory, enrolment in (enrolments[number % len(enrolments)],)
     ]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(partial(_tell, home / "sessions", diallers))
         for dialler in diallers:
             nursery.start_soon(dialler.run)
+
+
+class _Silent:
+    """Says nothing of itself: what is measured is how the sessions come back."""
+
+    def begin(self, session: Session, identity: Identity) -> None: ...
+    def end(self, session: Session) -> None: ...
 
 
 async def _tell(path: Path, diallers: list[Dialler]) -> None:

@@ -6,6 +6,7 @@ changes in its own process alone. Like the demo's children, the command ends whe
 
     unrecorded   the appliance, composed as ever, with a ledger that keeps nothing: what audit costs
     heartbeat    the appliance with a task that wants a turn every 10 ms; its file says how long it was kept waiting
+    census       any command; a SIGUSR1 has it write to its file how many tasks and objects it has
     counted      any command, with every call of a Python function counted; a SIGUSR1 writes the count to its file
 
 What always holds: "unrecorded" says so on standard error at its start.
@@ -13,6 +14,7 @@ What always holds: "unrecorded" says so on standard error at its start.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -116,12 +118,21 @@ class Calls:
         write_private(self._path, str(self._made).encode())
 
 
+def _census(_number: int, _frame: FrameType | None) -> None:
+    """Between two steps of the loop, in its thread: Trio can be asked."""
+    gc.collect()
+    counted = {"tasks": trio.lowlevel.current_statistics().tasks_living, "objects": len(gc.get_objects())}
+    write_private(Path(os.environ[WATCHED_FILE]), json.dumps(counted).encode())
+
+
 def launch(what: str) -> None:
     """Change or count what was asked for, then be the command."""
     if what == "unrecorded":
         vars(assemble)["Ledger"] = UnkeptLedger
     elif what == "heartbeat":
         vars(assemble)["Ledger"] = BeatingLedger
+    elif what == "census":
+        signal.signal(signal.SIGUSR1, _census)
     elif what == "counted":
         Calls(Path(os.environ[WATCHED_FILE])).start()
     else:

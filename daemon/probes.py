@@ -1,7 +1,8 @@
-"""Whether a process lives and whether it is ready, over plain HTTP on loopback.
+"""Whether a process lives and whether it is ready, over plain HTTP.
 
 `/livez` answers when the event loop runs at all: nothing else can make it fail, so a supervisor never restarts a
 process because its neighbours are ill. `/readyz` says whether new work should come here, and names what is missing.
+`/metrics` gives the numbers, where there are any.
 What always holds: no credential is asked for and nothing is revealed but these names; a connection that is slow, long
 or many is cut off; an error here never reaches the rest of the process.
 """
@@ -11,11 +12,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Final
 
 import trio
+
+from daemon.metrics import CONTENT_TYPE
 
 MAX_HEAD_BYTES: Final = 8 * 1024  # a probe's request is a few hundred bytes
 MAX_CONNECTIONS: Final = 16  # probes and a scraper; more is a mistake on this host
@@ -23,6 +28,9 @@ REQUEST_SECONDS: Final = 5.0  # a probe that is slower has timed out already on 
 RETRY_SECONDS: Final = 0.1  # when the process is out of descriptors
 
 Check = Callable[[], bool]
+Page = Callable[[], Awaitable[bytes]]
+
+_log = logging.getLogger("fairlead.daemon")
 
 
 @dataclass(slots=True)
@@ -47,16 +55,22 @@ def _holds(check: Check) -> bool:
         return False
 
 
-async def serve(health: Health, listeners: Sequence[trio.SocketListener]) -> None:
-    """Answer probes until cancelled."""
+async def serve(health: Health, listeners: Sequence[trio.SocketListener], metrics: Page | None = None) -> None:
+    """Answer probes and scrapers until cancelled."""
     slots = trio.Semaphore(MAX_CONNECTIONS)
     async with contextlib.AsyncExitStack() as open_listeners, trio.open_nursery() as nursery:
         for listener in listeners:
             await open_listeners.enter_async_context(listener)
-            nursery.start_soon(_accept, health, listener, slots, nursery)
+            nursery.start_soon(_accept, health, listener, slots, nursery, metrics)
 
 
-async def _accept(health: Health, listener: trio.SocketListener, slots: trio.Semaphore, nursery: trio.Nursery) -> None:
+async def _accept(
+    health: Health,
+    listener: trio.SocketListener,
+    slots: trio.Semaphore,
+    nursery: trio.Nursery,
+    metrics: Page | None,
+) -> None:
     while True:
         await slots.acquire()
         try:
@@ -70,10 +84,10 @@ async def _accept(health: Health, listener: trio.SocketListener, slots: trio.Sem
         except BaseException:
             slots.release()
             raise
-        nursery.start_soon(_answer, health, stream, slots)
+        nursery.start_soon(_answer, health, stream, slots, metrics)
 
 
-async def _answer(health: Health, stream: trio.SocketStream, slots: trio.Semaphore) -> None:
+async def _answer(health: Health, stream: trio.SocketStream, slots: trio.Semaphore, metrics: Page | None) -> None:
     """One connection: one request, one answer, closed."""
     try:
         with trio.move_on_after(REQUEST_SECONDS):
@@ -84,7 +98,10 @@ async def _answer(health: Health, stream: trio.SocketStream, slots: trio.Semapho
                     head += piece
                     if not piece or len(head) > MAX_HEAD_BYTES:
                         return
-                await stream.send_all(respond(health, head))
+                if metrics is not None and asked(head) in _SCRAPES:
+                    await stream.send_all(await _scraped(metrics, head))
+                else:
+                    await stream.send_all(respond(health, head))
                 await stream.send_eof()
                 await stream.receive_some(1)  # let the client close first, so that the answer is not cut by a RST
     except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -93,25 +110,44 @@ async def _answer(health: Health, stream: trio.SocketStream, slots: trio.Semapho
         slots.release()
 
 
-def respond(health: Health, head: bytes) -> bytes:
-    """The answer to a request head."""
-    body: Mapping[str, object]
+_SCRAPES: Final = {(b"GET", b"/metrics"), (b"HEAD", b"/metrics")}
+
+
+def asked(head: bytes) -> tuple[bytes, bytes]:
+    """Method and path of a request head."""
     method, _, rest = head.partition(b" ")
-    path = rest.partition(b" ")[0].partition(b"?")[0]
+    return method, rest.partition(b" ")[0].partition(b"?")[0]
+
+
+async def _scraped(metrics: Page, head: bytes) -> bytes:
+    """The numbers; whatever is wrong with them is the scraper's loss only."""
+    try:
+        return _written(200, CONTENT_TYPE, await metrics(), asked(head)[0] != b"HEAD")
+    except Exception:  # noqa: BLE001 -- probes must still be answered, and the process goes on
+        _log.exception("the metrics could not be read: this is a defect of ours")
+        return _written(500, "text/plain", b"a defect: see the log\n", asked(head)[0] != b"HEAD")
+
+
+def respond(health: Health, head: bytes) -> bytes:
+    """The answer to a probe's request head."""
+    body: Mapping[str, object]
+    method, path = asked(head)
     if path == b"/livez":
         status, body = 200, {"live": True}
     elif path == b"/readyz":
         missing = health.missing()
         status, body = (503, {"ready": False, "missing": missing}) if missing else (200, {"ready": True})
     else:
-        status, body = 404, {"error": "only /livez and /readyz are here"}
+        status, body = 404, {"error": "only /livez, /readyz and /metrics are here"}
     if method not in {b"GET", b"HEAD"}:
         status, body = 405, {"error": "only GET and HEAD"}
-    reason = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}[status]
-    text = json.dumps(body).encode() + b"\n"
+    return _written(status, "application/json", json.dumps(body).encode() + b"\n", method != b"HEAD")
+
+
+def _written(status: int, form: str, body: bytes, whole: bool) -> bytes:
     allow = "Allow: GET, HEAD\r\n" if status == 405 else ""
     lines = (
-        f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n"
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {form}\r\nContent-Length: {len(body)}\r\n"
         f"Cache-Control: no-store\r\n{allow}Connection: close\r\n\r\n"
     )
-    return lines.encode() + (b"" if method == b"HEAD" else text)
+    return lines.encode() + (body if whole else b"")

@@ -57,13 +57,6 @@ def address(value: Any) -> Address:
     return Address(bare, int(port))
 
 
-def loopback(value: Any) -> Address:
-    found = address(value)
-    if found.host is None or not ipaddress.ip_address(found.host).is_loopback:
-        raise ValueError("a loopback address: this listener has no TLS and asks for no credential")
-    return found
-
-
 def https_url(example: str) -> Callable[[Any], tuple[str, int | None]]:
     """The host and the port of an https URL that names nothing else."""
     form = f'an https URL without path, such as "{example}"'

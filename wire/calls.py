@@ -7,6 +7,7 @@ nothing before TLS has verified the server, because there is no stream before th
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Final
 
@@ -19,7 +20,7 @@ from wire.session import ByteStream
 ENROL_PATH: Final = b"/fairlead/v1/enrol"
 RENEW_PATH: Final = b"/fairlead/v1/renew"
 
-MAX_KEYS: Final = 16  # the widest call has four
+MAX_KEYS: Final = 16  # the widest body, an agent's note, has seven
 
 Body = Mapping[str, str | int]
 
@@ -62,6 +63,11 @@ async def call(stream: ByteStream, authority: bytes, path: bytes, body: Body) ->
         raise CallError(f"the server's answer cannot be read: {error}") from error
     except trio.BrokenResourceError as error:
         raise CallError(f"the connection broke: {error}") from error
+
+
+def trust_mark(ca_pem: str) -> str:
+    """Return how a set of CAs is named in a NOTE: the SHA-256 of its PEM."""
+    return hashlib.sha256(ca_pem.encode()).hexdigest()
 
 
 def encode(body: Body) -> bytes:

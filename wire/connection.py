@@ -15,7 +15,23 @@ from typing import Any, Final
 from wire import frames
 from wire.carrier import Carrier, CarrierEnded, CarrierError, Payload
 from wire.credit import SESSION_POOL, CreditExceeded, Pool, ReceiveWindow, first_window
-from wire.frames import Credit, Data, Decoder, Drain, End, Frame, FrameError, Head, Hello, Open, Ping, Pong, Reset, Stop
+from wire.frames import (
+    Credit,
+    Data,
+    Decoder,
+    Drain,
+    End,
+    Frame,
+    FrameError,
+    Head,
+    Hello,
+    Note,
+    Open,
+    Ping,
+    Pong,
+    Reset,
+    Stop,
+)
 from wire.heads import Headers, Identity, RequestHead, ResponseHead
 from wire.schedule import Flood, Lane, Schedule
 from wire.states import State, Step, WrongStep, after
@@ -84,21 +100,31 @@ class Flow:
 class Connection:
     """The session's protocol, either end."""
 
-    def __init__(self, carrier: Carrier, *, opener: bool, name: bytes, process_pool: Pool | None = None) -> None:
+    def __init__(
+        self,
+        carrier: Carrier,
+        *,
+        opener: bool,
+        name: bytes,
+        process_pool: Pool | None = None,
+        speaks: tuple[int, int] = (frames.VERSION_LOWEST, frames.VERSION_HIGHEST),
+    ) -> None:
         self._carrier = carrier
         self.opener = opener
         self._decoder = Decoder()
         self._schedule = Schedule()
         self.flows: dict[int, Flow] = {}
-        self._highest = 0  # highest id opened, by us or by the peer
+        self.highest = 0  # highest id opened, by us or by the peer
         self._drain_last: int | None = None  # we said DRAIN: no id above this
         self.peer_drain_last: int | None = None
         self.peer: Hello | None = None
+        self.version = 0  # the highest both speak, once the peer has greeted
         self.round_trip: float | None = None
         self._pings: dict[bytes, float] = {}
         pool = Pool(SESSION_POOL)
         self._pools = (pool, process_pool) if process_pool is not None else (pool,)
-        hello = Hello(frames.VERSION_LOWEST, frames.VERSION_HIGHEST, (), first_window(0), MAX_EXCHANGES, name[:64])
+        self._speaks = speaks
+        hello = Hello(speaks[0], speaks[1], (), first_window(0), MAX_EXCHANGES, name[:64])
         self._schedule.control(frames.encode_hello(hello))
         self._over = False
 
@@ -159,13 +185,15 @@ class Connection:
                 said.append((None, frame))
             case Drain():
                 self._on_drain(frame, said)
+            case Note():
+                said.append((None, frame))
             case Hello():
                 self._on_hello(frame)
                 said.append((None, frame))
 
     def _flow(self, exchange_id: int) -> Flow | None:
         flow = self.flows.get(exchange_id)
-        if flow is None and exchange_id > self._highest:
+        if flow is None and exchange_id > self.highest:
             raise ProtocolViolation(f"exchange {exchange_id} was never opened")
         return flow
 
@@ -208,11 +236,11 @@ class Connection:
     def _on_open(self, frame: Open, now: float) -> Flow | None:
         if self.opener:
             raise ProtocolViolation("OPEN from the end that accepts exchanges")
-        if frame.id <= self._highest:
+        if frame.id <= self.highest:
             raise ProtocolViolation("exchange ids must rise")
         if frame.window < LAST_WINDOW_FLOOR:
             raise ProtocolViolation("a first window too small for one frame")
-        self._highest = frame.id
+        self.highest = frame.id
         if self._drain_last is not None and frame.id > self._drain_last:
             self._refuse(frame.id, frames.ResetCode.DRAINING, b"this session is draining")
             return None
@@ -257,14 +285,15 @@ class Connection:
     def _on_hello(self, frame: Hello) -> None:
         if self.peer is not None:
             raise ProtocolViolation("a second HELLO")
-        if frame.lowest > frames.VERSION_HIGHEST or frame.highest < frames.VERSION_LOWEST:
+        lowest, highest = self._speaks
+        if frame.lowest > highest or frame.highest < lowest:
             raise ProtocolViolation(
-                f"no common version: we speak {frames.VERSION_LOWEST} to {frames.VERSION_HIGHEST}, "
-                f"the peer {frame.lowest} to {frame.highest}"
+                f"no common version: we speak {lowest} to {highest}, the peer {frame.lowest} to {frame.highest}"
             )
         if frame.window < LAST_WINDOW_FLOOR:
             raise ProtocolViolation("a first window too small for one frame")
         self.peer = frame
+        self.version = min(highest, frame.highest)
 
     def _settle(self, flow: Flow) -> None:
         """Forget a flow whose two directions have ended; what it still has queued is written all the same."""
@@ -294,11 +323,11 @@ class Connection:
         assert self.opener
         assert self.peer is not None
         size = first_window(len(self.flows))
-        packed = frames.encode_open(Open(self._highest + 1, has_body, upgrade, size, head, identity))
-        self._highest += 1
+        packed = frames.encode_open(Open(self.highest + 1, has_body, upgrade, size, head, identity))
+        self.highest += 1
         outgoing = State.FLOWING if has_body or upgrade else State.ENDED
         limit = min(self.peer.window, size)
-        flow = Flow(self._highest, State.AWAITING, outgoing, limit, ReceiveWindow(size, self._pools, now))
+        flow = Flow(self.highest, State.AWAITING, outgoing, limit, ReceiveWindow(size, self._pools, now))
         self.flows[flow.id] = flow
         self._schedule.open(flow.id, packed)
         return flow
@@ -352,8 +381,12 @@ class Connection:
     def drain(self) -> None:
         """Say that no new exchange is taken; open ones go on."""
         if self._drain_last is None:
-            self._drain_last = self._highest
-            self._schedule.control(frames.encode_drain(self._highest))
+            self._drain_last = self.highest
+            self._schedule.control(frames.encode_drain(self.highest))
+
+    def note(self, body: bytes) -> None:
+        """Say something of ourselves."""
+        self._schedule.control(frames.encode_note(body))
 
     def ping(self, token: bytes, now: float) -> None:
         """Ask for a sign of life."""

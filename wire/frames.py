@@ -15,6 +15,7 @@ skips kinds 64-127 (optional by definition) and refuses everything else.
     PING   [9, 0, token]
     PONG   [10, 0, token]
     DRAIN  [11, 0, last_id]
+    NOTE   [64, 0, body]                  optional: an end that does not know it skips it
 """
 
 from __future__ import annotations
@@ -55,6 +56,9 @@ MAX_ARRAY: Final = 256
 
 MAX_SENTENCE_BYTES: Final = 1024
 MAX_TOKEN_BYTES: Final = 16
+MAX_NOTE_BYTES: Final = 4096
+"""What an end says of itself beside the exchanges: a dozen short texts."""
+
 MAX_ID: Final = 2**63 - 1
 MAX_OFFSET: Final = 2**63 - 1
 
@@ -170,7 +174,13 @@ class Drain(NamedTuple):
     last_id: int
 
 
-Frame = Hello | Open | Head | Data | End | Credit | Stop | Reset | Ping | Pong | Drain
+class Note(NamedTuple):
+    """What the sender says of itself; `calls.decode` reads it. It asks for nothing, and is not answered."""
+
+    body: bytes
+
+
+Frame = Hello | Open | Head | Data | End | Credit | Stop | Reset | Ping | Pong | Drain | Note
 
 _FLAG_BODY: Final = 1
 _FLAG_UPGRADE: Final = 2
@@ -232,6 +242,13 @@ def encode_pong(token: bytes) -> bytes:
 
 def encode_drain(last_id: int) -> bytes:
     return _packed((11, 0, last_id))
+
+
+def encode_note(body: bytes) -> bytes:
+    """Return a NOTE; FrameError when a receiver would not take it."""
+    if len(body) > MAX_NOTE_BYTES:
+        raise FrameError("a note longer than a receiver takes")
+    return _packed((64, 0, body))
 
 
 def _block(headers: Headers) -> bytes:
@@ -367,6 +384,12 @@ def _token(v: tuple[Any, ...]) -> bytes:
     return token
 
 
+def _note(v: tuple[Any, ...]) -> Note:
+    if len(v[2]) > MAX_NOTE_BYTES:
+        raise FrameError("a note that long is no note")
+    return Note(v[2])
+
+
 def _byte_strings(values: tuple[Any, ...]) -> tuple[bytes, ...]:
     for value in values:
         if type(value) is not bytes:
@@ -387,4 +410,5 @@ _READERS: Final[dict[int, tuple[tuple[type, ...], bool | None, Callable[[tuple[A
     9: ((bytes,), True, lambda v: Ping(_token(v))),
     10: ((bytes,), True, lambda v: Pong(_token(v))),
     11: ((int,), True, lambda v: Drain(v[2])),
+    64: ((bytes,), True, _note),
 }

@@ -5,16 +5,8 @@ from __future__ import annotations
 import trio
 
 from wire.carrier import AnswerReceived, Carrier, CarrierEnded, CarrierError, Payload, TunnelOpened
-from wire.session import ByteStream, Session, SessionEnded, read_or_end
-
-
-class TunnelRefused(Exception):
-    """The appliance refused the tunnel, with an HTTP status and a sentence."""
-
-    def __init__(self, status: int, sentence: str) -> None:
-        super().__init__(sentence or f"refused with status {status}")
-        self.status = status
-        self.sentence = sentence
+from wire.endings import SessionEnded, TunnelRefused
+from wire.session import ByteStream, Session, read_or_end
 
 
 async def dial_session(stream: ByteStream, authority: bytes, name: str) -> Session:

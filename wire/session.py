@@ -18,8 +18,9 @@ import trio
 from wire.carrier import Carrier
 from wire.connection import Connection, Flow, PeerEnded, ProtocolViolation
 from wire.credit import PROCESS_POOL, Pool
+from wire.endings import SessionDraining, SessionEnded, SessionFull, first_sentence
 from wire.exchange import Exchange, ExchangeReset, PeerStopped, SessionLost, Turn
-from wire.frames import Drain, Frame, Hello, Open, Pong, ResetCode
+from wire.frames import Drain, Frame, Hello, Note, Open, Pong, ResetCode
 from wire.heads import Identity, RequestHead
 from wire.passes import passes
 from wire.readiness import Readiness
@@ -71,18 +72,6 @@ _log = logging.getLogger("fairlead.session")
 _process_pool = Pool(PROCESS_POOL)
 
 
-class SessionEnded(Exception):
-    """The session is over; the sentence says why."""
-
-
-class SessionDraining(Exception):
-    """The peer takes no new exchanges. Nothing was started."""
-
-
-class SessionFull(Exception):
-    """As many exchanges are open as the peer takes. Nothing was started."""
-
-
 class ByteStream(Protocol):
     """What a session needs of its transport: `wire.tls.TLSStream`, or a test's."""
 
@@ -129,6 +118,8 @@ class Session:
         self._scope: trio.CancelScope | None = None
         self._drain_deadline = float("inf")
         self._on_drain: Callable[[], None] | None = None
+        self._on_note: Callable[[bytes], None] | None = None
+        self._noted: bytes | None = None
 
     # What others ask
 
@@ -141,6 +132,11 @@ class Session:
     def in_flight(self) -> int:
         """How many exchanges are open."""
         return len(self.connection.flows)
+
+    @property
+    def exchanges(self) -> int:
+        """How many exchanges there have been: their ids count them."""
+        return self.connection.highest
 
     @property
     def draining(self) -> bool:
@@ -167,6 +163,18 @@ class Session:
     def on_drain(self, callback: Callable[[], None]) -> None:
         """Have `callback` called once when the peer says DRAIN."""
         self._on_drain = callback
+
+    def on_note(self, callback: Callable[[bytes], None]) -> None:
+        """Have `callback` called with each NOTE of the peer's, the latest included. It must not wait or raise."""
+        self._on_note = callback
+        if self._noted is not None:
+            callback(self._noted)
+
+    def note(self, body: bytes) -> None:
+        """Say something of ourselves (a body of `calls`). FrameError: it is too long."""
+        if self._alive:
+            self.connection.note(body)
+            self.wake_writer()
 
     def open(self, head: RequestHead, identity: Identity, *, has_body: bool, upgrade: bool = False) -> Exchange:
         """Open an exchange.
@@ -276,7 +284,7 @@ class Session:
             ends, others = group.split(SessionEnded)
             if others is not None:
                 raise others from None
-            reason = _first_sentence(ends)
+            reason = first_sentence(ends)
         finally:
             self._lose(reason)
             self._stream.abort()
@@ -393,6 +401,10 @@ class Session:
                     self._answered.set()
                 elif type(frame) is Drain and self._on_drain is not None:
                     self._on_drain()
+                elif type(frame) is Note:
+                    self._noted = frame.body
+                    if self._on_note is not None:
+                        self._on_note(frame.body)
             elif type(frame) is Open:
                 self._accepted.append(Exchange.accepted(self, flow, frame))
             elif flow.owner is not None:  # else closed meanwhile, perhaps by a frame of this very read
@@ -515,14 +527,6 @@ class Session:
         self._measured = now
         self.connection.ping(secrets.token_bytes(8), now)
         self.wake_writer()
-
-
-def _first_sentence(group: BaseExceptionGroup[SessionEnded] | None) -> str:
-    for error in group.exceptions if group is not None else ():
-        if isinstance(error, BaseExceptionGroup):
-            return _first_sentence(error)
-        return str(error)
-    return "ended"
 
 
 async def read_or_end(stream: ByteStream) -> bytes:

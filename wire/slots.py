@@ -17,13 +17,20 @@ class Slots:
     """The slots of one listener."""
 
     def __init__(self, total: int, per_source: int) -> None:
+        self._total = total
         self._all = trio.Semaphore(total)
+        self.granted = 0  # since the start
         self._per_source = per_source
         self._sources: dict[str, _Source] = {}
 
     def __len__(self) -> int:
         """How many sources hold a slot or wait for one."""
         return len(self._sources)
+
+    @property
+    def taken(self) -> int:
+        """How many are held now."""
+        return self._total - self._all.value
 
     @asynccontextmanager
     async def held(self, source: str | None) -> AsyncIterator[None]:
@@ -33,6 +40,7 @@ class Slots:
         """
         if source is None:
             async with self._all:
+                self.granted += 1
                 yield
             return
         mine = self._sources.get(source)
@@ -41,6 +49,7 @@ class Slots:
         mine.connections += 1
         try:
             async with mine.slots, self._all:
+                self.granted += 1
                 yield
         finally:
             mine.connections -= 1

@@ -1,10 +1,10 @@
 """The edge of the admin API: HTTP in, calls out, answers and problems back.
 
-For every route, in this order: who calls, may they, is the request well formed; only then the route's own function
-runs. What always holds: every answer is JSON and carries X-Correlation-Id; every error, the framework's own included,
-is problem+json (RFC 9457) with a code of the catalogue; a refusal of rights is audited, and a call that may change
-something is, before it does; an exception that nobody expected is logged with its correlation id and shown without its
-text.
+For every route, in this order: not too fast, who calls, may they, is the request well formed; only then the route's own
+function runs. What always holds: every answer is JSON, carries X-Correlation-Id and traceresponse, and tells a browser
+to do nothing with it; every error, the framework's own included, is problem+json (RFC 9457) with a code of the
+catalogue; a refusal of rights is audited, and a call that may change something is, before it does; an exception that
+nobody expected is logged with its correlation id and shown without its text.
 """
 
 from __future__ import annotations
@@ -20,16 +20,20 @@ import structlog
 from quart import Response, g, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.http import http_date
 
-from appliance.api import bodies
+from appliance.api import bodies, configuration, manual
 from appliance.api.bodies import BodyError
 from appliance.api.callers import NOBODY, Caller, caller_of
 from appliance.api.parts import Parts
 from appliance.api.routes import PREFIX, Answer, Call, Proof, Route, checked
 from appliance.api.token_uses import TokenUses
+from appliance.core import versions
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.problems import CATALOGUE, Code, Problem, ProblemError, problem
 from appliance.core.rights import Principal
+from appliance.core.safe_headers import SAFE_HEADERS, TRANSPORT
+from appliance.core.traces import trace_id, traceresponse
 
 BODY_SECONDS: Final = 20  # for at most MAX_BODY_BYTES; slower is stuck or hostile
 _CORRELATION: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")  # what may come back in a header and stand in a log line
@@ -50,8 +54,13 @@ def make_app(parts: Parts, routes: Sequence[Route]) -> QuartTrio:
             view_func=_view(parts, route, uses),
             methods=[route.method],
         )
-    app.before_request(partial(_begin, parts.help_url))
-    app.after_request(_finish)
+    app.add_url_rule(
+        configuration.PATH, endpoint="configuration", view_func=_configuration(parts), methods=[configuration.METHOD]
+    )
+    for path, view in manual.views(routes).items():
+        app.add_url_rule(path, endpoint=path, view_func=view, methods=["GET"])
+    app.before_request(partial(_begin, parts))
+    app.after_request(partial(_finish, transport=parts.hsts))
     app.register_error_handler(ProblemError, lambda error: _reply(error.problem))
     app.register_error_handler(BodyError, _refuse_body)
     for fault, code in parts.faults.items():
@@ -74,6 +83,9 @@ def _view(parts: Parts, route: Route, uses: TokenUses) -> Callable[..., Awaitabl
             if caller.code is Code.INVALID_TOKEN:  # bounded: failed tries are limited before they get here
                 await _record_refusal(parts, None, address, now, caller.code, caller.message)
             return _reply(caller)
+        limited = parts.paces.refuse_caller(caller.principal.id, now)
+        if limited is not None:
+            return _reply(limited)
         held = caller.rights.anywhere if route.scoped else caller.rights.everywhere
         missing = [permission for permission in route.permissions if not held(permission)]
         if missing:
@@ -87,6 +99,8 @@ def _view(parts: Parts, route: Route, uses: TokenUses) -> Callable[..., Awaitabl
         if route.proof is Proof.MACHINE and caller.token is None:
             return _reply(Problem(Code.FORBIDDEN, "This is about the machine that asks, and you are not one."))
         await uses.note(parts, caller.token, now)
+        for binding_id in caller.rights.bindings(route.permissions):
+            parts.uses.note_one(binding_id, now)
         if route.method == "GET":
             return _render(await route.answer(await _call(parts, route, caller, address, path, now)))
         # On the disk before anything is changed; what was changed is recorded when it was. Killed in between, there is
@@ -123,6 +137,9 @@ async def _changed(parts: Parts, route: Route, call: Call) -> Response:
 
 
 async def _call(parts: Parts, route: Route, caller: Caller, address: str, path: Mapping[str, str], now: int) -> Call:
+    condition = versions.condition(request.headers.get("If-Match")) if route.conditional else None
+    if condition is None and "If-Match" in request.headers:  # whoever sends it relies on it
+        raise ProblemError(problem(Code.BAD_REQUEST, detail="this route does not heed If-Match"))
     return Call(
         parts=parts,
         caller=caller.principal,
@@ -136,6 +153,7 @@ async def _call(parts: Parts, route: Route, caller: Caller, address: str, path: 
         now=now,
         held=caller.held,
         token=caller.token,
+        condition=condition,
     )
 
 
@@ -153,12 +171,21 @@ async def _body(route: Route) -> dict[str, Any]:
     return bodies.parse(raw, route.body)
 
 
-def _query(route: Route) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _query(route: Route) -> dict[str, Any]:
+    given: dict[str, str] = {}
+    known = {field.name for field in route.query}
     for name, value in request.args.items(multi=True):
-        if name not in route.query or name in found:
+        if name not in known or name in given:
             raise BodyError(f"?{name[:64]}", "There is no such query parameter here, or it stands twice.")
-        found[name] = value
+        given[name] = value
+    found: dict[str, Any] = {}
+    for field in route.query:
+        if field.name in given:
+            found[field.name] = field.read(f"?{field.name}", given[field.name])
+        elif field.required:
+            raise BodyError(f"?{field.name}", f"{field.name} is required.")
+        else:
+            found[field.name] = field.default
     return found
 
 
@@ -197,23 +224,45 @@ async def _record(
     )
 
 
-async def _begin(help_url: str) -> None:
-    g.help_url = help_url
+async def _begin(parts: Parts) -> Response | None:
+    """What every answer says, whichever route or none it is of; and how fast one address may ask."""
+    g.help_url = parts.help_url
+    traced = trace_id(request.headers.get("traceparent", "").encode("latin-1", "replace"))
+    g.trace_id = traced.decode() if traced else secrets.token_hex(16)
     given = request.headers.get("X-Correlation-Id", "")
-    g.correlation_id = given if _CORRELATION.fullmatch(given) else secrets.token_hex(16)
+    g.correlation_id = given if _CORRELATION.fullmatch(given) else g.trace_id
+    limited = parts.paces.refuse_address(request.remote_addr or "", parts.clock())
+    return None if limited is None else _reply(limited)
 
 
-async def _finish(response: Response) -> Response:
+async def _finish(response: Response, *, transport: bool) -> Response:
+    """A page of sign-in has said more exactly what it lets a browser do."""
     response.headers["X-Correlation-Id"] = g.correlation_id
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Date"] = http_date()  # by it a client learns how wrong its own clock is
+    response.headers["traceresponse"] = traceresponse(g.trace_id.encode()).decode()
+    for name, value in SAFE_HEADERS:
+        response.headers.setdefault(name, value)
+    if transport:
+        response.headers["Strict-Transport-Security"] = TRANSPORT
     return response
+
+
+def _configuration(parts: Parts) -> Callable[[], Awaitable[Response]]:
+    """Where everything is, for whoever asks: it opens nothing."""
+
+    async def view() -> Response:
+        return _render(Answer(200, configuration.document(parts.public_url, parts.help_url)))
+
+    return view
 
 
 def _render(answer: Answer) -> Response:
     if answer.body is None:
         return Response(b"", status=answer.status)
-    return Response(json.dumps(answer.body), status=answer.status, content_type="application/json")
+    response = Response(json.dumps(answer.body), status=answer.status, content_type="application/json")
+    if "etag" in answer.body:
+        response.headers["ETag"] = answer.body["etag"]
+    return response
 
 
 def _reply(found: Problem, field: str | None = None) -> Response:

@@ -10,11 +10,13 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import urlencode
 
-from appliance.api.bodies import BodyError
+from appliance.api import pages, readers, shapes
+from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
-from appliance.core.audit_query import FILTERS, QueryFault, read_query
+from appliance.core.audit_query import FILTERS, TOP, Position, QueryFault, read_query
 from appliance.core.events import EventType
+from appliance.core.paging import DEFAULT_LIMIT
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import EVERYWHERE, Permission
 
@@ -23,16 +25,28 @@ _ID: Final = re.compile(r"([1-9]\d{0,17})-([1-9]\d{0,17})", re.ASCII)
 
 async def search(call: Call) -> Answer:
     """The records that fit all filters; `next` is the cursor of what follows, null at the end."""
+    usual = {("limit", DEFAULT_LIMIT), ("follow", False)}
+    asked = ((name, value) for name, value in call.query.items() if (name, value) not in usual)
+    given = {name: "true" if value is True else str(value) for name, value in asked if value is not None}
+    ask = pages.asked(call, "audit", int, int, int)
+    after = ask.position(call.query["cursor"])
     try:
-        query = read_query(call.query)
+        query = read_query({name: value for name, value in given.items() if name in FILTERS})
     except QueryFault as fault:
         raise BodyError(f"?{fault.name}", str(fault)) from None
-    found = await call.parts.search_audit(replace(query, clusters=_clusters(call)))
+    place = TOP if after is None else Position(*map(int, after))
+    found = await call.parts.search_audit(
+        replace(query, clusters=_clusters(call), limit=call.query["limit"], after=place)
+    )
+    following = None if found["next"] is None else ask.cursor(tuple(found["next"]))
     readings = call.parts.readings
-    if not readings.follows(call.caller.id, call.query):
-        await note(call, EventType.AUDIT_READ, filters=urlencode(sorted(call.query.items())))
-    readings.give(call.caller.id, call.query, found["next"])
-    return Answer(200, found)
+    on_record = readings.follows(call.caller.id, given) or (
+        call.query["follow"] and "until" not in given and readings.goes_on(call.caller.id, given, query.since, call.now)
+    )
+    if not on_record:
+        await note(call, EventType.AUDIT_READ, filters=urlencode(sorted(given.items())))
+    readings.give(call.caller.id, given, following)
+    return pages.answer(found["items"], following)
 
 
 async def one(call: Call) -> Answer:
@@ -52,7 +66,22 @@ def _clusters(call: Call) -> frozenset[str] | None:
     return frozenset(it.id for it in call.parts.snapshot().clusters.values() if call.on(it))
 
 
+#: What each filter means, and which values it has, `read_query` says.
+_QUERY: Final = (
+    *pages.QUERY,
+    *(Field(name, readers.query_text, required=False) for name in sorted(FILTERS)),
+    Field("follow", readers.flag, required=False, default=False),
+)
+
 ROUTES = (
-    Route("GET", "audit", (Permission.AUDIT_READ,), search, query=FILTERS, scoped=True),
-    Route("GET", "audit/<record>", (Permission.AUDIT_READ,), one, scoped=True),
+    Route("GET", "audit", (Permission.AUDIT_READ,), search, query=_QUERY, scoped=True, gives=shapes.AuditRecord),
+    Route(
+        "GET",
+        "audit/<record>",
+        (Permission.AUDIT_READ,),
+        one,
+        scoped=True,
+        gives=shapes.AuditRecord,
+        refuses=(Code.AUDIT_EVENT_NOT_FOUND,),
+    ),
 )

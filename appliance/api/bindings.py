@@ -6,19 +6,42 @@ hold, and that someone stays who may escalate, the units check in their transact
 
 from __future__ import annotations
 
-from appliance.api import bodies, readers, render
+from appliance.api import bodies, clusters, pages, readers, render, shapes
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
 from appliance.core.events import EventType
+from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Binding, Permission
+from appliance.core.snapshot import Entity
 from appliance.store import granting, ids
 
 
 async def listed(call: Call) -> Answer:
-    bindings = call.parts.snapshot().bindings
-    seen = [bindings[identity] for identity in sorted(bindings) if call.within(bindings[identity].scope)]
-    return Answer(200, {"items": [render.binding(it) for it in seen]})
+    """By id. `cluster`: those that reach it."""
+    subject, role, named = (call.query[name] for name in ("subject", "role", "cluster"))
+    cluster = clusters.find(call, named) if named is not None else None
+
+    def seen(it: Binding) -> bool:
+        fits = subject in {None, it.subject.id} and role in {None, it.role_id}
+        return fits and (cluster is None or it.scope.covers(cluster)) and call.within(it.scope)
+
+    return await pages.page(
+        call,
+        Entity.BINDING,
+        call.parts.snapshot().bindings.values(),
+        lambda it: (it.id,),
+        str,
+        seen=seen,
+        shown=render.binding,
+    )
+
+
+async def one(call: Call) -> Answer:
+    found = call.parts.snapshot().bindings.get(call.path["binding"])
+    if found is None or not call.within(found.scope):
+        raise ProblemError(problem(Code.ASSIGNMENT_NOT_FOUND))
+    return Answer(200, render.binding(found))
 
 
 async def create(call: Call) -> Answer:
@@ -50,7 +73,30 @@ async def _note(call: Call, kind: EventType, binding: Binding) -> None:
 
 
 ROUTES = (
-    Route("GET", "bindings", (Permission.BINDINGS_READ,), listed, scoped=True),
+    Route(
+        "GET",
+        "bindings",
+        (Permission.BINDINGS_READ,),
+        listed,
+        query=(
+            *pages.QUERY,
+            Field("subject", readers.query_text, required=False),
+            Field("role", readers.query_text, required=False),
+            Field("cluster", readers.query_text, required=False),
+        ),
+        scoped=True,
+        gives=shapes.Binding,
+        refuses=(Code.CLUSTER_NOT_FOUND,),
+    ),
+    Route(
+        "GET",
+        "bindings/<binding>",
+        (Permission.BINDINGS_READ,),
+        one,
+        scoped=True,
+        gives=shapes.Binding,
+        refuses=(Code.ASSIGNMENT_NOT_FOUND,),
+    ),
     Route(
         "POST",
         "bindings",
@@ -63,6 +109,23 @@ ROUTES = (
             Field("until", render.read_moment, required=False, default=None),
         ),
         scoped=True,
+        gives=shapes.Binding,
+        status=201,
+        refuses=(
+            Code.ROLE_NOT_FOUND,
+            Code.USER_NOT_FOUND,
+            Code.MACHINE_NOT_FOUND,
+            Code.CLUSTER_NOT_FOUND,
+            Code.ESCALATION_FORBIDDEN,
+        ),
     ),
-    Route("DELETE", "bindings/<binding>", (Permission.BINDINGS_WRITE,), remove, scoped=True),
+    Route(
+        "DELETE",
+        "bindings/<binding>",
+        (Permission.BINDINGS_WRITE,),
+        remove,
+        scoped=True,
+        status=204,
+        refuses=(Code.ASSIGNMENT_NOT_FOUND, Code.LAST_ADMINISTRATOR),
+    ),
 )

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Generic, NoReturn, TypeVar
 
 MAX_BODY_BYTES: Final = 64 * 1024  # the largest honest body is a role with some hundred rules
 MAX_TEXT_CHARS: Final = 256  # names, subjects, e-mail addresses
@@ -19,6 +19,10 @@ MAX_ITEMS: Final = 256  # entries of one list or map
 
 # A DNS label: it stands in URLs and kubeconfig contexts, and nobody has to quote it.
 NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 class BodyError(ValueError):
@@ -29,17 +33,39 @@ class BodyError(ValueError):
         self.field = field
 
 
-Reader = Callable[[str, Any], Any]
+@dataclass(frozen=True, slots=True)
+class Reader(Generic[T_co]):
+    """How a value is read, and what the API's document says of it (JSON Schema 2020-12): one declaration for both.
+
+    What cannot be said in a schema, reading refuses all the same.
+    """
+
+    read: Callable[[str, Any], T_co]
+    schema: Mapping[str, Any]
+
+    def __call__(self, where: str, value: Any) -> T_co:
+        """The value; `where` is the path under which a BodyError names it."""
+        return self.read(where, value)
+
+
+def reads(schema: Mapping[str, Any] | Reader[Any], **more: Any) -> Callable[[Callable[[str, Any], T]], Reader[T]]:
+    """Makes a function a reader, with this schema or that of another reader, and what is different in it."""
+    whole = {**(schema.schema if isinstance(schema, Reader) else schema), **more}
+    return lambda read: Reader(read, whole)
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field: how its value is read, and what stands for it when it is absent (required: nothing does)."""
+    """One field: how its value is read, and what stands for it when it is absent (required: nothing does).
+
+    `about`: what a reader of the document does not see from its name.
+    """
 
     name: str
-    read: Reader
+    read: Reader[Any]
     required: bool = True
     default: Any = None
+    about: str = ""
 
 
 def parse(raw: bytes, fields: Iterable[Field]) -> dict[str, Any]:
@@ -52,13 +78,14 @@ def parse(raw: bytes, fields: Iterable[Field]) -> dict[str, Any]:
         raise BodyError("", "The body is not JSON.") from None
     if not isinstance(document, dict):
         raise BodyError("", "The body must be a JSON object.")
-    return obj(fields)("", document)  # type: ignore[no-any-return]  # a reader of objects returns a dict
+    return obj(fields)("", document)
 
 
-def obj(fields: Iterable[Field]) -> Reader:
+def obj(fields: Iterable[Field]) -> Reader[dict[str, Any]]:
     """An object with exactly these fields."""
     known = {field.name: field for field in fields}
 
+    @reads(object_schema(known.values()))
     def read(where: str, value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise BodyError(where, f"{where} must be an object.")
@@ -82,6 +109,19 @@ def obj(fields: Iterable[Field]) -> Reader:
     return read
 
 
+def object_schema(fields: Iterable[Field]) -> Mapping[str, Any]:
+    """What the document says of an object with exactly these fields."""
+    known = tuple(fields)
+    shown = {
+        "type": "object",
+        "properties": {it.name: {**it.read.schema, **({"description": it.about} if it.about else {})} for it in known},
+        "additionalProperties": False,
+    }
+    needed = [it.name for it in known if it.required]
+    return {**shown, "required": needed} if needed else shown
+
+
+@reads({"type": "string", "minLength": 1, "maxLength": MAX_TEXT_CHARS})
 def text(where: str, value: Any) -> str:
     """A text for people and for logs: not empty, no control characters, bounded."""
     if not isinstance(value, str) or not value.strip() or len(value) > MAX_TEXT_CHARS or not value.isprintable():
@@ -91,6 +131,7 @@ def text(where: str, value: Any) -> str:
     return value
 
 
+@reads({"type": "string", "minLength": 1, "maxLength": 63, "pattern": f"^{NAME.pattern}$"})
 def name(where: str, value: Any) -> str:
     """A name that stands in a URL."""
     if not isinstance(value, str) or not NAME.fullmatch(value):
@@ -98,13 +139,15 @@ def name(where: str, value: Any) -> str:
     return value
 
 
+@reads({"type": "boolean"})
 def boolean(where: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise BodyError(where, f"{where} must be true or false.")
     return value
 
 
-def whole(lowest: int, highest: int) -> Reader:
+def whole(lowest: int, highest: int) -> Reader[int]:
+    @reads({"type": "integer", "minimum": lowest, "maximum": highest})
     def read(where: str, value: Any) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
             raise BodyError(where, f"{where} must be a whole number from {lowest} to {highest}.")
@@ -113,10 +156,11 @@ def whole(lowest: int, highest: int) -> Reader:
     return read
 
 
-def listed(item: Reader) -> Reader:
+def listed(item: Reader[T]) -> Reader[tuple[T, ...]]:
     """A list, as a tuple."""
 
-    def read(where: str, value: Any) -> tuple[Any, ...]:
+    @reads({"type": "array", "items": item.schema, "maxItems": MAX_ITEMS})
+    def read(where: str, value: Any) -> tuple[T, ...]:
         if not isinstance(value, list) or len(value) > MAX_ITEMS:
             raise BodyError(where, f"{where} must be a list of at most {MAX_ITEMS} entries.")
         return tuple(item(f"{where}[{index}]", entry) for index, entry in enumerate(value))
@@ -124,11 +168,12 @@ def listed(item: Reader) -> Reader:
     return read
 
 
+@reads({"type": "object", "additionalProperties": text.schema, "maxProperties": MAX_ITEMS})
 def labels(where: str, value: Any) -> Mapping[str, str]:
     """Texts by name."""
     if not isinstance(value, dict) or len(value) > MAX_ITEMS:
         raise BodyError(where, f"{where} must be an object of at most {MAX_ITEMS} texts.")
-    return {text(f"{where} key", key): text(_join(where, key), entry) for key, entry in value.items()}
+    return {text(where, key): text(_join(where, key), entry) for key, entry in value.items()}
 
 
 def _join(where: str, name: str) -> str:

@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import structlog
+
 from appliance.api.parts import Parts
 from appliance.core.machines import MachineToken
 from appliance.core.problems import Code, Problem, problem
@@ -20,6 +22,7 @@ from appliance.core.roles import Subject, SubjectKind
 from appliance.core.sessions import PREFIXES, Login, Session, TokenKind
 from appliance.core.snapshot import Snapshot
 from appliance.store import ids, sessions
+from appliance.store.sessions import Seen
 
 TOKEN_PREFIXES: Final = ("flm_", "flx_")  # a machine's own token, and a session that another's was exchanged for
 MAX_HEADER_CHARS: Final = 256  # ours are about 50
@@ -53,6 +56,9 @@ async def caller_of(authorization: str | None, address: str, parts: Parts, now: 
         found = await _person(token, parts, now)
     else:
         found = machine(token, parts.snapshot(), now)
+        if found is None and token.startswith(TOKEN_PREFIXES):  # another appliance may have given it out just now
+            await parts.catch_up()
+            found = machine(token, parts.snapshot(), now)
     if found is not None:
         return found
     parts.failures.failed(address, now)
@@ -75,10 +81,23 @@ async def _person(token: str, parts: Parts, now: int) -> Caller | Problem | None
     seen = await parts.read(sessions.seen(ids.token_hash(token)))
     if seen is None or seen.token.kind is not TokenKind.ACCESS:
         return None
+    if seen.session.person_id not in parts.snapshot().people:  # as with machines
+        await parts.catch_up()
     snapshot = parts.snapshot()
     person = snapshot.people.get(seen.session.person_id)
     refusal = seen.refusal(person, now)
     if person is None or refusal is not None:
         return refusal
+    if seen.used_at is None:
+        await _first_use(seen, parts, now)
     subject = Subject(SubjectKind.PERSON, person.id)
     return Caller(Principal(subject, person.name), rights(snapshot, subject, now), held=(seen.session, seen.login))
+
+
+async def _first_use(seen: Seen, parts: Parts, now: int) -> None:
+    """The answer that this token came with is not given again. A store that cannot be written keeps nobody out."""
+    try:
+        await parts.write(sessions.use(seen.token.sha256, now))
+    except tuple(parts.faults) as error:
+        why = str(error) or type(error).__name__
+        structlog.get_logger().warning("the use of a token could not be noted", session=seen.session.id, error=why)

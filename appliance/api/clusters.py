@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from appliance.api import bodies, render
+from appliance.api import bodies, pages, readers, render, shapes
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
 from appliance.core.clusters import Cluster, Labels, cluster_name_fault, labels_fault
 from appliance.core.events import EventType
+from appliance.core.liveness import ClusterState
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission
+from appliance.core.snapshot import Entity
+from appliance.core.versions import Guarded
 from appliance.store import granting, ids, units
 from appliance.store.unit import Unit
 
 
+@bodies.reads(bodies.name)
 def _name(where: str, value: Any) -> str:
     name = bodies.text(where, value)
     fault = cluster_name_fault(name)
@@ -24,6 +29,7 @@ def _name(where: str, value: Any) -> str:
     return name
 
 
+@bodies.reads(bodies.labels)
 def _labels(where: str, value: Any) -> Labels:
     labels = tuple(sorted(bodies.labels(where, value).items()))
     fault = labels_fault(labels)
@@ -41,9 +47,39 @@ def find(call: Call, name_or_id: str) -> Cluster:
 
 
 async def listed(call: Call) -> Answer:
+    """By name."""
     states = call.parts.states()
-    clusters = sorted((it for it in call.parts.snapshot().clusters.values() if call.on(it)), key=lambda it: it.name)
-    return Answer(200, {"items": [render.cluster(it, states.get(it.id)) for it in clusters]})
+    registered = call.parts.snapshot().registered
+    connected: bool | None = call.query["connected"]
+    labels = set(call.query["labels"] or ())
+
+    def seen(it: Cluster) -> bool:
+        state = states.get(it.id)
+        fits = connected is None or connected is (state is not None and state.connected)
+        return fits and labels.issubset(it.labels) and call.on(it)
+
+    return await pages.page(
+        call,
+        Entity.CLUSTER,
+        call.parts.snapshot().clusters.values(),
+        lambda it: (it.name,),
+        str,
+        seen=seen,
+        shown=lambda it: _shown(call, it, states.get(it.id), registered),
+    )
+
+
+async def one(call: Call) -> Answer:
+    cluster = find(call, call.path["cluster"])
+    return Answer(200, _shown(call, cluster, call.parts.states().get(cluster.id)))
+
+
+def _shown(
+    call: Call, it: Cluster, state: ClusterState | None, registered: frozenset[str] | None = None
+) -> dict[str, Any]:
+    known = call.parts.snapshot().registered if registered is None else registered
+    shown = render.cluster(it, state, registered=it.id in known, now=call.now)
+    return {**shown, "agents": render.agents(state, call.now)}
 
 
 async def register(call: Call) -> Answer:
@@ -57,7 +93,7 @@ async def register(call: Call) -> Answer:
 
     await call.parts.write(unit())
     await note(call, EventType.CLUSTER_REGISTERED, cluster=made, name=made.name)
-    answer = render.cluster(made, None)
+    answer = _shown(call, made, None)
     return Answer(
         201, {**answer, "bundle": dict(bundle.document), "bundle_expires_at": render.moment(bundle.expires_at)}
     )
@@ -67,10 +103,11 @@ async def label(call: Call) -> Answer:
     """Bindings choose clusters by label, so whoever labels one gives rights."""
     cluster = find(call, call.path["cluster"])
     labels: Labels = call.body["labels"]
-    edited = await call.parts.write(granting.set_labels(call.caller.subject, cluster.id, labels, call.now))
+    edit: Guarded[Cluster] = call.guarded(render.cluster_tag, lambda it: replace(it, labels=labels))
+    edited = await call.parts.write(granting.label_cluster(call.caller.subject, cluster.id, edit, call.now))
     shown = ",".join(f"{key}={value}" for key, value in labels)
     await note(call, EventType.CLUSTER_UPDATED, cluster=edited, labels=shown)
-    return Answer(200, render.cluster(edited, call.parts.states().get(edited.id)))
+    return Answer(200, _shown(call, edited, call.parts.states().get(edited.id)))
 
 
 async def new_bundle(call: Call) -> Answer:
@@ -105,13 +142,37 @@ async def remove(call: Call) -> Answer:
 
 
 ROUTES = (
-    Route("GET", "clusters", (Permission.CLUSTERS_READ,), listed, scoped=True),
+    Route(
+        "GET",
+        "clusters",
+        (Permission.CLUSTERS_READ,),
+        listed,
+        query=(
+            *pages.QUERY,
+            Field("connected", readers.flag, required=False),
+            Field("labels", readers.selector, required=False),
+        ),
+        scoped=True,
+        gives=shapes.Cluster,
+    ),
+    Route(
+        "GET",
+        "clusters/<cluster>",
+        (Permission.CLUSTERS_READ,),
+        one,
+        scoped=True,
+        gives=shapes.Cluster,
+        refuses=(Code.CLUSTER_NOT_FOUND,),
+    ),
     Route(
         "POST",
         "clusters",
         (Permission.CLUSTERS_WRITE,),
         register,
         body=(Field("name", _name), Field("labels", _labels, required=False, default=())),
+        gives=shapes.RegisteredCluster,
+        status=201,
+        refuses=(Code.DUPLICATE_CLUSTER_NAME, Code.ESCALATION_FORBIDDEN),
     ),
     Route(
         "PATCH",
@@ -120,8 +181,38 @@ ROUTES = (
         label,
         body=(Field("labels", _labels),),
         scoped=True,
+        gives=shapes.Cluster,
+        refuses=(Code.CLUSTER_NOT_FOUND, Code.ESCALATION_FORBIDDEN),
     ),
-    Route("POST", "clusters/<cluster>/bundles", (Permission.CLUSTERS_WRITE,), new_bundle, body=(), scoped=True),
-    Route("POST", "clusters/<cluster>/revoke-agent", (Permission.CLUSTERS_WRITE,), revoke_agent, body=(), scoped=True),
-    Route("DELETE", "clusters/<cluster>", (Permission.CLUSTERS_WRITE,), remove, scoped=True),
+    Route(
+        "POST",
+        "clusters/<cluster>/bundles",
+        (Permission.CLUSTERS_WRITE,),
+        new_bundle,
+        body=(),
+        scoped=True,
+        gives=shapes.NewBundle,
+        status=201,
+        refuses=(Code.CLUSTER_NOT_FOUND,),
+    ),
+    Route(
+        "POST",
+        "clusters/<cluster>/revoke-agent",
+        (Permission.CLUSTERS_WRITE,),
+        revoke_agent,
+        body=(),
+        scoped=True,
+        gives=shapes.NewBundle,
+        status=201,
+        refuses=(Code.CLUSTER_NOT_FOUND,),
+    ),
+    Route(
+        "DELETE",
+        "clusters/<cluster>",
+        (Permission.CLUSTERS_WRITE,),
+        remove,
+        scoped=True,
+        status=204,
+        refuses=(Code.CLUSTER_NOT_FOUND, Code.LAST_ADMINISTRATOR),
+    ),
 )

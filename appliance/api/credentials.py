@@ -10,10 +10,11 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from appliance.api import bodies, clusters, people, readers, render
+from appliance.api import bodies, clusters, pages, people, readers, render, shapes
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
+from appliance.core.askable import askable
 from appliance.core.clusters import Cluster
 from appliance.core.credentials import MAX_STATIC_SECONDS, SECOND, CredentialKind
 from appliance.core.events import EventType
@@ -21,13 +22,10 @@ from appliance.core.people import Person
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import EVERYWHERE, Permission
 from appliance.store import granting, ids, issuing
-from appliance.store.issuing import FIRST_PAGE, CredentialState, Listed, Wanted
+from appliance.store.issuing import CredentialState, Wanted
 
 MIN_SECONDS = 60  # shorter is over before a command has run
-DEFAULT_LISTED = 100
-MAX_LISTED = 500  # about 150 KB of JSON
 
-_CURSOR: Final = re.compile(r"(\d{1,18})\.(cred\w{1,60})", re.ASCII)
 _PERSON_ID: Final = re.compile(r"person_[0-9a-f]{1,64}")
 _CLUSTER_ID: Final = re.compile(r"cluster_[0-9a-f]{1,64}")
 
@@ -47,11 +45,14 @@ async def issue(call: Call) -> Answer:
 
 
 async def issue_own(call: Call, holder: Person, no_later: int, session_id: str = "", **named: str) -> Answer:
-    """For whoever asks; a cluster on which they hold nothing looks like one that is not there."""
+    """For whoever asks; a cluster on which they hold nothing, and may ask for nothing, looks like one not there."""
     snapshot = call.parts.snapshot()
     cluster = snapshot.cluster(call.body["cluster"])
     try:
-        if cluster is None or not any(it.live(call.now) for it in snapshot.bindings_for(holder.id, cluster.id)):
+        if cluster is None or not (
+            any(it.live(call.now) for it in snapshot.bindings_for(holder.id, cluster.id))
+            or any(askable(snapshot, holder, cluster))
+        ):
             raise ProblemError(problem(Code.CLUSTER_NOT_FOUND, cluster=call.body["cluster"]))
         return await give(call, cluster, holder, session_id, no_later)
     except ProblemError as error:
@@ -92,7 +93,7 @@ async def give(call: Call, cluster: Cluster, person: Person, session_id: str = "
         "issued_at": render.moment(made.issued_at),
         "expires_at": expires_at,
         "server": f"{call.parts.public_url}/api/proxy/{cluster.name}",
-        "ca": call.parts.ca_pem,
+        "ca": call.parts.ca_pem(),
     }
     return Answer(201, answer)
 
@@ -101,9 +102,11 @@ async def listed(call: Call) -> Answer:
     """The latest first; `next` is the cursor of what follows, null at the end. What lies in no scope is not there."""
     snapshot = call.parts.snapshot()
     person_id, cluster_ids = _person(call), _clusters(call)
-    limit = _limit(call.query.get("limit"))
+    ask = pages.asked(call, "credentials", int, str)
+    limit: int = call.query["limit"]
+    beyond = ask.position(call.query["cursor"])
     found = await call.parts.read(
-        issuing.page(person_id, cluster_ids, _state(call), _beyond(call), limit + 1, call.now)
+        issuing.page(person_id, cluster_ids, call.query["state"], beyond, limit + 1, call.now)
     )
     shown = found[:limit]
     items = [
@@ -112,12 +115,13 @@ async def listed(call: Call) -> Answer:
         )
         for it in shown
     ]
-    return Answer(200, {"items": items, "next": _cursor(shown[-1]) if len(found) > limit else None})
+    following = ask.cursor((shown[-1].credential.issued_at, shown[-1].credential.id)) if len(found) > limit else None
+    return pages.answer(items, following)
 
 
 def _person(call: Call) -> str:
     """The id the filter names, "" without one. Who was deleted is still found by their id."""
-    given = call.query.get("person")
+    given = call.query["person"]
     if given is None or (given not in call.parts.snapshot().people and _PERSON_ID.fullmatch(given)):
         return given or ""
     return people.find(call, given).id
@@ -125,7 +129,7 @@ def _person(call: Call) -> str:
 
 def _clusters(call: Call) -> Sequence[str] | None:
     """The ids of those whose credentials the caller may see and wants to; None: all, also those that were deleted."""
-    given = call.query.get("cluster")
+    given = call.query["cluster"]
     known = call.parts.snapshot().clusters
     if call.within(EVERYWHERE):
         if given is None:
@@ -135,36 +139,6 @@ def _clusters(call: Call) -> Sequence[str] | None:
     if given is None:
         return [it.id for it in known.values() if call.on(it)]
     return (clusters.find(call, given).id,)
-
-
-def _state(call: Call) -> CredentialState | None:
-    given = call.query.get("state")
-    try:
-        return None if given is None else CredentialState(given)
-    except ValueError:
-        raise BodyError("?state", f"state must be one of: {', '.join(CredentialState)}.") from None
-
-
-def _limit(given: str | None) -> int:
-    if given is None:
-        return DEFAULT_LISTED
-    if not given.isascii() or not given.isdigit() or len(given) > 9 or not 1 <= int(given) <= MAX_LISTED:
-        raise BodyError("?limit", f"limit must be a whole number from 1 to {MAX_LISTED}.")
-    return int(given)
-
-
-def _cursor(last: Listed) -> str:
-    return f"{last.credential.issued_at}.{last.credential.id}"
-
-
-def _beyond(call: Call) -> tuple[int, str]:
-    given = call.query.get("cursor")
-    if given is None:
-        return FIRST_PAGE
-    match = _CURSOR.fullmatch(given)
-    if match is None:
-        raise BodyError("?cursor", "cursor must be the `next` of an earlier page.")
-    return int(match[1]), match[2]
 
 
 #: How a credential is to be kept, and for how long.
@@ -179,8 +153,15 @@ ROUTES = (
         "credentials",
         (Permission.CREDENTIALS_READ,),
         listed,
-        query=frozenset({"person", "cluster", "state", "limit", "cursor"}),
+        query=(
+            *pages.QUERY,
+            Field("person", readers.query_text, required=False),
+            Field("cluster", readers.query_text, required=False),
+            Field("state", readers.one_of(CredentialState), required=False),
+        ),
         scoped=True,
+        gives=shapes.Credential,
+        refuses=(Code.CLUSTER_NOT_FOUND, Code.USER_NOT_FOUND),
     ),
     Route(
         "POST",
@@ -193,5 +174,8 @@ ROUTES = (
             *FORM,
         ),
         scoped=True,
+        gives=shapes.NewCredential,
+        status=201,
+        refuses=(Code.CLUSTER_NOT_FOUND, Code.USER_NOT_FOUND, Code.PERSON_DISABLED, Code.ESCALATION_FORBIDDEN),
     ),
 )

@@ -7,7 +7,7 @@ SHA-256.
 
 from __future__ import annotations
 
-from appliance.api import bodies, readers, render
+from appliance.api import bodies, pages, readers, render, shapes
 from appliance.api.bodies import Field
 from appliance.api.credentials import FORM, issue_own
 from appliance.api.journal import note
@@ -23,6 +23,7 @@ from appliance.core.machines import (
 from appliance.core.people import Machine
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission
+from appliance.core.snapshot import Entity
 from appliance.store import granting, ids
 from appliance.store import machines as units
 
@@ -37,8 +38,20 @@ def find(call: Call, name_or_id: str) -> Machine:
 
 
 async def listed(call: Call) -> Answer:
-    machines = sorted(call.parts.snapshot().machines.values(), key=lambda it: it.name)
-    return Answer(200, {"items": [render.machine(it) for it in machines]})
+    """By name."""
+    return await pages.page(
+        call,
+        Entity.MACHINE,
+        call.parts.snapshot().machines.values(),
+        lambda it: (it.name,),
+        str,
+        seen=lambda _: True,
+        shown=render.machine,
+    )
+
+
+async def one(call: Call) -> Answer:
+    return Answer(200, render.machine(find(call, call.path["machine"])))
 
 
 async def create(call: Call) -> Answer:
@@ -65,9 +78,17 @@ async def remove(call: Call) -> Answer:
 async def tokens(call: Call) -> Answer:
     """Its tokens and sessions, the newest first. Those that expired stay for a day."""
     machine = find(call, call.path["machine"])
-    found = [it for it in call.parts.snapshot().machine_tokens.values() if it.machine_id == machine.id]
-    newest = sorted(found, key=lambda it: (-it.created_at, it.id))
-    return Answer(200, {"items": [render.machine_token(it) for it in newest]})
+    known = call.parts.snapshot().machine_tokens
+    return await pages.page(
+        call,
+        Entity.MACHINE_TOKEN,
+        known.values(),
+        lambda it: (-it.created_at, it.id),
+        int,
+        str,
+        seen=lambda it: it.machine_id == machine.id and it.id in known,  # which the clock has taken away meanwhile
+        shown=render.machine_token,
+    )
 
 
 async def add_token(call: Call) -> Answer:
@@ -127,7 +148,15 @@ _TTL = Field(
 )
 
 ROUTES = (
-    Route("GET", "machines", (Permission.MACHINES_READ,), listed),
+    Route("GET", "machines", (Permission.MACHINES_READ,), listed, query=pages.QUERY, gives=shapes.Machine),
+    Route(
+        "GET",
+        "machines/<machine>",
+        (Permission.MACHINES_READ,),
+        one,
+        gives=shapes.Machine,
+        refuses=(Code.MACHINE_NOT_FOUND,),
+    ),
     Route(
         "POST",
         "machines",
@@ -138,17 +167,45 @@ ROUTES = (
             Field("with_token", bodies.boolean, required=False, default=True),
             _TTL,
         ),
+        gives=shapes.NewMachine,
+        status=201,
+        refuses=(Code.DUPLICATE_MACHINE_NAME,),
     ),
-    Route("DELETE", "machines/<machine>", (Permission.MACHINES_WRITE,), remove),
-    Route("GET", "machines/<machine>/tokens", (Permission.MACHINES_READ,), tokens),
+    Route(
+        "DELETE",
+        "machines/<machine>",
+        (Permission.MACHINES_WRITE,),
+        remove,
+        status=204,
+        refuses=(Code.MACHINE_NOT_FOUND, Code.LAST_ADMINISTRATOR),
+    ),
+    Route(
+        "GET",
+        "machines/<machine>/tokens",
+        (Permission.MACHINES_READ,),
+        tokens,
+        query=pages.QUERY,
+        gives=shapes.MachineToken,
+        refuses=(Code.MACHINE_NOT_FOUND,),
+    ),
     Route(
         "POST",
         "machines/<machine>/tokens",
         (Permission.MACHINES_WRITE,),
         add_token,
         body=(Field("label", bodies.text, required=False, default=""), _TTL),
+        gives=shapes.NewMachineToken,
+        status=201,
+        refuses=(Code.MACHINE_NOT_FOUND, Code.TOO_MANY_MACHINE_TOKENS, Code.ESCALATION_FORBIDDEN),
     ),
-    Route("DELETE", "machines/<machine>/tokens/<token>", (Permission.MACHINES_WRITE,), remove_token),
+    Route(
+        "DELETE",
+        "machines/<machine>/tokens/<token>",
+        (Permission.MACHINES_WRITE,),
+        remove_token,
+        status=204,
+        refuses=(Code.MACHINE_NOT_FOUND, Code.MACHINE_TOKEN_NOT_FOUND, Code.LAST_ADMINISTRATOR),
+    ),
     Route(
         "POST",
         "machines/self/credentials",
@@ -159,5 +216,8 @@ ROUTES = (
             *FORM,
         ),
         proof=Proof.MACHINE,
+        gives=shapes.NewCredential,
+        status=201,
+        refuses=(Code.CLUSTER_NOT_FOUND, Code.MACHINE_NOT_FOUND),
     ),
 )

@@ -5,15 +5,19 @@ It takes no permission but their session. A cluster on which they hold nothing l
 
 from __future__ import annotations
 
-from appliance.api import bodies, credentials, render
+from typing import Any
+
+from appliance.api import bodies, credentials, pages, render, shapes
 from appliance.api.bodies import Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Proof, Route
 from appliance.api.sessions import live, shown
 from appliance.core.clusters import Cluster
 from appliance.core.events import EventType
+from appliance.core.paging import ordered
 from appliance.core.people import Person
 from appliance.core.problems import Code, ProblemError, problem
+from appliance.core.roles import Binding, ScopeKind
 from appliance.core.sessions import Login, Session
 from appliance.store import sessions
 
@@ -34,8 +38,16 @@ async def who(call: Call) -> Answer:
 
 
 async def reachable(call: Call) -> Answer:
-    states = call.parts.states()
-    return Answer(200, {"items": [render.cluster(it, states.get(it.id)) for it in _clusters(call, _person(call))]})
+    """By name."""
+    states, registered = call.parts.states(), call.parts.snapshot().registered
+
+    def shown(it: Cluster) -> dict[str, Any]:
+        return render.cluster(it, states.get(it.id), registered=it.id in registered, now=call.now)
+
+    order = ordered(_clusters(call, _person(call)), lambda it: (it.name,))
+    found, following = await pages.cut(call, pages.asked(call, "me/clusters", str), order, lambda _: True)
+    live = _live(call, _person(call))
+    return pages.answer([{**shown(it), "namespaces": _namespaces(live, it)} for it in found], following)
 
 
 async def issue(call: Call) -> Answer:
@@ -45,7 +57,7 @@ async def issue(call: Call) -> Answer:
 
 
 async def listed(call: Call) -> Answer:
-    return Answer(200, {"items": await live(call, call.caller.id)})
+    return await live(call, call.caller.id)
 
 
 async def end(call: Call) -> Answer:
@@ -74,15 +86,26 @@ def _held(call: Call) -> tuple[Session, Login]:
 
 def _clusters(call: Call, person: Person) -> list[Cluster]:
     """Those on which the person has a binding that has not ended, by name."""
-    snapshot = call.parts.snapshot()
-    live = [it for it in snapshot.bindings_of_person(person) if it.live(call.now)]
-    found = [it for it in snapshot.clusters.values() if any(binding.scope.covers(it) for binding in live)]
-    return sorted(found, key=lambda it: it.name)
+    live = _live(call, person)
+    known = call.parts.snapshot().clusters.values()
+    return sorted((it for it in known if any(binding.scope.covers(it) for binding in live)), key=lambda it: it.name)
+
+
+def _live(call: Call, person: Person) -> list[Binding]:
+    return [it for it in call.parts.snapshot().bindings_of_person(person) if it.live(call.now)]
+
+
+def _namespaces(live: list[Binding], cluster: Cluster) -> list[str] | None:
+    """Those that the person's bindings reach there; None: all of them."""
+    scopes = [it.scope for it in live if it.scope.covers(cluster)]
+    if any(it.kind is not ScopeKind.NAMESPACES for it in scopes):
+        return None
+    return sorted({name for it in scopes for name in it.namespaces})
 
 
 ROUTES = (
-    Route("GET", "me", (), who, proof=Proof.SIGNED_IN),
-    Route("GET", "me/clusters", (), reachable, proof=Proof.SIGNED_IN),
+    Route("GET", "me", (), who, proof=Proof.SIGNED_IN, gives=shapes.Me),
+    Route("GET", "me/clusters", (), reachable, query=pages.QUERY, proof=Proof.SIGNED_IN, gives=shapes.ReachableCluster),
     Route(
         "POST",
         "me/credentials",
@@ -90,7 +113,12 @@ ROUTES = (
         issue,
         body=(Field("cluster", bodies.text), *credentials.FORM),
         proof=Proof.SIGNED_IN,
+        gives=shapes.NewCredential,
+        status=201,
+        refuses=(Code.CLUSTER_NOT_FOUND,),
     ),
-    Route("GET", "me/sessions", (), listed, proof=Proof.SIGNED_IN),
-    Route("DELETE", "me/sessions/<session>", (), end, proof=Proof.SIGNED_IN),
+    Route("GET", "me/sessions", (), listed, query=pages.QUERY, proof=Proof.SIGNED_IN, gives=shapes.Session),
+    Route(
+        "DELETE", "me/sessions/<session>", (), end, proof=Proof.SIGNED_IN, status=204, refuses=(Code.SESSION_NOT_FOUND,)
+    ),
 )

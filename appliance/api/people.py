@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from appliance.api import bodies, render
+from appliance.api import bodies, pages, readers, render, shapes
 from appliance.api.bodies import Field
 from appliance.api.journal import note
 from appliance.api.readers import kubernetes_name
@@ -17,6 +17,8 @@ from appliance.core.events import EventType
 from appliance.core.people import Person
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission
+from appliance.core.snapshot import Entity
+from appliance.core.versions import Guarded
 from appliance.store import granting, ids, refusing
 
 
@@ -30,8 +32,26 @@ def find(call: Call, name_or_id: str) -> Person:
 
 
 async def listed(call: Call) -> Answer:
-    people = sorted(call.parts.snapshot().people.values(), key=lambda it: it.name)
-    return Answer(200, {"items": [render.person(it) for it in people]})
+    """By name."""
+    enabled, issuer, email, group = (call.query[name] for name in ("enabled", "issuer", "email", "group"))
+
+    def seen(it: Person) -> bool:
+        fits = (enabled is None or it.enabled is enabled) and (issuer is None or it.issuer == issuer)
+        return fits and (email is None or it.email == email) and (group is None or group in it.groups)
+
+    return await pages.page(
+        call,
+        Entity.PERSON,
+        call.parts.snapshot().people.values(),
+        lambda it: (it.name,),
+        str,
+        seen=seen,
+        shown=render.person,
+    )
+
+
+async def one(call: Call) -> Answer:
+    return Answer(200, render.person(find(call, call.path["person"])))
 
 
 async def create(call: Call) -> Answer:
@@ -56,9 +76,8 @@ async def create(call: Call) -> Answer:
 async def update(call: Call) -> Answer:
     person = find(call, call.path["person"])
     changes = {name: value for name, value in call.body.items() if value is not None}
-    edited = await call.parts.write(
-        granting.set_person(call.caller.subject, person.id, lambda it: replace(it, **changes), call.now)
-    )
+    edit: Guarded[Person] = call.guarded(lambda it: render.person(it)["etag"], lambda it: replace(it, **changes))
+    edited = await call.parts.write(granting.set_person(call.caller.subject, person.id, edit, call.now))
     await note(call, EventType.PERSON_UPDATED, person=edited.name, person_id=edited.id, groups=",".join(edited.groups))
     return Answer(200, render.person(edited))
 
@@ -90,7 +109,23 @@ async def remove(call: Call) -> Answer:
 
 
 ROUTES = (
-    Route("GET", "people", (Permission.PEOPLE_READ,), listed),
+    Route(
+        "GET",
+        "people",
+        (Permission.PEOPLE_READ,),
+        listed,
+        query=(
+            *pages.QUERY,
+            Field("enabled", readers.flag, required=False),
+            Field("issuer", readers.query_text, required=False),
+            Field("email", readers.query_text, required=False),
+            Field("group", readers.query_text, required=False),
+        ),
+        gives=shapes.Person,
+    ),
+    Route(
+        "GET", "people/<person>", (Permission.PEOPLE_READ,), one, gives=shapes.Person, refuses=(Code.USER_NOT_FOUND,)
+    ),
     Route(
         "POST",
         "people",
@@ -104,6 +139,9 @@ ROUTES = (
             Field("email_verified", bodies.boolean, required=False, default=False),
             Field("groups", bodies.listed(kubernetes_name), required=False, default=()),
         ),
+        gives=shapes.Person,
+        status=201,
+        refuses=(Code.DUPLICATE_USER_NAME, Code.RESERVED_IDENTITY, Code.ESCALATION_FORBIDDEN),
     ),
     Route(
         "PATCH",
@@ -114,8 +152,33 @@ ROUTES = (
             Field("email", bodies.text, required=False),
             Field("groups", bodies.listed(kubernetes_name), required=False),
         ),
+        gives=shapes.Person,
+        refuses=(Code.USER_NOT_FOUND, Code.LAST_ADMINISTRATOR, Code.ESCALATION_FORBIDDEN),
     ),
-    Route("POST", "people/<person>/disable", (Permission.PEOPLE_WRITE,), disable, body=()),
-    Route("POST", "people/<person>/enable", (Permission.PEOPLE_WRITE,), enable, body=()),
-    Route("DELETE", "people/<person>", (Permission.PEOPLE_WRITE,), remove),
+    Route(
+        "POST",
+        "people/<person>/disable",
+        (Permission.PEOPLE_WRITE,),
+        disable,
+        body=(),
+        gives=shapes.Person,
+        refuses=(Code.USER_NOT_FOUND, Code.LAST_ADMINISTRATOR),
+    ),
+    Route(
+        "POST",
+        "people/<person>/enable",
+        (Permission.PEOPLE_WRITE,),
+        enable,
+        body=(),
+        gives=shapes.Person,
+        refuses=(Code.USER_NOT_FOUND, Code.LAST_ADMINISTRATOR, Code.ESCALATION_FORBIDDEN),
+    ),
+    Route(
+        "DELETE",
+        "people/<person>",
+        (Permission.PEOPLE_WRITE,),
+        remove,
+        status=204,
+        refuses=(Code.USER_NOT_FOUND, Code.LAST_ADMINISTRATOR),
+    ),
 )

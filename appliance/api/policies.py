@@ -5,20 +5,38 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from appliance.api import bodies, readers, render
+from appliance.api import bodies, pages, readers, render, shapes
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
 from appliance.core.access import MAX_APPROVALS, MAX_GRANT_SECONDS, MIN_GRANT_SECONDS, RequestPolicy
 from appliance.core.events import EventType
+from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission
+from appliance.core.snapshot import Entity
+from appliance.core.versions import Guarded
 from appliance.store import ids, requests
 
 
 async def listed(call: Call) -> Answer:
-    policies = call.parts.snapshot().policies
-    seen = [policies[identity] for identity in sorted(policies) if call.within(policies[identity].scope)]
-    return Answer(200, {"items": [render.policy(it) for it in seen]})
+    """By id."""
+    role = call.query["role"]
+    return await pages.page(
+        call,
+        Entity.REQUEST_POLICY,
+        call.parts.snapshot().policies.values(),
+        lambda it: (it.id,),
+        str,
+        seen=lambda it: role in {None, it.role_id} and call.within(it.scope),
+        shown=render.policy,
+    )
+
+
+async def one(call: Call) -> Answer:
+    found = call.parts.snapshot().policies.get(call.path["policy"])
+    if found is None or not call.within(found.scope):
+        raise ProblemError(problem(Code.REQUEST_POLICY_NOT_FOUND))
+    return Answer(200, render.policy(found))
 
 
 async def create(call: Call) -> Answer:
@@ -31,7 +49,8 @@ async def create(call: Call) -> Answer:
 async def update(call: Call) -> Answer:
     changes = {name: value for name, value in call.body.items() if value is not None}
     by, identity = call.caller.subject, call.path["policy"]
-    edited = await call.parts.write(requests.set_policy(by, identity, lambda it: replace(it, **changes), call.now))
+    edit: Guarded[RequestPolicy] = call.guarded(lambda it: render.policy(it)["etag"], lambda it: replace(it, **changes))
+    edited = await call.parts.write(requests.set_policy(by, identity, edit, call.now))
     await _note(call, EventType.POLICY_UPDATED, edited)
     return Answer(200, render.policy(edited))
 
@@ -43,6 +62,7 @@ async def remove(call: Call) -> Answer:
     return Answer(204)
 
 
+@bodies.reads(bodies.listed(readers.known_subject), minItems=1)
 def _askers(where: str, value: Any) -> Any:
     found = bodies.listed(readers.known_subject)(where, value)
     if not found:
@@ -70,7 +90,24 @@ _APPROVALS = bodies.whole(1, MAX_APPROVALS)
 _SECONDS = bodies.whole(MIN_GRANT_SECONDS, MAX_GRANT_SECONDS)
 
 ROUTES = (
-    Route("GET", "request-policies", (Permission.POLICIES_READ,), listed, scoped=True),
+    Route(
+        "GET",
+        "request-policies",
+        (Permission.POLICIES_READ,),
+        listed,
+        query=(*pages.QUERY, Field("role", readers.query_text, required=False)),
+        scoped=True,
+        gives=shapes.RequestPolicy,
+    ),
+    Route(
+        "GET",
+        "request-policies/<policy>",
+        (Permission.POLICIES_READ,),
+        one,
+        scoped=True,
+        gives=shapes.RequestPolicy,
+        refuses=(Code.REQUEST_POLICY_NOT_FOUND,),
+    ),
     Route(
         "POST",
         "request-policies",
@@ -86,6 +123,9 @@ ROUTES = (
             Field("reason_required", bodies.boolean, required=False, default=False),
         ),
         scoped=True,
+        gives=shapes.RequestPolicy,
+        status=201,
+        refuses=(Code.ROLE_NOT_FOUND, Code.CLUSTER_NOT_FOUND, Code.ESCALATION_FORBIDDEN),
     ),
     Route(
         "PATCH",
@@ -100,6 +140,16 @@ ROUTES = (
             Field("reason_required", bodies.boolean, required=False),
         ),
         scoped=True,
+        gives=shapes.RequestPolicy,
+        refuses=(Code.REQUEST_POLICY_NOT_FOUND, Code.ESCALATION_FORBIDDEN),
     ),
-    Route("DELETE", "request-policies/<policy>", (Permission.POLICIES_WRITE,), remove, scoped=True),
+    Route(
+        "DELETE",
+        "request-policies/<policy>",
+        (Permission.POLICIES_WRITE,),
+        remove,
+        scoped=True,
+        status=204,
+        refuses=(Code.REQUEST_POLICY_NOT_FOUND,),
+    ),
 )

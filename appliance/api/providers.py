@@ -12,13 +12,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from appliance.api import bodies, readers
+from appliance.api import bodies, pages, readers, render, shapes
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
-from appliance.api.routes import Answer, Call, Route
+from appliance.api.routes import PREFIX, Answer, Call, Route
 from appliance.core.events import EventType
+from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.providers import FLOW_PARAMETERS, Provider, Reading
 from appliance.core.roles import Permission
+from appliance.core.snapshot import Entity
+from appliance.core.versions import Guarded
 from appliance.store import ids, providers
 from appliance.store.sessions import Sealed
 
@@ -26,6 +29,7 @@ MAX_DEPTH: Final = 8  # names in the path of one claim
 _SCOPE = re.compile(r"[!#-\[\]-~]{1,128}")  # RFC 6749 §3.3
 
 
+@bodies.reads({"oneOf": [bodies.text.schema, {"type": "array", "items": bodies.text.schema, "maxItems": MAX_DEPTH}]})
 def path(where: str, value: Any) -> tuple[str, ...]:
     """A claim by its name, or by the list of names that leads to it."""
     names: tuple[str, ...] = bodies.listed(bodies.text)(where, [value] if isinstance(value, str) else value)
@@ -34,6 +38,14 @@ def path(where: str, value: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
+@bodies.reads(
+    {
+        "oneOf": [
+            bodies.text.schema,
+            {"type": "array", "items": bodies.text.schema, "minItems": 1, "maxItems": MAX_DEPTH},
+        ]
+    }
+)
 def some_path(where: str, value: Any) -> tuple[str, ...]:
     found = path(where, value)
     if not found:
@@ -41,12 +53,14 @@ def some_path(where: str, value: Any) -> tuple[str, ...]:
     return found
 
 
+@bodies.reads({"type": "string", "minLength": 1, "maxLength": 128, "pattern": f"^{_SCOPE.pattern}$"})
 def scope(where: str, value: Any) -> str:
     if not isinstance(value, str) or not _SCOPE.fullmatch(value):
         raise BodyError(where, f"{where} is no OAuth scope.")
     return value
 
 
+@bodies.reads(bodies.labels)
 def parameters(where: str, value: Any) -> tuple[tuple[str, str], ...]:
     found = bodies.labels(where, value)
     ours = sorted(set(found) & FLOW_PARAMETERS)
@@ -55,6 +69,7 @@ def parameters(where: str, value: Any) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(found.items()))
 
 
+@bodies.reads(bodies.text, minLength=0)
 def prefix(where: str, value: Any) -> str:
     return "" if value == "" else bodies.text(where, value)
 
@@ -62,6 +77,7 @@ def prefix(where: str, value: Any) -> str:
 _REQUIRED = bodies.obj((Field("claim", some_path), Field("values", bodies.listed(bodies.text))))
 
 
+@bodies.reads(_REQUIRED)
 def required(where: str, value: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     read = _REQUIRED(where, value)
     if not read["values"]:
@@ -83,6 +99,7 @@ _READING: Final = (
 _read_claims = bodies.obj(_READING)
 
 
+@bodies.reads(_read_claims)
 def claims(where: str, value: Any) -> Reading:
     return Reading(**_read_claims(where, value))
 
@@ -90,33 +107,50 @@ def claims(where: str, value: Any) -> Reading:
 def shown(call: Call, it: Provider) -> dict[str, Any]:
     """Without its client secret."""
     reading = it.reading
-    return {
-        "id": it.id,
-        "slug": it.slug,
-        "title": it.title,
-        "issuer": it.issuer,
-        "client_id": it.client_id,
-        "confidential": it.confidential,
-        "scopes": list(it.scopes),
-        "parameters": dict(it.parameters),
-        "claims": {
-            "name": list(reading.name),
-            "name_prefix": reading.name_prefix,
-            "email": list(reading.email),
-            "email_verified": list(reading.email_verified),
-            "groups": list(reading.groups),
-            "groups_prefix": reading.groups_prefix,
-            "required": [{"claim": list(claim), "values": list(values)} for claim, values in reading.required],
-            "userinfo": reading.userinfo,
-        },
-        "enabled": it.enabled,
-        "redirect_uri": f"{call.parts.public_url}/fairlead/callback/{it.slug}",
-    }
+    return render.tagged(
+        {
+            "id": it.id,
+            "slug": it.slug,
+            "title": it.title,
+            "issuer": it.issuer,
+            "client_id": it.client_id,
+            "confidential": it.confidential,
+            "scopes": list(it.scopes),
+            "parameters": dict(it.parameters),
+            "claims": {
+                "name": list(reading.name),
+                "name_prefix": reading.name_prefix,
+                "email": list(reading.email),
+                "email_verified": list(reading.email_verified),
+                "groups": list(reading.groups),
+                "groups_prefix": reading.groups_prefix,
+                "required": [{"claim": list(claim), "values": list(values)} for claim, values in reading.required],
+                "userinfo": reading.userinfo,
+            },
+            "enabled": it.enabled,
+            "redirect_uri": f"{call.parts.public_url}/fairlead/callback/{it.slug}",
+        }
+    )
 
 
 async def listed(call: Call) -> Answer:
-    found = sorted(call.parts.snapshot().providers.values(), key=lambda it: it.slug)
-    return Answer(200, {"items": [shown(call, it) for it in found]})
+    """By slug."""
+    return await pages.page(
+        call,
+        Entity.PROVIDER,
+        call.parts.snapshot().providers.values(),
+        lambda it: (it.slug,),
+        str,
+        seen=lambda _: True,
+        shown=lambda it: shown(call, it),
+    )
+
+
+async def one(call: Call) -> Answer:
+    found = call.parts.snapshot().providers.get(call.path["provider"])
+    if found is None:
+        raise ProblemError(problem(Code.PROVIDER_NOT_FOUND, path=f"{PREFIX}/providers"))
+    return Answer(200, shown(call, found))
 
 
 async def create(call: Call) -> Answer:
@@ -149,10 +183,9 @@ async def update(call: Call) -> Answer:
     if secret is not UNCHANGED:
         renamed["confidential"] = secret is not None
     sealed = _sealed(call, known, secret) if known is not None and isinstance(secret, str) else None
+    edit: Guarded[Provider] = call.guarded(lambda it: shown(call, it)["etag"], lambda it: replace(it, **renamed))
     edited = await call.parts.write(
-        providers.change(
-            call.caller.subject, call.path["provider"], lambda it: replace(it, **renamed), sealed, call.now
-        )
+        providers.change(call.caller.subject, call.path["provider"], edit, sealed, call.now)
     )
     await note(call, EventType.PROVIDER_UPDATED, provider=edited.slug, provider_id=edited.id, changed=_named(call.body))
     return Answer(200, shown(call, edited))
@@ -173,13 +206,14 @@ def _sealed(call: Call, provider: Provider, secret: str | None) -> Sealed | None
     return Sealed(*call.parts.seal(provider.secret_name, secret.encode())) if secret is not None else None
 
 
+@bodies.reads(bodies.text, type=["string", "null"])
 def secret(where: str, value: Any) -> str | None:
     return None if value is None else bodies.text(where, value)
 
 
 UNCHANGED: Final = object()
 _DEFAULTS: Final = Provider("", "", "", "", "")
-_FORM: Final[tuple[tuple[str, bodies.Reader, Any], ...]] = (
+_FORM: Final[tuple[tuple[str, bodies.Reader[Any], Any], ...]] = (
     ("title", bodies.text, ""),
     ("client_secret", secret, None),
     ("scopes", bodies.listed(scope), _DEFAULTS.scopes),
@@ -189,7 +223,15 @@ _FORM: Final[tuple[tuple[str, bodies.Reader, Any], ...]] = (
 )
 
 ROUTES = (
-    Route("GET", "providers", (Permission.PROVIDERS_READ,), listed),
+    Route("GET", "providers", (Permission.PROVIDERS_READ,), listed, query=pages.QUERY, gives=shapes.Provider),
+    Route(
+        "GET",
+        "providers/<provider>",
+        (Permission.PROVIDERS_READ,),
+        one,
+        gives=shapes.Provider,
+        refuses=(Code.PROVIDER_NOT_FOUND,),
+    ),
     Route(
         "POST",
         "providers",
@@ -201,6 +243,9 @@ ROUTES = (
             Field("client_id", bodies.text),
             *(Field(name, read, required=False, default=default) for name, read, default in _FORM),
         ),
+        gives=shapes.Provider,
+        status=201,
+        refuses=(Code.DUPLICATE_PROVIDER,),
     ),
     Route(
         "PATCH",
@@ -211,6 +256,15 @@ ROUTES = (
             Field("client_id", bodies.text, required=False, default=UNCHANGED),
             *(Field(name, read, required=False, default=UNCHANGED) for name, read, _ in _FORM),
         ),
+        gives=shapes.Provider,
+        refuses=(Code.PROVIDER_NOT_FOUND,),
     ),
-    Route("DELETE", "providers/<provider>", (Permission.PROVIDERS_WRITE, Permission.ROLES_ESCALATE), remove),
+    Route(
+        "DELETE",
+        "providers/<provider>",
+        (Permission.PROVIDERS_WRITE, Permission.ROLES_ESCALATE),
+        remove,
+        status=204,
+        refuses=(Code.PROVIDER_NOT_FOUND, Code.PROVIDER_IN_USE),
+    ),
 )

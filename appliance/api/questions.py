@@ -6,34 +6,52 @@ request kubectl would send and read by the same code as such a request, so that 
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Final
 from urllib.parse import quote
 
-from appliance.api import bodies, clusters, people, render
-from appliance.api.bodies import BodyError
+from appliance.api import bodies, clusters, pages, people, readers, render, shapes
+from appliance.api.bodies import BodyError, Field
 from appliance.api.routes import Answer, Call, Route
 from appliance.core import explain
+from appliance.core.paging import ordered
 from appliance.core.people import Person
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission
 from wire.kube import Ask, BadTarget, understand
 
+
+class Verb(StrEnum):
+    """What kubectl may be asked to do."""
+
+    GET = "get"
+    LIST = "list"
+    WATCH = "watch"
+    CREATE = "create"
+    UPDATE = "update"
+    PATCH = "patch"
+    DELETE = "delete"
+    DELETE_COLLECTION = "deletecollection"
+
+
 _METHODS: Final = {
-    "get": "GET",
-    "list": "GET",
-    "watch": "GET",
-    "create": "POST",
-    "update": "PUT",
-    "patch": "PATCH",
-    "delete": "DELETE",
-    "deletecollection": "DELETE",
+    Verb.CREATE: "POST",
+    Verb.UPDATE: "PUT",
+    Verb.PATCH: "PATCH",
+    Verb.DELETE: "DELETE",
+    Verb.DELETE_COLLECTION: "DELETE",
 }
-_TARGET: Final = frozenset({"cluster", "verb", "group", "resource", "subresource", "namespace", "name", "path"})
+_NOUNS: Final = ("group", "resource", "subresource", "namespace", "name", "path")
+_TARGET: Final = (
+    Field("cluster", bodies.text),
+    Field("verb", readers.one_of(Verb)),
+    *(Field(name, bodies.text, required=False) for name in _NOUNS),
+)
 
 
 async def why(call: Call) -> Answer:
     """One person, one request, every binding that was looked at."""
-    cluster = clusters.find(call, _required(call, "cluster"))
+    cluster = clusters.find(call, call.query["cluster"])
     ask = _ask(call)
     person = _person(call, cluster.id)
     told = explain.explain(call.parts.snapshot(), person, cluster, ask, call.now)
@@ -63,9 +81,10 @@ async def why(call: Call) -> Answer:
 
 async def who(call: Call) -> Answer:
     """Everyone who may do it, and through which binding."""
-    cluster = clusters.find(call, _required(call, "cluster"))
+    cluster = clusters.find(call, call.query["cluster"])
     ask = _ask(call)
-    able = explain.who_can(call.parts.snapshot(), cluster, ask, call.now)
+    able = ordered(explain.who_can(call.parts.snapshot(), cluster, ask, call.now), lambda it: (it.binding.id,))
+    found, following = await pages.cut(call, pages.asked(call, "who-can", str), able, lambda _: True)
     return Answer(
         200,
         {
@@ -77,15 +96,16 @@ async def who(call: Call) -> Answer:
                     "role": it.role.name,
                     "people": [{"id": person.id, "name": person.name} for person in it.people],
                 }
-                for it in able
+                for it in found
             ],
+            "next": following,
         },
     )
 
 
 def _person(call: Call, cluster_id: str) -> Person:
     """Who may not list people is told only about those who hold something on the cluster."""
-    person = people.find(call, _required(call, "person"))
+    person = people.find(call, call.query["person"])
     if not call.rights.everywhere(Permission.PEOPLE_READ) and not call.parts.snapshot().bindings_for(
         person.id, cluster_id
     ):
@@ -94,11 +114,9 @@ def _person(call: Call, cluster_id: str) -> Person:
 
 
 def _ask(call: Call) -> Ask:
-    query = {name: bodies.text(f"?{name}", value) for name, value in call.query.items() if value}
-    verb = query.get("verb", "")
-    method = _METHODS.get(verb)
-    if method is None:
-        raise BodyError("?verb", f"verb must be one of {', '.join(_METHODS)}.")
+    query = {name: value for name, value in call.query.items() if name in _NOUNS and value is not None}
+    verb: Verb = call.query["verb"]
+    method = _METHODS.get(verb, "GET")
     if "path" in query:
         if query.keys() & {"group", "resource", "subresource", "namespace", "name"}:
             raise BodyError("?path", "path stands alone: it is of a request that names no resource.")
@@ -114,7 +132,7 @@ def _ask(call: Call) -> Ask:
     return ask
 
 
-def _target(query: dict[str, str], verb: str) -> str:
+def _target(query: dict[str, str], verb: Verb) -> str:
     """The path kubectl would ask. The version does not matter to any decision."""
     resource = query.get("resource", "")
     if not resource:
@@ -131,17 +149,28 @@ def _target(query: dict[str, str], verb: str) -> str:
             raise BodyError("?name", "name is required with subresource.")
         parts.append(query["subresource"])
     target = "/" + "/".join(quote(part, safe="") for part in parts)
-    return f"{target}?watch=true" if verb == "watch" else target
-
-
-def _required(call: Call, name: str) -> str:
-    value = call.query.get(name, "")
-    if not value:
-        raise BodyError(f"?{name}", f"{name} is required.")
-    return value
+    return f"{target}?watch=true" if verb is Verb.WATCH else target
 
 
 ROUTES = (
-    Route("GET", "explain", (Permission.BINDINGS_READ,), why, query=_TARGET | {"person"}, scoped=True),
-    Route("GET", "who-can", (Permission.BINDINGS_READ,), who, query=_TARGET, scoped=True),
+    Route(
+        "GET",
+        "explain",
+        (Permission.BINDINGS_READ,),
+        why,
+        query=(*_TARGET, Field("person", bodies.text)),
+        scoped=True,
+        gives=shapes.Explanation,
+        refuses=(Code.CLUSTER_NOT_FOUND, Code.USER_NOT_FOUND),
+    ),
+    Route(
+        "GET",
+        "who-can",
+        (Permission.BINDINGS_READ,),
+        who,
+        query=(*pages.QUERY, *_TARGET),
+        scoped=True,
+        gives=shapes.WhoCan,
+        refuses=(Code.CLUSTER_NOT_FOUND,),
+    ),
 )

@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from appliance.api.bodies import BodyError
-from appliance.api.parts import ClusterState
+from appliance.api.bodies import BodyError, reads
+from appliance.core import liveness
 from appliance.core.access import AccessRequest, RequestPolicy
 from appliance.core.clusters import Cluster
+from appliance.core.liveness import AgentLink, ClusterState, Report
 from appliance.core.machines import MachineToken, TrustRule
 from appliance.core.people import Machine, Person
 from appliance.core.roles import Binding, Role, Rule, Scope, Subject
+from appliance.core.versions import tag
 from appliance.store.issuing import Listed
 from wire.kube import Ask
 
@@ -29,6 +31,7 @@ def moment(microseconds: int | None) -> str | None:
     return datetime.fromtimestamp(microseconds / _SECOND, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+@reads({"type": "string", "format": "date-time"})
 def read_moment(where: str, value: Any) -> int:
     """The other way: microseconds UTC."""
     if isinstance(value, str) and _RFC_3339.fullmatch(value):
@@ -39,18 +42,64 @@ def read_moment(where: str, value: Any) -> int:
     raise BodyError(where, f'{where} must be a time such as "2030-01-31T12:00:00Z".')
 
 
-def cluster(it: Cluster, state: ClusterState | None) -> dict[str, Any]:
-    """A cluster with its live state: the session, not the store, says whether it is connected."""
-    connected = state is not None and state.connected
+def tagged(shown: dict[str, Any]) -> dict[str, Any]:
+    """With the entity tag of all this. What moves by itself must stay outside."""
+    return {**shown, "etag": tag(shown)}
+
+
+def cluster_tag(it: Cluster) -> str:
+    """Of what a change can change: agents come and go by themselves."""
+    return tag({"id": it.id, "name": it.name, "labels": dict(it.labels)})
+
+
+def cluster(it: Cluster, state: ClusterState | None, *, registered: bool, now: int) -> dict[str, Any]:
+    """A cluster with its live state: the sessions, not the store, say whether it is connected."""
+    condition = liveness.condition(state, registered=registered, now=now)
+    api_server = liveness.api_server(state)
     return {
         "id": it.id,
         "name": it.name,
         "labels": dict(it.labels),
+        "etag": cluster_tag(it),
         "created_at": moment(it.created_at),
-        "connected": connected,
+        "state": str(condition.phase),
+        "since": moment(condition.since),
+        "reason": condition.reason,
+        "registered": registered,
+        "connected": state is not None and state.connected,
+        "connected_since": moment(state.since) if state is not None and state.connected else None,
+        "api_server": {
+            "answers": api_server.answers,
+            "since": moment(api_server.since),
+            "reason": api_server.reason,
+        },
         "sessions": state.sessions if state is not None else 0,
-        "since": moment(state.since) if state is not None else None,
-        "reason": "" if connected else (state.reason if state is not None else "not connected since the start"),
+    }
+
+
+def agents(state: ClusterState | None, now: int) -> list[dict[str, Any]]:
+    """The agents' sessions, for whoever runs the cluster: addresses and versions are nobody else's business."""
+    return [_agent(link, now) for link in (state.agents if state is not None else ())]
+
+
+def _agent(it: AgentLink, now: int) -> dict[str, Any]:
+    said = it.report or Report()
+    return {
+        "session": it.session_id,
+        "name": it.name,
+        "address": it.address,
+        "since": moment(it.since),
+        "leaving": it.leaving,
+        "round_trip_ms": None if it.round_trip_seconds is None else round(it.round_trip_seconds * 1000, 1),
+        "in_flight": it.in_flight,
+        "certificate_expires_at": moment(it.expires_at),
+        "certificate_days_left": it.days_left(now),
+        "version": said.version,
+        "kubernetes_version": said.kubernetes,
+        "api_server_fault": said.fault if it.report is not None else None,
+        "clock_skew_seconds": said.skew_seconds,
+        "guard": said.guard,
+        "guard_refused": said.refused,
     }
 
 
@@ -74,28 +123,32 @@ def credential(it: Listed, person: Person | None, cluster: Cluster | None) -> di
 
 
 def person(it: Person) -> dict[str, Any]:
-    return {
-        "id": it.id,
-        "issuer": it.issuer,
-        "subject": it.subject,
-        "name": it.name,
-        "email": it.email,
-        "groups": list(it.groups),
-        "enabled": it.enabled,
-        "created_at": moment(it.created_at),
-    }
+    return tagged(
+        {
+            "id": it.id,
+            "issuer": it.issuer,
+            "subject": it.subject,
+            "name": it.name,
+            "email": it.email,
+            "groups": list(it.groups),
+            "enabled": it.enabled,
+            "created_at": moment(it.created_at),
+        }
+    )
 
 
 def role(it: Role) -> dict[str, Any]:
-    return {
-        "id": it.id,
-        "name": it.name,
-        "description": it.description,
-        "groups": list(it.groups),
-        "rules": [rule(entry) for entry in it.rules],
-        "permissions": [str(permission) for permission in it.permissions],
-        "created_at": moment(it.created_at),
-    }
+    return tagged(
+        {
+            "id": it.id,
+            "name": it.name,
+            "description": it.description,
+            "groups": list(it.groups),
+            "rules": [rule(entry) for entry in it.rules],
+            "permissions": [str(permission) for permission in it.permissions],
+            "created_at": moment(it.created_at),
+        }
+    )
 
 
 def rule(it: Rule) -> dict[str, Any]:
@@ -188,17 +241,19 @@ def trust_rule(it: TrustRule) -> dict[str, Any]:
 
 
 def policy(it: RequestPolicy) -> dict[str, Any]:
-    return {
-        "id": it.id,
-        "role_id": it.role_id,
-        "scope": scope(it.scope),
-        "askers": [subject(one) for one in it.askers],
-        "approvers": [subject(one) for one in it.approvers],
-        "approvals": it.approvals,
-        "max_seconds": it.max_seconds,
-        "reason_required": it.reason_required,
-        "created_at": moment(it.created_at),
-    }
+    return tagged(
+        {
+            "id": it.id,
+            "role_id": it.role_id,
+            "scope": scope(it.scope),
+            "askers": [subject(one) for one in it.askers],
+            "approvers": [subject(one) for one in it.approvers],
+            "approvals": it.approvals,
+            "max_seconds": it.max_seconds,
+            "reason_required": it.reason_required,
+            "created_at": moment(it.created_at),
+        }
+    )
 
 
 def access_request(it: AccessRequest, now: int) -> dict[str, Any]:
@@ -213,6 +268,7 @@ def access_request(it: AccessRequest, now: int) -> dict[str, Any]:
         "scope": scope(it.scope),
         "ttl_seconds": it.seconds,
         "reason": it.reason,
+        "reviewers": list(it.reviewers),
         "approvals": [{"by": subject(yes.subject), "name": yes.name, "at": moment(yes.at)} for yes in it.approvals],
         "note": it.note,
         "closed_by": it.closed_by,

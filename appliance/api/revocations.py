@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from appliance.api import bodies, clusters, people, render
+from appliance.api import bodies, clusters, people, render, shapes
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Proof, Route
@@ -27,9 +27,14 @@ _ID: Final = re.compile(r"\w{1,64}", re.ASCII)
 _REASON: Final = Field("reason", bodies.text, required=False, default="")
 
 
+@bodies.reads({"type": "string", "minLength": 1, "maxLength": MAX_TOKEN_BYTES})
 def token(where: str, value: Any) -> str:
     """A token, whatever kind it is."""
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_TOKEN_BYTES or not value.isascii():
+    if (
+        not isinstance(value, str)
+        or not 0 < len(value) <= MAX_TOKEN_BYTES
+        or not (value.isascii() and value.isprintable())
+    ):
         raise BodyError(where, f"{where} must be a token.")
     return value
 
@@ -102,13 +107,23 @@ async def revoke_shown(call: Call) -> Answer:
 
 
 ROUTES = (
-    Route("DELETE", "credentials/<credential>", (Permission.CREDENTIALS_REVOKE,), revoke, scoped=True),
+    Route(
+        "DELETE",
+        "credentials/<credential>",
+        (Permission.CREDENTIALS_REVOKE,),
+        revoke,
+        scoped=True,
+        status=204,
+        refuses=(Code.CREDENTIAL_NOT_FOUND,),
+    ),
     Route(
         "POST",
         "people/<person>/revoke-credentials",
         (Permission.CREDENTIALS_REVOKE,),
         revoke_person,
         body=(_REASON,),
+        gives=shapes.RefusedOfPerson,
+        refuses=(Code.USER_NOT_FOUND,),
     ),
     Route(
         "POST",
@@ -117,6 +132,8 @@ ROUTES = (
         revoke_cluster,
         body=(_REASON,),
         scoped=True,
+        gives=shapes.RefusedOfCluster,
+        refuses=(Code.CLUSTER_NOT_FOUND,),
     ),
     Route(
         "POST",
@@ -125,5 +142,7 @@ ROUTES = (
         revoke_shown,
         body=(Field("token", token),),
         proof=Proof.SHOWN_IN_BODY,
+        gives=shapes.Revoked,
+        refuses=(Code.INVALID_TOKEN,),
     ),
 )

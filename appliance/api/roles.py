@@ -8,19 +8,33 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from appliance.api import bodies, readers, render
+from appliance.api import bodies, pages, readers, render, shapes
 from appliance.api.bodies import Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
 from appliance.core.events import EventType
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission, Role
+from appliance.core.snapshot import Entity
+from appliance.core.versions import Guarded
 from appliance.store import granting, ids
 
 
 async def listed(call: Call) -> Answer:
-    roles = sorted(call.parts.snapshot().roles.values(), key=lambda it: it.name)
-    return Answer(200, {"items": [render.role(it) for it in roles]})
+    """By name."""
+    return await pages.page(
+        call,
+        Entity.ROLE,
+        call.parts.snapshot().roles.values(),
+        lambda it: (it.name,),
+        str,
+        seen=lambda _: True,
+        shown=render.role,
+    )
+
+
+async def one(call: Call) -> Answer:
+    return Answer(200, render.role(_find(call)))
 
 
 async def create(call: Call) -> Answer:
@@ -34,9 +48,8 @@ async def update(call: Call) -> Answer:
     """The fields that are given; running streams that rest on what goes end."""
     role = _find(call)
     changes = {name: value for name, value in call.body.items() if value is not None}
-    edited = await call.parts.write(
-        granting.set_role(call.caller.subject, role.id, lambda it: replace(it, **changes), call.now)
-    )
+    edit: Guarded[Role] = call.guarded(lambda it: render.role(it)["etag"], lambda it: replace(it, **changes))
+    edited = await call.parts.write(granting.set_role(call.caller.subject, role.id, edit, call.now))
     await _note(call, EventType.ROLE_UPDATED, edited)
     return Answer(200, render.role(edited))
 
@@ -49,7 +62,8 @@ async def remove(call: Call) -> Answer:
 
 
 def _find(call: Call) -> Role:
-    role = call.parts.snapshot().roles.get(call.path["role"])
+    snapshot, named = call.parts.snapshot(), call.path["role"]
+    role = snapshot.roles.get(named) or snapshot.role_by_name.get(named)
     if role is None:
         raise ProblemError(problem(Code.ROLE_NOT_FOUND))
     return role
@@ -72,7 +86,8 @@ _RULES = bodies.listed(readers.rule)
 _PERMISSIONS = bodies.listed(readers.one_of(Permission))
 
 ROUTES = (
-    Route("GET", "roles", (Permission.ROLES_READ,), listed),
+    Route("GET", "roles", (Permission.ROLES_READ,), listed, query=pages.QUERY, gives=shapes.Role),
+    Route("GET", "roles/<role>", (Permission.ROLES_READ,), one, gives=shapes.Role, refuses=(Code.ROLE_NOT_FOUND,)),
     Route(
         "POST",
         "roles",
@@ -85,6 +100,9 @@ ROUTES = (
             Field("rules", _RULES, required=False, default=()),
             Field("permissions", _PERMISSIONS, required=False, default=()),
         ),
+        gives=shapes.Role,
+        status=201,
+        refuses=(Code.DUPLICATE_ROLE_NAME, Code.ESCALATION_FORBIDDEN),
     ),
     Route(
         "PATCH",
@@ -98,6 +116,15 @@ ROUTES = (
             Field("rules", _RULES, required=False),
             Field("permissions", _PERMISSIONS, required=False),
         ),
+        gives=shapes.Role,
+        refuses=(Code.ROLE_NOT_FOUND, Code.DUPLICATE_ROLE_NAME, Code.LAST_ADMINISTRATOR, Code.ESCALATION_FORBIDDEN),
     ),
-    Route("DELETE", "roles/<role>", (Permission.ROLES_WRITE,), remove),
+    Route(
+        "DELETE",
+        "roles/<role>",
+        (Permission.ROLES_WRITE,),
+        remove,
+        status=204,
+        refuses=(Code.ROLE_NOT_FOUND, Code.ROLE_IN_USE),
+    ),
 )

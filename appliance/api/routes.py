@@ -11,21 +11,25 @@ an `Answer`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from appliance.api.bodies import Field
 from appliance.core.clusters import Cluster
 from appliance.core.machines import MachineToken
+from appliance.core.problems import Code
 from appliance.core.rights import Principal, Rights
 from appliance.core.roles import Permission, Scope, ScopeKind
 from appliance.core.sessions import Login, Session
+from appliance.core.versions import Condition, Guarded
 
 if TYPE_CHECKING:
     from appliance.api.parts import Parts
 
 PREFIX = "/fairlead/v1"
+
+T = TypeVar("T")
 
 
 class Proof(Enum):
@@ -49,13 +53,19 @@ class Call:
     rights: Rights
     needs: tuple[Permission, ...]  # what the route declared
     path: Mapping[str, str]
-    query: Mapping[str, str]
+    query: Mapping[str, Any]
     body: Mapping[str, Any]
     correlation_id: str
     client_address: str
     now: int
     held: tuple[Session, Login] | None = None  # of a person who signed in
     token: MachineToken | None = None  # that a machine showed
+    condition: Condition | None = None  # of a PATCH: what it is meant for
+
+    def guarded(self, etag: Callable[[T], str], edit: Callable[[T], T]) -> Guarded[T]:
+        """The edit, if what is there is what the caller has read."""
+        assert self.condition is not None  # the edge has seen to it
+        return Guarded(self.condition, etag, edit)
 
     def within(self, scope: Scope) -> bool:
         """Whether the caller holds what the route needs in a scope that contains this one."""
@@ -87,9 +97,22 @@ class Route:
     permissions: tuple[Permission, ...]
     answer: Callable[[Call], Awaitable[Answer]]
     body: tuple[Field, ...] | None = None
-    query: frozenset[str] = field(default_factory=frozenset)
+    query: tuple[Field, ...] = ()
     scoped: bool = False
     proof: Proof | None = None
+    gives: Any = None  # the type of the answer, or of what a list holds; None: it has no body
+    status: int = 200
+    refuses: tuple[Code, ...] = ()  # beside what every route refuses
+
+    @property
+    def pages(self) -> bool:
+        """Whether it answers page by page."""
+        return any(it.name == "cursor" for it in self.query)
+
+    @property
+    def conditional(self) -> bool:
+        """Whether it changes what somebody may have read, and so takes If-Match."""
+        return self.method == "PATCH"
 
 
 def checked(routes: Sequence[Route]) -> tuple[Route, ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance.api import people, render
+from appliance.api import pages, people, readers, render, shapes
+from appliance.api.bodies import Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
 from appliance.core.events import EventType
@@ -34,18 +35,22 @@ def shown(it: Session, login: Login, person: Person | None) -> dict[str, Any]:
     }
 
 
-async def live(call: Call, person_id: str) -> list[dict[str, Any]]:
-    """Those that are good now; of one person, or (without an id) of all."""
-    held = await call.parts.read(sessions.listed(person_id))
+async def live(call: Call, person_id: str) -> Answer:
+    """A page of those that are good now, the latest first; of one person, or (without an id) of all."""
+    ask = pages.asked(call, "sessions", int, str)
+    limit: int = call.query["limit"]
+    held = await call.parts.read(sessions.page(person_id, ask.position(call.query["cursor"]), limit + 1))
     known = call.parts.snapshot().people
-    all_of_them = [(it, login, known.get(it.person_id)) for it, login in held]
-    return [shown(it, login, who) for it, login, who in all_of_them if it.fault(login, who, call.now) is None]
+    page = [(it, login, known.get(it.person_id)) for it, login in held[:limit]]
+    items = [shown(it, login, who) for it, login, who in page if it.fault(login, who, call.now) is None]
+    following = ask.cursor((page[-1][0].created_at, page[-1][0].id)) if len(held) > limit else None
+    return pages.answer(items, following)
 
 
 async def listed(call: Call) -> Answer:
-    """The latest first; of one person, or of all."""
-    given = call.query.get("person")
-    return Answer(200, {"items": await live(call, people.find(call, given).id if given is not None else "")})
+    """Of one person, or of all."""
+    given = call.query["person"]
+    return await live(call, people.find(call, given).id if given is not None else "")
 
 
 async def end(call: Call) -> Answer:
@@ -60,6 +65,16 @@ async def end(call: Call) -> Answer:
 
 
 ROUTES = (
-    Route("GET", "sessions", (Permission.PEOPLE_READ,), listed, query=frozenset({"person"})),
-    Route("DELETE", "sessions/<session>", (Permission.PEOPLE_WRITE,), end),
+    Route(
+        "GET",
+        "sessions",
+        (Permission.PEOPLE_READ,),
+        listed,
+        query=(*pages.QUERY, Field("person", readers.query_text, required=False)),
+        gives=shapes.Session,
+        refuses=(Code.USER_NOT_FOUND,),
+    ),
+    Route(
+        "DELETE", "sessions/<session>", (Permission.PEOPLE_WRITE,), end, status=204, refuses=(Code.SESSION_NOT_FOUND,)
+    ),
 )

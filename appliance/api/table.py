@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from appliance.api import (
     audit,
+    authority,
     bindings,
     clusters,
     credentials,
@@ -14,10 +15,13 @@ from appliance.api import (
     providers,
     questions,
     requests,
+    review,
     revocations,
     roles,
     sessions,
     trust,
+    webhooks,
+    wishes,
 )
 from appliance.api.routes import Route
 
@@ -31,10 +35,14 @@ ROUTES: tuple[Route, ...] = (
     *policies.ROUTES,
     *requests.ROUTES,
     *questions.ROUTES,
+    *review.ROUTES,
     *credentials.ROUTES,
     *revocations.ROUTES,
     *audit.ROUTES,
     *providers.ROUTES,
     *sessions.ROUTES,
     *me.ROUTES,
+    *wishes.ROUTES,
+    *webhooks.ROUTES,
+    *authority.ROUTES,
 )

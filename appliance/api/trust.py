@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from appliance.api import bodies, machines, readers, render
+from appliance.api import bodies, machines, pages, readers, render, shapes
 from appliance.api.bodies import BodyError, Field
 from appliance.api.journal import note
 from appliance.api.routes import Answer, Call, Route
@@ -22,11 +22,14 @@ from appliance.core.machines import (
     TrustRule,
     conditions_fault,
 )
+from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission
+from appliance.core.snapshot import Entity
 from appliance.store import ids
 from appliance.store import machines as units
 
 
+@bodies.reads({"type": "object"})
 def key_set(where: str, value: Any) -> str:
     """A JSON Web Key Set; what it holds is looked at later."""
     if not isinstance(value, dict):
@@ -37,17 +40,36 @@ def key_set(where: str, value: Any) -> str:
     return text
 
 
+_CONDITION: Final = bodies.obj((Field("claim", bodies.text), Field("values", bodies.listed(bodies.text))))
+
+
+@bodies.reads(_CONDITION)
 def condition(where: str, value: Any) -> Condition:
     read = _CONDITION(where, value)
     return Condition(read["claim"], read["values"])
 
 
-_CONDITION: Final = bodies.obj((Field("claim", bodies.text), Field("values", bodies.listed(bodies.text))))
-
-
 async def listed(call: Call) -> Answer:
-    rules = sorted(call.parts.snapshot().trust_rules.values(), key=lambda it: (it.created_at, it.id))
-    return Answer(200, {"items": [render.trust_rule(it) for it in rules]})
+    """The oldest first."""
+    wanted = call.query["machine"]
+    machine = machines.find(call, wanted) if wanted is not None else None
+    return await pages.page(
+        call,
+        Entity.TRUST_RULE,
+        call.parts.snapshot().trust_rules.values(),
+        lambda it: (it.created_at, it.id),
+        int,
+        str,
+        seen=lambda it: machine is None or it.machine_id == machine.id,
+        shown=render.trust_rule,
+    )
+
+
+async def one(call: Call) -> Answer:
+    found = call.parts.snapshot().trust_rules.get(call.path["rule"])
+    if found is None:
+        raise ProblemError(problem(Code.TRUST_RULE_NOT_FOUND))
+    return Answer(200, render.trust_rule(found))
 
 
 async def create(call: Call) -> Answer:
@@ -101,7 +123,23 @@ async def _note(call: Call, kind: EventType, rule: TrustRule) -> None:
 _SECONDS = bodies.whole(MIN_SESSION_SECONDS, MAX_SESSION_SECONDS)
 
 ROUTES = (
-    Route("GET", "trust-rules", (Permission.TRUST_READ,), listed),
+    Route(
+        "GET",
+        "trust-rules",
+        (Permission.TRUST_READ,),
+        listed,
+        query=(*pages.QUERY, Field("machine", readers.query_text, required=False)),
+        gives=shapes.TrustRule,
+        refuses=(Code.MACHINE_NOT_FOUND,),
+    ),
+    Route(
+        "GET",
+        "trust-rules/<rule>",
+        (Permission.TRUST_READ,),
+        one,
+        gives=shapes.TrustRule,
+        refuses=(Code.TRUST_RULE_NOT_FOUND,),
+    ),
     Route(
         "POST",
         "trust-rules",
@@ -116,6 +154,16 @@ ROUTES = (
             Field("single_use", bodies.boolean, required=False, default=True),
             Field("session_seconds", _SECONDS, required=False, default=DEFAULT_SESSION_SECONDS),
         ),
+        gives=shapes.TrustRule,
+        status=201,
+        refuses=(Code.MACHINE_NOT_FOUND, Code.TOO_MANY_TRUST_RULES, Code.ESCALATION_FORBIDDEN),
     ),
-    Route("DELETE", "trust-rules/<rule>", (Permission.TRUST_WRITE,), remove),
+    Route(
+        "DELETE",
+        "trust-rules/<rule>",
+        (Permission.TRUST_WRITE,),
+        remove,
+        status=204,
+        refuses=(Code.TRUST_RULE_NOT_FOUND, Code.LAST_ADMINISTRATOR),
+    ),
 )

@@ -189,7 +189,12 @@ class Book:
             for number, *_, body, found in rows:
                 expected = Head(head.chain, head.number + 1, link(head.hash, head.number + 1, body))
                 if (number, found) != (expected.number, expected.hash):
-                    log.error("the audit ledger %s was changed: chain %d, record %s", self._place, head.chain, number)
+                    log.error(
+                        "the audit ledger %s was changed: chain %d, record %s; `fairlead audit verify` says what else",
+                        self._place,
+                        head.chain,
+                        number,
+                    )
                     return head
                 head = expected
         return head

@@ -44,6 +44,8 @@ class Ledger:
         self.place = place
         self._key = key
         self._clock = clock
+        self.counted = 0  # allowed discovery requests, since the start
+        self.lost = 0  # denials that were only logged
         self._taken = 0  # slots ever taken; those settled are the scribe's count
         self._waiting = 0
         self._moved = trio.Event()
@@ -120,10 +122,12 @@ class Ledger:
         if self._scribe.waiting < MAX_WAITING_FOR_DENIALS and self._take():
             self._scribe.put(marked)
         else:
+            self.lost += 1
             log.warning("a denial could not be recorded: %s for %s", event.code, event.actor or event.client_address)
 
     def count(self, person_id: str, person: str, cluster_id: str, cluster: str) -> None:
         """Adds one allowed discovery request to the person's count on the cluster. Never waits."""
+        self.counted += 1
         key = (person_id, person, cluster_id, cluster)
         self._counted[key] = self._counted.get(key, 0) + 1
         if len(self._counted) >= MAX_COUNTED:
@@ -132,6 +136,16 @@ class Ledger:
     def subscribe(self, listener: Callable[[AuditEvent], None]) -> None:
         """Has `listener` called in the Trio thread for each record once it is on the disk. It must not block."""
         self._listeners.append(listener)
+
+    @property
+    def waiting(self) -> int:
+        """How many records are on their way to the disk."""
+        return self._scribe.waiting
+
+    @property
+    def reserved(self) -> int:
+        """How many slots are taken: by those records, and by what will leave one."""
+        return self._taken - self._scribe.settled
 
     @property
     def available(self) -> bool:

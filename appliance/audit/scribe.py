@@ -156,5 +156,8 @@ class Scribe:
 
     def _fail(self, error: Exception) -> None:
         if not self.failing:
-            log.error("the audit ledger cannot be written, requests are refused: %s", error)
+            log.error(
+                "the audit ledger cannot be written, requests are refused: %s; free its disk, or wake its database",
+                error,
+            )
         self.failing = str(error) or type(error).__name__

@@ -22,6 +22,7 @@ PENDING_SECONDS = 8 * 3600  # a working day: someone in another time zone can st
 MIN_GRANT_SECONDS = 10  # shorter is over before a command has run
 MAX_GRANT_SECONDS = 30 * 24 * 3600  # longer is not access for a while: bind the role
 MAX_APPROVALS = 2  # four eyes beside the asker's; more is a meeting
+MAX_REVIEWERS = 10  # whom one asks to look at it; more is nobody in particular
 KEPT_SECONDS = 90 * 24 * 3600  # a closed request stays listed that long; the audit trail keeps its events
 
 
@@ -83,6 +84,7 @@ class AccessRequest:
     expires_at: int = 0  # unanswered until then, it has expired
     created_at: int = 0
     closed_at: int | None = None  # when it was denied or revoked
+    reviewers: tuple[str, ...] = ()  # whom the asker named to look at it; gives nobody a right
 
     def state(self, now: int) -> RequestState:
         """By the clock, whatever a sweep has or has not done."""

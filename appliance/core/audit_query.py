@@ -15,9 +15,8 @@ from math import floor
 from typing import Final, NamedTuple
 
 from appliance.core.events import CATEGORIES, NAMES, AuditEvent, EventType
+from appliance.core.paging import DEFAULT_LIMIT
 
-DEFAULT_RECORDS: Final = 100
-MAX_RECORDS: Final = 500  # about half a MB of JSON; more is an export
 MAX_VALUE_CHARS: Final = 256
 FOREVER: Final = (1 << 63) - 1
 
@@ -42,10 +41,9 @@ FIELDS: Final = (
     "kubectl_session",
     "tunnel_session",
 )
-FILTERS: Final = frozenset({*FIELDS, "type", "category", "severity", "object", "since", "until", "limit", "cursor"})
+FILTERS: Final = frozenset({*FIELDS, "type", "category", "severity", "object", "since", "until"})
 
 _RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
-_CURSOR: Final = re.compile(r"(\d{1,19})\.(\d{1,19})\.(\d{1,19})")
 _BY_NAME: Final = {name: kind for kind, name in NAMES.items()}
 _SEVERITIES: Final = {"info": False, "warning": True}
 
@@ -65,9 +63,6 @@ class Position(NamedTuple):
     chain: int
     number: int
 
-    def cursor(self) -> str:
-        return f"{self.time}.{self.chain}.{self.number}"
-
 
 TOP: Final = Position(FOREVER, FOREVER, FOREVER)
 
@@ -81,7 +76,7 @@ class AuditQuery:
     object: str = ""
     since: int = 0  # microseconds UTC, inclusive
     until: int = FOREVER
-    limit: int = DEFAULT_RECORDS
+    limit: int = DEFAULT_LIMIT
     after: Position = TOP
     clusters: frozenset[str] | None = None  # by id: nothing else is there for whoever asks; None: everything is
 
@@ -122,8 +117,6 @@ def read_query(given: Mapping[str, str]) -> AuditQuery:
         given.get("object", ""),
         since,
         until,
-        _limit(given.get("limit", str(DEFAULT_RECORDS))),
-        _position(given["cursor"]) if "cursor" in given else TOP,
     )
 
 
@@ -154,17 +147,3 @@ def _types(given: Mapping[str, str]) -> frozenset[EventType] | None:
             raise QueryFault("severity", f"severity must be one of {', '.join(_SEVERITIES)}.")
         kinds = {kind for kind in kinds if kind.warning is _SEVERITIES[given["severity"]]}
     return frozenset(kinds) if {"type", "category", "severity"} & given.keys() else None
-
-
-def _limit(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 9 or not 1 <= int(text) <= MAX_RECORDS:
-        raise QueryFault("limit", f"limit must be a whole number from 1 to {MAX_RECORDS}.")
-    return int(text)
-
-
-def _position(text: str) -> Position:
-    match = _CURSOR.fullmatch(text) if text.isascii() else None
-    numbers = [int(part) for part in match.groups()] if match else [-1]
-    if match is None or max(numbers) > FOREVER:
-        raise QueryFault("cursor", "cursor must be the `next` of an earlier answer.")
-    return Position(*numbers)

@@ -37,6 +37,7 @@ class AgentCertificate:
     cluster_id: str
     generation: int
     not_after: int
+    issued_at: int = 0
 
 
 def cluster_name_fault(name: str) -> str | None:

@@ -12,10 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from appliance.core.askable import command_for
 from appliance.core.clusters import Cluster
 from appliance.core.credentials import Credential
 from appliance.core.people import Person
-from appliance.core.problems import Code, Problem, problem
+from appliance.core.problems import Code, Problem, problem, remedy
 from appliance.core.refusals import forbidden
 from appliance.core.snapshot import Snapshot
 from appliance.core.standing import standing_of
@@ -66,7 +67,9 @@ def decide(credential: Credential, snapshot: Snapshot, cluster_id: str, ask: Ask
         return _denial(refused or problem(Code.INTERNAL_ERROR), "credential", credential, person, cluster, cluster_id)
     standing = standing_of(snapshot, person, cluster)
     if standing.empty(now):
-        refused = problem(Code.NO_ROLE_ASSIGNMENT, cluster=cluster.name, meta=_about(person, cluster))
+        command = command_for(snapshot, person, cluster, ask)
+        about = _about(person, cluster, command)
+        refused = problem(Code.NO_ROLE_ASSIGNMENT, cluster=cluster.name, remedy=remedy(command), meta=about)
         return _denial(refused, "no live binding", credential, person, cluster, cluster_id)
     if standing.fault is not None:
         refused = problem(Code.RESERVED_IDENTITY, detail=standing.fault)
@@ -74,7 +77,9 @@ def decide(credential: Credential, snapshot: Snapshot, cluster_id: str, ask: Ask
     discovery = is_discovery(ask) or is_self_review(ask)
     grounds = standing.everything(now) if discovery else standing.grounds(ask, now)
     if grounds is None:
-        refused = forbidden(ask, cluster.name, standing.elsewhere(ask, now), _about(person, cluster))
+        command = command_for(snapshot, person, cluster, ask)
+        about = _about(person, cluster, command)
+        refused = forbidden(ask, cluster.name, standing.elsewhere(ask, now), about, command)
         return _denial(refused, "no binding allows it", credential, person, cluster, cluster_id)
     return Permit(
         grounds.identity(credential.id, person),
@@ -167,8 +172,9 @@ def _denial(
     )
 
 
-def _about(person: Person, cluster: Cluster) -> tuple[tuple[str, str], ...]:
-    return (("user", person.name), ("clusterId", cluster.id))
+def _about(person: Person, cluster: Cluster, command: str | None = None) -> tuple[tuple[str, str], ...]:
+    about = (("user", person.name), ("clusterId", cluster.id))
+    return about if command is None else (*about, ("command", command))
 
 
 def _utc(micros: int) -> str:

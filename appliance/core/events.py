@@ -80,6 +80,10 @@ class EventType(StrEnum):
     KEY_ROTATED = "CSY010I"
     APPLIANCE_RESTORED = "CSY011I"
     AUDIT_READ = "CSY012I"
+    WEBHOOK_CREATED = "CWH001I"
+    WEBHOOK_DELETED = "CWH002I"
+    WEBHOOK_TESTED = "CWH003I"
+    NOTICE_GIVEN_UP = "CWH004W"  # a message that no receiver took
 
     @property
     def category(self) -> str:
@@ -99,6 +103,7 @@ CATEGORIES: dict[str, str] = {  # by the first letters of the code
     "CAG": "auth",
     "CPR": "proxy",
     "CSY": "system",
+    "CWH": "webhooks",
 }
 
 NAMES: dict[EventType, str] = {
@@ -168,6 +173,10 @@ NAMES: dict[EventType, str] = {
     EventType.KEY_ROTATED: "key.rotated",
     EventType.APPLIANCE_RESTORED: "appliance.restored",
     EventType.AUDIT_READ: "audit.read",
+    EventType.WEBHOOK_CREATED: "webhook.created",
+    EventType.WEBHOOK_DELETED: "webhook.deleted",
+    EventType.WEBHOOK_TESTED: "webhook.tested",
+    EventType.NOTICE_GIVEN_UP: "webhook.given_up",
 }
 
 

@@ -70,10 +70,16 @@ class Code(StrEnum):
     HEADERS_TOO_LARGE = "HEADERS_TOO_LARGE"
     VALIDATION_ERROR = "VALIDATION_ERROR"
     INVALID_DURATION = "INVALID_DURATION"
+    INVALID_CURSOR = "INVALID_CURSOR"
+    PRECONDITION_REQUIRED = "PRECONDITION_REQUIRED"
+    PRECONDITION_FAILED = "PRECONDITION_FAILED"
     ROUTE_NOT_FOUND = "ROUTE_NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     # What does not exist, or exists already
     CLUSTER_NOT_FOUND = "CLUSTER_NOT_FOUND"
+    AUTHORITY_CHANGING = "AUTHORITY_CHANGING"
+    AUTHORITY_NOT_CHANGING = "AUTHORITY_NOT_CHANGING"
+    AUTHORITY_IN_USE = "AUTHORITY_IN_USE"
     USER_NOT_FOUND = "USER_NOT_FOUND"
     ROLE_NOT_FOUND = "ROLE_NOT_FOUND"
     ASSIGNMENT_NOT_FOUND = "ASSIGNMENT_NOT_FOUND"
@@ -85,6 +91,7 @@ class Code(StrEnum):
     REQUEST_POLICY_NOT_FOUND = "REQUEST_POLICY_NOT_FOUND"
     REQUEST_NOT_FOUND = "REQUEST_NOT_FOUND"
     AUDIT_EVENT_NOT_FOUND = "AUDIT_EVENT_NOT_FOUND"
+    WEBHOOK_NOT_FOUND = "WEBHOOK_NOT_FOUND"
     DUPLICATE_CLUSTER_NAME = "DUPLICATE_CLUSTER_NAME"
     DUPLICATE_ROLE_NAME = "DUPLICATE_ROLE_NAME"
     DUPLICATE_USER_NAME = "DUPLICATE_USER_NAME"
@@ -105,6 +112,7 @@ class Code(StrEnum):
     INVALID_BOOTSTRAP_TOKEN = "INVALID_BOOTSTRAP_TOKEN"  # noqa: S105 -- the name of an error
     TOO_MANY_MACHINE_TOKENS = "TOO_MANY_MACHINE_TOKENS"
     TOO_MANY_TRUST_RULES = "TOO_MANY_TRUST_RULES"
+    TOO_MANY_WEBHOOKS = "TOO_MANY_WEBHOOKS"
     EXCHANGE_REFUSED = "EXCHANGE_REFUSED"
     TOKEN_REPLAYED = "TOKEN_REPLAYED"  # noqa: S105 -- the name of an error
     ISSUER_UNAVAILABLE = "ISSUER_UNAVAILABLE"
@@ -216,7 +224,7 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     ),
     Code.NO_ROLE_ASSIGNMENT: (
         403,
-        "You have no role on cluster {cluster}. Ask your administrator for one; nothing else needs to change.",
+        "You have no role on cluster {cluster}. {remedy}",
     ),
     Code.ACCESS_WITHDRAWN: (
         403,
@@ -224,10 +232,7 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     ),
     Code.FORBIDDEN: (
         403,
-        (
-            "No role of yours in Fairlead allows this on cluster {cluster}: {action}. Ask your administrator for one "
-            "that does."
-        ),
+        "No role of yours in Fairlead allows this on cluster {cluster}: {action}. {remedy}",
     ),
     Code.NAMESPACE_FORBIDDEN: (
         403,
@@ -240,7 +245,7 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
         403,
         (
             "Your roles in Fairlead for this on cluster {cluster} hold only in {namespaces}, and this reaches beyond: "
-            "{action}. Ask your administrator for a role on the whole cluster."
+            "{action}. {remedy}"
         ),
     ),
     Code.RESERVED_IDENTITY: (
@@ -291,8 +296,29 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
         400,
         "The duration must be from {shortest} to {longest} seconds. Ask for less time, or more.",
     ),
+    Code.INVALID_CURSOR: (
+        400,
+        "The cursor is not one that this list gave you with these filters. Leave it out to begin at the first page.",
+    ),
+    Code.PRECONDITION_REQUIRED: (
+        428,
+        "A change says what it changes. Send If-Match with the etag you have read, or If-Match: * whatever is there.",
+    ),
+    Code.PRECONDITION_FAILED: (
+        412,
+        "Somebody changed it after you read it, and nothing was done. Read it again and make your change to that.",
+    ),
     Code.ROUTE_NOT_FOUND: (404, "There is nothing at this path. Check it against the API reference."),
     Code.METHOD_NOT_ALLOWED: (405, "This path does not take that method. Check it against the API reference."),
+    Code.AUTHORITY_CHANGING: (409, "The authority is being changed already. Finish that change first."),
+    Code.AUTHORITY_NOT_CHANGING: (409, "There is no newer authority to change to. Begin a change first."),
+    Code.AUTHORITY_IN_USE: (
+        409,
+        (
+            "Agents of these clusters have not renewed since the change began and would be cut off: {clusters}. Wait, "
+            "or force it and give them new bundles."
+        ),
+    ),
     Code.CLUSTER_NOT_FOUND: (404, "There is no cluster {cluster}. Check the name, or get a new kubeconfig."),
     Code.USER_NOT_FOUND: (404, "There is no such person. List the people to see who is known."),
     Code.ROLE_NOT_FOUND: (404, "There is no such role. List the roles to see their ids."),
@@ -306,6 +332,7 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     ),
     Code.REQUEST_NOT_FOUND: (404, "There is no such access request. List the access requests to see their ids."),
     Code.AUDIT_EVENT_NOT_FOUND: (404, "There is no such audit record. It may have been cut by the retention limit."),
+    Code.WEBHOOK_NOT_FOUND: (404, "There is no such webhook. List the webhooks to see their ids."),
     Code.DUPLICATE_CLUSTER_NAME: (409, "A cluster of the name {name} exists. Choose another name."),
     Code.DUPLICATE_ROLE_NAME: (409, "A role of the name {name} exists. Choose another name."),
     Code.DUPLICATE_USER_NAME: (409, "A person of the name {name} exists. Choose another name."),
@@ -337,6 +364,7 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
     Code.TRUST_RULE_NOT_FOUND: (404, "There is no such trust rule. List the trust rules to see their ids."),
     Code.TOO_MANY_MACHINE_TOKENS: (409, "The machine has {limit} tokens, the most there may be. Remove one first."),
     Code.TOO_MANY_TRUST_RULES: (409, "There are {limit} trust rules, the most there may be. Remove one first."),
+    Code.TOO_MANY_WEBHOOKS: (409, "There are {limit} webhooks, the most there may be. Remove one first."),
     Code.EXCHANGE_REFUSED: (
         400,
         "The token is not exchanged: {detail}. Compare its issuer, audience and claims with the trust rule's.",
@@ -407,6 +435,12 @@ CATALOGUE: dict[Code, tuple[int, str]] = {
 }
 
 
+# What helps whoever holds no role for what they want: the word `remedy` of the sentences above.
+ASK_ADMINISTRATOR = "Ask your administrator for a role that allows it; nothing else needs to change."
+ASK_FOR_THE_WHOLE = "Ask your administrator for a role on the whole cluster."
+ASK_FOR_IT = "You may ask for a role that allows it with: {command}"
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One refusal. `meta` becomes header lines and JSON members; `retry_after` is whole seconds, at least 1."""
@@ -436,6 +470,11 @@ def problem(
     sentence = CATALOGUE[code][1].format_map({name: _plain(str(word)) for name, word in words.items()})
     shown = tuple((name, _plain(value)[:MAX_META_CHARS]) for name, value in meta)
     return Problem(code, sentence, shown, retry_after)
+
+
+def remedy(command: str | None, otherwise: str = ASK_ADMINISTRATOR) -> str:
+    """What to do without a role: ask for one with this command, or ask whoever gives them."""
+    return otherwise if command is None else ASK_FOR_IT.format(command=command)
 
 
 def _plain(text: str) -> str:

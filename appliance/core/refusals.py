@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from appliance.core.problems import Code, Problem, problem
+from appliance.core.problems import ASK_FOR_THE_WHOLE, Code, Problem, problem, remedy
 from appliance.core.roles import ANY
 from wire.kube import Ask
 
@@ -47,14 +47,22 @@ CLUSTER_SCOPED = frozenset(
 )
 
 
-def forbidden(ask: Ask, cluster: str, namespaces: Sequence[str], about: About) -> Problem:
-    """No role allows `ask` where it was asked; in `namespaces` (sorted) the same would be allowed."""
+def forbidden(ask: Ask, cluster: str, namespaces: Sequence[str], about: About, command: str | None = None) -> Problem:
+    """No role allows `ask` where it was asked; in `namespaces` (sorted) the same would be allowed.
+
+    `command` asks for a role that would allow it here.
+    """
     if not namespaces:
-        return problem(Code.FORBIDDEN, action=action(ask), cluster=cluster, meta=about)
+        return problem(Code.FORBIDDEN, action=action(ask), cluster=cluster, remedy=remedy(command), meta=about)
     meta = (*about, ("namespaces", ",".join(namespaces[:MAX_NAMED_NAMESPACES])))
     if _beyond_namespaces(ask):
         return problem(
-            Code.CLUSTER_SCOPE_FORBIDDEN, action=action(ask), cluster=cluster, namespaces=_named(namespaces), meta=meta
+            Code.CLUSTER_SCOPE_FORBIDDEN,
+            action=action(ask),
+            cluster=cluster,
+            namespaces=_named(namespaces),
+            remedy=remedy(command, ASK_FOR_THE_WHOLE),
+            meta=meta,
         )
     return problem(
         Code.NAMESPACE_FORBIDDEN,

@@ -47,6 +47,11 @@ class Rights:
 
     held: tuple[Holding, ...] = ()
 
+    def bindings(self, permissions: Iterable[Permission]) -> tuple[str, ...]:
+        """The ids of the bindings that give any of these somewhere."""
+        wanted = set(permissions)
+        return tuple(it.binding.id for it in self.held if not wanted.isdisjoint(it.role.permissions))
+
     def anywhere(self, permission: Permission) -> bool:
         """Whether they hold it in any scope: enough to be told that a target is not there, never to touch one."""
         return any(permission in it.role.permissions for it in self.held)

@@ -69,6 +69,8 @@ class Permission(StrEnum):
     AUDIT_READ = "audit:read"
     PROVIDERS_READ = "providers:read"
     PROVIDERS_WRITE = "providers:write"
+    WEBHOOKS_READ = "webhooks:read"
+    WEBHOOKS_WRITE = "webhooks:write"
 
 
 ADMINISTRATOR = "fairlead-administrator"  # the role that is made on the appliance's own host: every permission

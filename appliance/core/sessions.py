@@ -21,6 +21,7 @@ DEVICE_SECONDS: Final = 600  # to walk to another device and type eight letters
 POLL_SECONDS: Final = 5  # RFC 8628 §3.5
 SLOWER_SECONDS: Final = 5  # more, each time that someone asks too soon
 ACCESS_SECONDS: Final = 900  # what was copied from a process's memory is good for no longer
+REPEAT_SECONDS: Final = 60  # in which an answer that was lost is asked for again: a time-out, and a retry
 IDLE_SECONDS: Final = 24 * 3600  # a refresh token that nobody used since yesterday
 LOGIN_SECONDS: Final = 7 * 24 * 3600  # then a person shows again that it is them
 READ_SECONDS: Final = 3600  # the longest that what a provider said of a person is believed
@@ -32,6 +33,9 @@ HOST_ISSUER: Final = "fairlead:host"
 
 USER_CODE_LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels, so no words; nothing that looks alike (RFC 8628 §6.1)
 USER_CODE_LENGTH: Final = 8  # 20^8: of a thousand open codes a guess hits one in 25 million
+
+
+COMMAND_CLIENT_ID: Final = "fairlead-cli"  # public: PKCE and the loopback address are what proves it
 
 
 class ClientKind(StrEnum):

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from appliance.core.access import AccessRequest, RequestPolicy
+from appliance.core.authorities import KnownAuthority
 from appliance.core.clusters import AgentCertificate, Cluster
 from appliance.core.credentials import KEPT_SECONDS, SECOND
 from appliance.core.machines import MachineToken, TrustRule
@@ -35,6 +36,7 @@ class Entity(StrEnum):
     PROVIDER = "provider"
     MACHINE_TOKEN = "machine_token"  # noqa: S105 -- the name of an entity
     TRUST_RULE = "trust_rule"
+    AUTHORITY = "authority"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Snapshot:
 
     def __init__(self) -> None:
         self.version = 0
+        self.changed: dict[Entity, int] = {}  # the version in which one of a kind was last put
         self.clusters: dict[str, Cluster] = {}
         self.cluster_by_name: dict[str, Cluster] = {}
         self.people: dict[str, Person] = {}
@@ -69,6 +72,7 @@ class Snapshot:
         self.serials: dict[str, AgentCertificate] = {}
         self.policies: dict[str, RequestPolicy] = {}
         self.access_requests: dict[str, AccessRequest] = {}
+        self.authorities: dict[str, KnownAuthority] = {}
         self.providers: dict[str, Provider] = {}
         self.provider_by_slug: dict[str, Provider] = {}
         self.memory: dict[tuple[str, str], Any] = {}  # by holder and cluster: what `standing` worked out
@@ -77,6 +81,7 @@ class Snapshot:
     def put(self, entity: Entity, identity: str, value: Any) -> None:
         """The entity is now `value`; None: it is gone."""
         self.version += 1
+        self.changed[entity] = self.version
         match entity:
             case Entity.CLUSTER:
                 self.memory.clear()
@@ -108,6 +113,8 @@ class Snapshot:
                 _replace(self.revocations, identity, value)
             case Entity.AGENT_CERTIFICATE:
                 _replace(self.serials, identity, value)
+            case Entity.AUTHORITY:
+                _replace(self.authorities, identity, value)
             case Entity.REQUEST_POLICY:
                 _replace(self.policies, identity, value)
             case Entity.ACCESS_REQUEST:
@@ -125,6 +132,15 @@ class Snapshot:
     def cluster(self, name_or_id: str) -> Cluster | None:
         """By id, else by name: the two forms a URL may name a cluster in. Ids hold an underscore, names never do."""
         return self.clusters.get(name_or_id) or self.cluster_by_name.get(name_or_id)
+
+    @property
+    def registered(self) -> frozenset[str]:
+        """The clusters of which an agent holds a certificate that opens something."""
+        return frozenset(
+            it.cluster_id
+            for it in self.serials.values()
+            if it.cluster_id in self.clusters and it.generation == self.clusters[it.cluster_id].generation
+        )
 
     def revoked(self, credential_id: str) -> bool:
         return credential_id in self.revocations

@@ -20,10 +20,13 @@ from appliance.core.snapshot import Snapshot
 from wire.heads import Identity
 from wire.kube import Ask
 
-MAX_REMEMBERED_STANDINGS = 16_384  # (person, cluster) pairs in one state; about 2 KB each
-MAX_REMEMBERED_KINDS = 256  # of requests in one standing; kubectl and a dashboard together ask some 60
+# A standing in use takes some 25 KB (60 kinds of request, a few grounds) and at most 300 KB: all of them 100 MB, or
+# 1.2 GB if thousands of people each varied their requests on purpose.
+MAX_REMEMBERED_STANDINGS = 4_096  # (person, cluster) pairs in one state
+MAX_REMEMBERED_KINDS = 128  # of requests in one standing; kubectl and a dashboard together ask some 60
 MAX_REMEMBERED_GROUNDS = 64  # different sets of bindings that answer
-MAX_REMEMBERED_IDENTITIES = 64  # credentials in use at once on the same grounds
+MAX_REMEMBERED_IDENTITIES = 8  # credentials in use at once on the same grounds
+MAX_REMEMBERED_PATH = 512  # characters; a kind holds parts of its path, and a request's may have 64 KiB
 MAX_NAMED_BINDINGS = 8  # in an audit record's rule; the ids stand beside it, as many as fit
 EXTRA_CREDENTIAL = b"fairlead.dev/credential"  # becomes an Impersonate-Extra; Kubernetes lower-cases such keys
 
@@ -39,6 +42,7 @@ class Grounds:
     groups: tuple[str, ...]
     rule: str
     until: int | None  # when the first of the bindings ends by the clock
+    _sent: tuple[bytes, ...]  # the groups, as every identity has them
     _identities: dict[str, Identity] = field(default_factory=dict)
 
     @classmethod
@@ -46,12 +50,14 @@ class Grounds:
         ends = [it.binding.until for it in holdings if it.binding.until is not None]
         named = ", ".join(f"{it.role.name} by {it.binding.id}" for it in holdings[:MAX_NAMED_BINDINGS])
         more = len(holdings) - MAX_NAMED_BINDINGS
+        groups = tuple(sorted({group for it in holdings for group in it.role.groups}))
         return cls(
             holdings,
             tuple([it.binding.id for it in holdings]),
-            tuple(sorted({group for it in holdings for group in it.role.groups})),
+            groups,
             f"{named} and {more} more" if more > 0 else named,
             min(ends) if ends else None,
+            tuple([group.encode() for group in groups]),
         )
 
     def identity(self, credential_id: str, person: Person) -> Identity:
@@ -59,9 +65,8 @@ class Grounds:
         known = self._identities.get(credential_id)
         if known is not None:
             return known
-        groups = tuple([group.encode() for group in self.groups])
         extra = ((EXTRA_CREDENTIAL, credential_id.encode()),)
-        made = Identity(person.name.encode(), person.id.encode(), groups, extra)
+        made = Identity(person.name.encode(), person.id.encode(), self._sent, extra)
         if len(self._identities) >= MAX_REMEMBERED_IDENTITIES:
             self._identities.clear()
         self._identities[credential_id] = made
@@ -127,9 +132,11 @@ class Standing:
             return self._kinds[kind]
         except KeyError:
             pass
-        if len(self._kinds) >= MAX_REMEMBERED_KINDS:
-            self._kinds.clear()
-        self._kinds[kind] = grounds = self._shared(self._allowing(ask))
+        grounds = self._shared(self._allowing(ask))
+        if len(ask.path) <= MAX_REMEMBERED_PATH:
+            if len(self._kinds) >= MAX_REMEMBERED_KINDS:
+                self._kinds.clear()
+            self._kinds[kind] = grounds
         return grounds
 
     def elsewhere(self, ask: Ask, now: int) -> tuple[str, ...]:
@@ -188,6 +195,7 @@ class Standing:
         if grounds is None:
             if len(self._known) >= MAX_REMEMBERED_GROUNDS:
                 self._known.clear()
+                self._kinds.clear()  # they would keep the forgotten ones
             grounds = self._known[found] = Grounds.of(tuple([self.holdings[number] for number in ones(found)]))
         return grounds
 

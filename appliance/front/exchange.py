@@ -11,7 +11,6 @@ The caller (express lane or ASGI) only carries bytes; it decides nothing.
 
 from __future__ import annotations
 
-import logging
 import re
 from typing import Final, NamedTuple
 
@@ -33,8 +32,6 @@ from wire.kube import Ask, BadTarget, understand
 
 PREFIX: Final = b"/api/proxy/"
 _END: Final = re.compile(rb"[/?]")
-
-_log = logging.getLogger("fairlead.front")
 
 
 class Refused(Exception):
@@ -222,7 +219,7 @@ async def record(permit: Permit, parts: FrontParts, story: records.Story) -> Non
             await ledger.record(story.opened())
     except Exception as error:
         # Whatever stands between us and the record, the request does not go on.
-        _log.exception("an audit record could not be kept", extra={"correlation_id": story.correlation_id.decode()})
+        parts.outage.refused(error, story.correlation_id)
         story.code = Code.AUDIT_UNAVAILABLE.value
         raise Refused(problem(Code.AUDIT_UNAVAILABLE), recorded=False) from error
 
@@ -230,6 +227,7 @@ async def record(permit: Permit, parts: FrontParts, story: records.Story) -> Non
 async def refuse(refused: Refused, caller: Caller, parts: FrontParts, story: records.Story) -> None:
     """Answer a refusal and record it."""
     refusal = refused.problem
+    parts.refusals[refusal.code] += 1
     if refused.recorded:
         parts.ledger.deny(story.denied(refusal, refused.denial))
     reply = proxy_reply(refusal, story.target, story.correlation_id, parts.public_url)

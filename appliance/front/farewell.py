@@ -54,6 +54,7 @@ async def farewell(client: Client, parts: FrontParts) -> None:
 
 async def refuse(client: Client, refusal: Problem, parts: FrontParts) -> None:
     """Answer whatever the connection was about, for the last time."""
+    parts.refusals[refusal.code] += 1
     if client.serving and client.asked.target.startswith(PREFIX):
         target = Route.of(client.asked.target).target
         reply = proxy_reply(refusal, target, client.correlation_id, parts.public_url)

@@ -13,6 +13,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from appliance.core.traces import trace_id
 from wire import http1
 from wire.headers import ReservedHeader, find, find_all, request_end_to_end
 from wire.heads import Headers
@@ -26,7 +27,6 @@ _LINE: Final = re.compile(rb"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/[\x21\x2
 
 _BEARER: Final = re.compile(rb"(?i:bearer) +([A-Za-z0-9._~+/-]+=*)")  # RFC 6750 §2.1
 _SESSION: Final = re.compile(rb"[0-9A-Za-z-]{1,64}")
-_TRACE: Final = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,6 @@ def _block(request: http1.Request) -> Block:
     authorizations = find_all(headers, b"authorization")
     bearer = _BEARER.fullmatch(authorizations[0].strip()) if len(authorizations) == 1 else None
     session = find(headers, b"kubectl-session")
-    trace = _TRACE.fullmatch(find(headers, b"traceparent") or b"")
     return Block(
         http10=request.version == 10,
         headers=headers,
@@ -124,7 +123,7 @@ def _block(request: http1.Request) -> Block:
         other_credentials=bool(authorizations) and bearer is None,
         wants_trailers=(b"TE", b"trailers") in end_to_end,
         session=session if session is not None and _SESSION.fullmatch(session) else None,
-        trace_id=trace[1] if trace and trace[1] != b"0" * 32 else None,
+        trace_id=trace_id(find(headers, b"traceparent")),
         x_forwarded_for=(passed_on := tuple(find_all(headers, b"x-forwarded-for"))),
         forwarded=(forwarded := tuple(find_all(headers, b"forwarded"))),
         plain=request.version == 11

@@ -27,10 +27,11 @@ from appliance.front.errand import Errands
 from appliance.front.exchange import PREFIX, exchange
 from appliance.front.farewell import farewell, refuse
 from appliance.front.gone import Watcher
+from appliance.front.help import load as load_help
 from appliance.front.hypercorn_lane import HypercornLane
 from appliance.front.intake import Asked, Intake
 from appliance.front.parts import FrontParts
-from appliance.front.replies import HELP_PREFIX, correlation, help_reply, plain_reply
+from appliance.front.replies import HELP_PREFIX, correlation, plain_reply
 from appliance.front.running import Running
 from appliance.front.wrong_path import wrong_path
 from wire.arrival import read_origin
@@ -80,10 +81,11 @@ class Front:
         self.running = Running(parts)
         self.stopping = False
         self._intake = Intake()
+        self._help = load_help()
         self._errands = Errands(parts, self.running, self._intake, offered=errands)
         self._lane = HypercornLane(parts, self.running)
         self._connections = trio.Semaphore(parts.max_connections)
-        self._handshakes = Slots(HANDSHAKES, HANDSHAKES_PER_SOURCE)
+        self.handshakes = Slots(HANDSHAKES, HANDSHAKES_PER_SOURCE)
         self._stop = trio.Event()
         self._drain_seconds = 0.0
 
@@ -153,7 +155,9 @@ class Front:
                 if error.errno in _EXHAUSTED:
                     if trio.current_time() - complained >= COMPLAINT_SECONDS:
                         complained = trio.current_time()
-                        _log.error("connections cannot be accepted now: %s", error.strerror)
+                        _log.error(
+                            "connections cannot be accepted now: %s; raise the limit of open files", error.strerror
+                        )
                     await trio.sleep(EXHAUSTED_SECONDS)
                 # Anything else is one client's connection that died while it waited to be accepted.
                 continue
@@ -234,7 +238,7 @@ class Front:
                 await trio.lowlevel.wait_readable(sock)
             if silence.cancelled_caught:
                 return None
-            async with self._handshakes.held(source):
+            async with self.handshakes.held(source):
                 with trio.move_on_after(HANDSHAKE_SECONDS):
                     return await serve_handshake(sock, context)
         except (OSError, trio.BrokenResourceError):
@@ -273,7 +277,7 @@ class Front:
             else:
                 await self._lane.proxy(client, asked)
         elif target.startswith(HELP_PREFIX) and asked.method in {b"GET", b"HEAD"}:
-            reply = help_reply(target[len(HELP_PREFIX) :].partition(b"?")[0])
+            reply = self._help.reply(target, asked.block.headers)
             await client.answer(reply.status, reply.headers, b"" if asked.method == b"HEAD" else reply.body)
         elif (refusal := wrong_path(asked, client.address, self.parts)) is not None:
             await self._refuse(client, refusal)

@@ -23,16 +23,13 @@ from appliance.front.intake import Asked
 from appliance.front.parts import FrontParts
 from appliance.front.records import Story
 from appliance.front.replies import proxy_reply
+from appliance.front.upload import INLINE_BODY_BYTES, Given, Upload
 from appliance.front.watch_events import in_json, pass_events
 from wire.fields import UnsafeField
 from wire.frames import FrameError, ResetCode
 from wire.headers import find, find_all, response_end_to_end, trailers_end_to_end
 from wire.heads import Headers, RequestHead, ResponseHead
-from wire.http1 import BadHead
-from wire.session import Exchange, ExchangeReset, PeerStopped, Session, SessionDraining, SessionFull, SessionLost
-
-INLINE_BODY_BYTES: Final = 16 * 1024
-"""A body this small that has already arrived goes with the request, without a second task. Most objects are smaller."""
+from wire.session import Exchange, ExchangeReset, Session, SessionDraining, SessionFull, SessionLost
 
 _FAILED: Final = (ExchangeReset, SessionLost)  # the tunnel's side broke, not the client's
 _GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
@@ -79,6 +76,7 @@ async def relay(
     """Carry one allowed request to its cluster and its answer back. `story` learns status and code."""
     head = RequestHead(asked.method, target, asked.block.end_to_end)
     body = caller.body_at_hand(INLINE_BODY_BYTES)
+    given = Given()
     tried: Session | None = None
     refusal: Problem | None = None
     while True:
@@ -92,7 +90,7 @@ async def relay(
             tunnel = opened.tunnel if opened is not None else _open(session, asked, head, permit)
             opened = None
             story.tunnel_session = session.id
-            await _attempt(tunnel, caller, asked, permit, body, story)
+            await _attempt(tunnel, caller, asked, permit, body, given, story)
         except Unanswered as failed:
             refusal = failed.problem
             if tried is not None or not failed.again:
@@ -100,6 +98,7 @@ async def relay(
             tried = session
         else:
             return
+    parts.refusals[refusal.code] += 1
     story.code = refusal.code.value
     if caller.started:
         caller.abort()
@@ -135,7 +134,13 @@ def _open(session: Session, asked: Asked, head: RequestHead, permit: Permit) -> 
 
 
 async def _attempt(
-    tunnel: Exchange, caller: Caller, asked: Asked, permit: Permit, body: bytes | None, story: Story
+    tunnel: Exchange,
+    caller: Caller,
+    asked: Asked,
+    permit: Permit,
+    body: bytes | None,
+    given: Given,
+    story: Story,
 ) -> None:
     try:
         if asked.block.upgrade is not None:
@@ -145,7 +150,7 @@ async def _attempt(
                 await _give(tunnel, body)
             await _answer(caller, tunnel, asked, permit, story, replayable=True)
         else:
-            await _with_body(caller, tunnel, asked, permit, story)
+            await _with_body(caller, tunnel, asked, permit, given, story)
     finally:
         tunnel.close()
 
@@ -158,10 +163,12 @@ async def _give(tunnel: Exchange, body: bytes) -> None:
         return  # what came instead shows when the answer's head is asked for
 
 
-async def _with_body(caller: Caller, tunnel: Exchange, asked: Asked, permit: Permit, story: Story) -> None:
+async def _with_body(
+    caller: Caller, tunnel: Exchange, asked: Asked, permit: Permit, given: Given, story: Story
+) -> None:
     """The body goes up while the answer may already come down."""
     await caller.proceed()
-    upload = _Upload(caller, tunnel)
+    upload = Upload(caller, tunnel, given)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(upload.run)
@@ -175,34 +182,7 @@ async def _with_body(caller: Caller, tunnel: Exchange, asked: Asked, permit: Per
         while isinstance(failed, BaseExceptionGroup):
             failed = failed.exceptions[0]
         assert isinstance(failed, Unanswered)
-        raise Unanswered(upload.fault or failed.problem, again=failed.again and not upload.began) from None
-
-
-class _Upload:
-    """The direction from the client to the cluster."""
-
-    def __init__(self, caller: Caller, tunnel: Exchange) -> None:
-        self._caller = caller
-        self._tunnel = tunnel
-        self.began = False
-        self.fault: Problem | None = None
-
-    async def run(self) -> None:
-        caller, tunnel = self._caller, self._tunnel
-        try:
-            while piece := await caller.read_body():
-                self.began = True
-                await tunnel.write(piece)
-            tunnel.end_nowait()
-        except PeerStopped:
-            return  # an early answer: what the client still sends is dropped after it
-        except BadHead as error:
-            self.fault = problem(Code.BAD_REQUEST, detail=error.sentence.rstrip("."))
-            tunnel.reset(ResetCode.BAD_REQUEST, "the client's chunks are malformed")
-        except _GONE:
-            # Either side may have broken; if it was the client, nobody is left to answer, and if it was the tunnel,
-            # the other direction says so.
-            tunnel.reset(ResetCode.CANCELLED, "the client went away")
+        raise Unanswered(upload.fault or failed.problem, again=failed.again and given.whole) from None
 
 
 async def _answer(

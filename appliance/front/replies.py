@@ -13,7 +13,9 @@ import secrets
 from dataclasses import dataclass
 from typing import Final
 
-from appliance.core.problems import CATALOGUE, Code, Problem
+from appliance.core.problems import Problem
+from appliance.core.safe_headers import SAFE_HEADERS
+from appliance.core.traces import traceresponse
 from wire.heads import Headers
 from wire.kube import shows_text, status_body, status_reason
 
@@ -25,10 +27,7 @@ MAX_TEXT_BYTES: Final = 2048
 
 _TEXT: Final = (b"Content-Type", b"text/plain; charset=utf-8")
 _JSON: Final = (b"Content-Type", b"application/json")
-_SAFE: Final = (
-    (b"X-Content-Type-Options", b"nosniff"),
-    (b"Cache-Control", b"no-store"),
-)
+_SAFE: Final = tuple([(name.encode(), value.encode()) for name, value in SAFE_HEADERS])
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +77,11 @@ def plain_reply(problem: Problem, correlation_id: bytes, public_url: str) -> Rep
     return _text(problem, problem.status, correlation_id, public_url)
 
 
-def help_reply(name: bytes) -> Reply:
-    """Return the page that explains one error code."""
-    code = next((code for code in Code if code.value.encode() == name), None)
-    if code is None:
-        body = b"There is no error code of this name.\n"
-        return Reply(404, (_TEXT, (b"Content-Length", b"%d" % len(body)), *_SAFE), body)
-    status, sentence = CATALOGUE[code]
-    body = f"{code}\nStatus {status}\n\n{sentence}\n\nWords in braces stand for what the request was about.\n".encode()
-    return Reply(200, (_TEXT, (b"Content-Length", b"%d" % len(body)), *_SAFE), body)
-
-
 def trace_headers(correlation_id: bytes) -> Headers:
     """Return the headers under which a caller can ask about a request (W3C Trace Context, traceresponse)."""
     return (
         (b"X-Correlation-Id", correlation_id),
-        (b"traceresponse", b"00-%b-%b-00" % (correlation_id, correlation_id[16:])),
+        (b"traceresponse", traceresponse(correlation_id)),
     )
 
 

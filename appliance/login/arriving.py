@@ -11,7 +11,8 @@ from __future__ import annotations
 import hmac
 import json
 import logging
-from typing import Final, NoReturn
+from collections.abc import Awaitable
+from typing import Final, NoReturn, TypeVar
 
 from appliance.core import claims
 from appliance.core.buckets import source_of
@@ -32,7 +33,7 @@ from appliance.login.parties import Parties
 from appliance.login.parts import LoginParts
 from appliance.login.relying_party import Given, Refused, RelyingParty, Unavailable
 from appliance.login.tokens import TokenRefused
-from appliance.login.trail import limit, note, refused
+from appliance.login.trail import account_of, limit, note, refused
 from appliance.login.visits import (
     BROWSER_COOKIE,
     SESSION_COOKIE,
@@ -52,6 +53,8 @@ from appliance.store.sessions import Arrived, Sealed
 from appliance.store.unit import Unit
 
 MAX_PARAMETER_CHARS: Final = 4096  # of a code or a state; Entra ID's codes have some 1,500
+T = TypeVar("T")
+
 _AGAIN: Final = {"temporarily_unavailable", "server_error"}
 
 log = logging.getLogger("fairlead.login")
@@ -91,20 +94,28 @@ class Arriving:
         return Redirect(url, (Cookie(BROWSER_COOKIE, browser, SIGN_IN_SECONDS),))
 
     async def finish(self, visit: Visit) -> Redirect:
-        """Back from the provider. What fails is on record and, if the provider is up, counts against its address."""
+        """Back from the provider. Whom it names is an account from then on: what fails counts against that as well."""
         limit(self._parts, visit)
+        party, given, onwards = await self._counted(visit, "", self._redeemed(visit))
+        account = account_of(party.provider.issuer, given.claims["sub"])
+        limit(self._parts, visit, account)
+        return await self._counted(visit, account, self._arrive(visit, party, given, onwards))
+
+    async def _counted(self, visit: Visit, account: str, step: Awaitable[T]) -> T:
+        """What fails is on record and, if the provider is up, counts against its address and account."""
         try:
-            return await self._finish(visit)
+            return await step
         except ProblemError as error:
             found = error.problem
             if found.code is not Code.PROVIDER_UNAVAILABLE:
-                self._parts.failures.failed(visit.address, visit.now)
+                self._parts.failures.failed(visit.address, visit.now, account)
             provider = self._parts.snapshot().provider_by_slug.get(visit.path["provider"])
             named = provider.issuer if provider is not None else ""
             await refused(self._parts, EventType.SIGN_IN_FAILED, visit, found, provider=named, why=found.message)
             raise
 
-    async def _finish(self, visit: Visit) -> Redirect:
+    async def _redeemed(self, visit: Visit) -> tuple[RelyingParty, Given, str]:
+        """What the provider says of whom it sends, and where they wanted to go."""
         party = self._parties.named(visit.path["provider"])
         provider = party.provider
         browser, state = visit.cookie(BROWSER_COOKIE), visit.query.get("state", "")
@@ -132,7 +143,7 @@ class Arriving:
         except TokenRefused as error_:
             log.warning("the ID token of %s is refused: %s", provider.issuer, error_)
             _refuse(Code.ID_TOKEN_REFUSED, provider, detail=str(error_))
-        return await self._arrive(visit, party, given, spent.next_path)
+        return party, given, spent.next_path
 
     async def _spend(self, visit: Visit, browser: str | None, state: str, provider: Provider) -> SignIn:
         """The sign-in that this state is of. Shown by anyone, it is over."""

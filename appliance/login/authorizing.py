@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 from appliance.core.events import EventType
 from appliance.core.problems import Code, ProblemError, problem
-from appliance.core.sessions import CODE_SECONDS, SECOND
+from appliance.core.sessions import CODE_SECONDS, COMMAND_CLIENT_ID, SECOND
 from appliance.login.arriving import pressed, signed_in
 from appliance.login.holding import Holder
 from appliance.login.parts import LoginParts
@@ -31,7 +31,7 @@ from appliance.login.visits import (
 from appliance.store import flows, ids
 from appliance.store.flows import Authorization
 
-CLIENT_ID: Final = "fairlead-cli"  # public: PKCE and the loopback address are what proves it
+CLIENT_ID: Final = COMMAND_CLIENT_ID
 CODE_PREFIX: Final = "flo"
 
 _LOOPBACK = re.compile(r"http://(?:127\.0\.0\.1|\[::1\]):([1-9][0-9]{0,4})/callback")
@@ -61,10 +61,10 @@ class Authorizing:
         self._parts = parts
 
     async def ask(self, visit: Visit) -> Shown:
-        """Is it you who wants this?"""
+        """Is it you who wants this? `prompt=login` (OpenID Connect Core §3.1.2.1): or somebody else?"""
         asked = _asked(visit.query)
         who = await signed_in(self._parts, visit)
-        if who is None:
+        if who is None or visit.query.get("prompt") == "login":
             return Redirect(f"/fairlead/sign-in?next={quote('/fairlead/authorize?' + urlencode(asked), safe='')}")
         secret = visit.cookie(SESSION_COOKIE) or ""
         words = {"asked": asked, "name": who.person.name, "proof": derived(secret, "form"), "label": asked["label"]}

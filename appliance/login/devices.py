@@ -1,7 +1,8 @@
 """Sign-in for a machine without a browser (RFC 8628): it shows a code, and someone confirms it in a browser elsewhere.
 
 What always holds: confirming takes a session of the browser and a button on our page that says which machine asked, and
-from where; a code lasts ten minutes and buys one session; a guessed code counts as a failed try of its address.
+from where; a code lasts ten minutes and buys one session; a guessed code counts as a failed try of the address and the
+person.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from appliance.core.sessions import (
 )
 from appliance.login.arriving import admit, pressed, signed_in
 from appliance.login.authorizing import CLIENT_ID
+from appliance.login.holding import Holder
 from appliance.login.parts import LoginParts
-from appliance.login.trail import limit, note, refused
+from appliance.login.trail import account_of, limit, note, refused
 from appliance.login.visits import SESSION_COOKIE, Json, Page, Redirect, Shown, Visit, derived, label
 from appliance.store import flows, ids
 from appliance.store.flows import Device, DeviceState
@@ -85,7 +87,7 @@ class Devices:
         proof = derived(visit.cookie(SESSION_COOKIE) or "", "form")
         if not typed:
             return Page("device.html", {"name": who.person.name})
-        device = await self._named(visit, typed)
+        device = await self._named(visit, typed, who)
         return Page(
             "confirm.html",
             {
@@ -101,7 +103,7 @@ class Devices:
     async def answer(self, visit: Visit) -> Shown:
         """The button was pressed."""
         who = await pressed(self._parts, visit)
-        device = await self._named(visit, visit.form.get("code", ""))
+        device = await self._named(visit, visit.form.get("code", ""), who)
         yes = visit.form.get("answer") == "yes"
         decided = await self._parts.write(
             flows.decide_device(device.user_code, who.login.id if yes else None, visit.now)
@@ -119,12 +121,13 @@ class Devices:
             )
         return Page("decided.html", {"yes": yes, "label": device.label, "name": who.person.name})
 
-    async def _named(self, visit: Visit, typed: str) -> Device:
-        limit(self._parts, visit)
+    async def _named(self, visit: Visit, typed: str, who: Holder) -> Device:
+        account = account_of(who.person.issuer, who.person.subject)
+        limit(self._parts, visit, account)
         code = user_code(typed[:32])
         device = await self._parts.read(flows.device_named(code, visit.now)) if code is not None else None
         if device is None:
-            self._parts.failures.failed(visit.address, visit.now)
+            self._parts.failures.failed(visit.address, visit.now, account)
             found = problem(Code.USER_CODE_UNKNOWN)
             await refused(self._parts, EventType.SESSION_REFUSED, visit, found)
             raise ProblemError(found)

@@ -18,14 +18,13 @@ from appliance.login.issuers import Issuers
 from appliance.login.keys import KeysUnavailable
 from appliance.login.parts import LoginParts
 from appliance.login.tokens import LEEWAY_SECONDS, Expected, TokenFault, TokenRefused, date, issuer_of, verified
-from appliance.login.trail import limit, note, refused
+from appliance.login.trail import MAX_SHOWN_CHARS, account_of, limit, note, refused, shown
 from appliance.login.visits import Json, Visit
 from appliance.store import ids, machines
 
 GRANT: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 ISSUED: Final = "urn:ietf:params:oauth:token-type:access_token"
 TYPES: Final = frozenset({"urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:id_token"})
-MAX_SHOWN_CHARS: Final = 256  # of what a token says, in a record
 MAX_JTI_CHARS: Final = 512
 
 
@@ -46,7 +45,7 @@ class Exchanging:
             raise ProblemError(problem(Code.ISSUER_UNAVAILABLE)) from None
         except TokenRefused as error:
             await self._no(visit, problem(Code.EXCHANGE_REFUSED, detail=str(error)), _claimed_issuer(token))
-        limit(self._parts, visit, _account(claims["iss"], claims[SUBJECT]))
+        limit(self._parts, visit, account_of(claims["iss"], claims[SUBJECT]))
         return await self._session(await self._fitting(rules, claims, visit), claims, visit)
 
     async def _believed(self, token: str, now: int) -> tuple[list[TrustRule], Mapping[str, Any]]:
@@ -55,14 +54,15 @@ class Exchanging:
         rules = [it for it in self._parts.snapshot().trust_rules.values() if it.issuer == issuer]
         proven: list[TrustRule] = []
         claims: Mapping[str, Any] = {}
-        fault = TokenRefused(TokenFault.ISSUER)
+        fault: TokenRefused | KeysUnavailable = TokenRefused(TokenFault.ISSUER)
         for keys in dict.fromkeys(it.jwks for it in rules):
             same = [it for it in rules if it.jwks == keys]
             expected = Expected(issuer, frozenset(it.audience for it in same))
             try:
                 claims = await verified(token, expected, self._issuers.keys(same[0]), now)
-            except TokenRefused as error:
-                fault = error
+            except (TokenRefused, KeysUnavailable) as error:
+                # Keys that cannot be had now may be the right ones: then it is not said that the token is bad.
+                fault = fault if isinstance(fault, KeysUnavailable) else error
             else:
                 proven += same
         if not proven:
@@ -111,8 +111,8 @@ class Exchanging:
         except ProblemError as error:
             await self._no(visit, error.problem, rule.issuer, claims[SUBJECT])
         said = {"issuer": rule.issuer, "subject": claims[SUBJECT], "jti": claims.get("jti", ""), "rule_id": rule.id}
-        shown = {name: _shown(value) for name, value in said.items()}
-        await note(self._parts, EventType.TOKEN_EXCHANGED, visit, machine, **shown, token_id=kept.id)
+        words = {name: shown(value) for name, value in said.items()}
+        await note(self._parts, EventType.TOKEN_EXCHANGED, visit, machine, **words, token_id=kept.id)
         return Json(
             {
                 "access_token": text,
@@ -125,9 +125,9 @@ class Exchanging:
 
     async def _no(self, visit: Visit, refusal: Problem, issuer: str, subject: str = "") -> NoReturn:
         """Record, count and raise a refusal. `subject`: of whoever proved who they are."""
-        words = {"issuer": _shown(issuer), "subject": _shown(subject), "why": refusal.message}
+        words = {"issuer": shown(issuer), "subject": shown(subject), "why": refusal.message}
         await refused(self._parts, EventType.EXCHANGE_REFUSED, visit, refusal, **words)
-        self._parts.failures.failed(visit.address, visit.now, _account(issuer, subject) if subject else "")
+        self._parts.failures.failed(visit.address, visit.now, account_of(issuer, subject) if subject else "")
         raise ProblemError(refusal)
 
 
@@ -149,18 +149,8 @@ def _token(visit: Visit) -> str:
     return form["subject_token"]
 
 
-def _account(issuer: str, subject: str) -> str:
-    """Under which failed tries of whoever proved to be this subject are counted."""
-    return f"{issuer} {_shown(subject)}"
-
-
 def _claimed_issuer(token: str) -> str:
     try:
         return issuer_of(token)
     except TokenRefused:
         return ""
-
-
-def _shown(value: object) -> str:
-    text = str(value)[:MAX_SHOWN_CHARS]
-    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)

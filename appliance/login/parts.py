@@ -32,6 +32,7 @@ class LoginParts:
     snapshot: Callable[[], Snapshot]
     write: Work
     read: Work
+    catch_up: Callable[[], Awaitable[None]]  # with what other appliances have written
     record: Callable[[AuditEvent], Awaitable[None]]
     seal: Callable[[str, bytes], tuple[str, str]]
     unseal: Callable[[str, str, str], bytes]

@@ -52,7 +52,8 @@ class Remembered(Generic[T]):
             if self._tried_at is None or abs(now - self._tried_at) >= RETRY_SECONDS * SECOND:
                 self._tried_at = now
                 try:
-                    with trio.fail_after(FETCH_SECONDS):
+                    # Whoever asked may go away: others wait for the same, and it counts as the one try.
+                    with trio.fail_after(FETCH_SECONDS, shield=True):
                         self._known = await self._fetch(), now
                 except Unreachable as error:
                     log.warning("%s cannot be fetched: %s", self._name, error)

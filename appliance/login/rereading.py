@@ -20,6 +20,7 @@ from appliance.core.events import EventType
 from appliance.core.problems import Code, Problem, problem
 from appliance.core.sessions import READ_SECONDS, SECOND, Login
 from appliance.login.arriving import packed
+from appliance.login.holding import person_of
 from appliance.login.parties import Parties
 from appliance.login.parts import LoginParts
 from appliance.login.relying_party import Given, Refused, RelyingParty, Unavailable
@@ -73,7 +74,7 @@ class Rereading:
     async def _look(self) -> None:
         now = self._parts.clock()
         for login in await self._parts.read(sessions.over(now, now - READ_SECONDS * SECOND, IN_ONE_LOOK)):
-            await self._end(login, login.fault(self._parts.snapshot().people.get(login.person_id), now) or "over", now)
+            await self._end(login, login.fault(await person_of(self._parts, login.person_id), now) or "over", now)
         old = now - self._parts.reread_seconds * SECOND
         async with trio.open_nursery() as nursery:
             for login in await self._parts.read(sessions.to_read(old, now, IN_ONE_LOOK)):
@@ -97,7 +98,7 @@ class Rereading:
             return None  # another asks, or it has ended meanwhile
         row = f"login/{login.id}"
         kept = json.loads(self._parts.unseal(row, sealed.key_id, sealed.box))
-        person = self._parts.snapshot().people.get(login.person_id)
+        person = await person_of(self._parts, login.person_id)
         if person is None or not kept["refresh"]:
             await self._parts.write(sessions.leave(login.id, login.until()))  # it ends by the clock
             return None
@@ -129,5 +130,5 @@ class Rereading:
 
     async def _end(self, login: Login, why: str, now: int) -> None:
         if await self._parts.write(sessions.end_login(login.id, why, now)):
-            person = self._parts.snapshot().people.get(login.person_id)
+            person = await person_of(self._parts, login.person_id)
             await note(self._parts, EventType.SESSION_ENDED, None, person, login=login.id, why=why)

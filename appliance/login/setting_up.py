@@ -12,10 +12,10 @@ from appliance.core.events import EventType
 from appliance.core.people import Person
 from appliance.core.problems import Code, ProblemError
 from appliance.core.roles import EVERYWHERE, Binding, Subject, SubjectKind
-from appliance.core.sessions import BREAK_GLASS_SECONDS, HOST_ISSUER, SECOND, Login
+from appliance.core.sessions import BREAK_GLASS_SECONDS, HOST_ISSUER, SECOND, Login, Session
 from appliance.login.arriving import signed_in, with_session
 from appliance.login.parts import LoginParts
-from appliance.login.trail import limit, note, refused
+from appliance.login.trail import account_of, limit, note, refused
 from appliance.login.visits import (
     BROWSER_COOKIE,
     HOME,
@@ -27,6 +27,7 @@ from appliance.login.visits import (
     Visit,
     check_form,
     derived,
+    label,
 )
 from appliance.store import administrator, flows, ids, sessions, statements, units
 from appliance.store.sessions import Sealed
@@ -36,7 +37,7 @@ FORM_SECONDS = 600
 
 
 class SettingUp:
-    """The page that takes a setup code."""
+    """The page that takes a setup code, and the command that shows one."""
 
     def __init__(self, parts: LoginParts) -> None:
         self._parts = parts
@@ -55,7 +56,8 @@ class SettingUp:
         """A code was typed."""
         who = await signed_in(self._parts, visit)
         check_form(visit, visit.cookie(SESSION_COOKIE if who is not None else BROWSER_COOKIE), self._parts.public_url)
-        limit(self._parts, visit)
+        account = account_of(who.person.issuer, who.person.subject) if who is not None else ""
+        limit(self._parts, visit, account)
         digest = ids.token_hash(visit.form.get("code", "").strip())
         try:
             if who is not None:
@@ -65,28 +67,41 @@ class SettingUp:
             return await self._break_glass(visit, digest)
         except ProblemError as error:
             if error.problem.code is Code.SETUP_CODE_REFUSED:
-                self._parts.failures.failed(visit.address, visit.now)
+                self._parts.failures.failed(visit.address, visit.now, account)
             await refused(self._parts, EventType.SIGN_IN_FAILED, visit, error.problem, provider=HOST_ISSUER)
             raise
 
     async def _break_glass(self, visit: Visit, digest: str) -> Redirect:
-        now = visit.now
+        raised, cookie = with_session(self._administrator(digest, visit.now), visit)
+        await self._arrived(visit, (await self._parts.write(raised)).person)
+        return Redirect(HOME, (cookie, Cookie(BROWSER_COOKIE, "", 0)))
+
+    async def command(self, visit: Visit, made: flows.Made) -> Session:
+        """A command shows a code instead of a browser: the session it gets, of a person of the host's own."""
+        digest = ids.token_hash(visit.form.get("setup_code", "").strip())
+
+        def unit() -> Unit[tuple[Person, Session]]:
+            arrived = yield from self._administrator(digest, visit.now)
+            session, tokens = made(arrived.login.id, label(visit.form.get("label")) or "fairlead")
+            return arrived.person, (yield from sessions.begin(session, tokens, visit.now))
+
+        person, session = await self._parts.write(unit())
+        await self._arrived(visit, person)
+        return session
+
+    def _administrator(self, digest: str, now: int) -> Unit[sessions.Arrived]:
+        """Someone new, for some hours."""
         ends_at = now + BREAK_GLASS_SECONDS * SECOND
         person_id, login = ids.new_id("person"), Login(ids.new_id("login"), "", "", now, now, ends_at)
         claimed = Claimed(HOST_ISSUER, person_id, f"fairlead:administrator-{person_id[-8:]}", "", ())
         sealed = Sealed(*self._parts.seal(f"login/{login.id}", b"{}"))
+        arrived = yield from sessions.arrive(claimed, person_id, login, sealed, now)
+        yield from _raise_up(digest, arrived.person, ends_at, now)
+        return arrived
 
-        def unit() -> Unit[sessions.Arrived]:
-            arrived = yield from sessions.arrive(claimed, person_id, login, sealed, now)
-            yield from _raise_up(digest, arrived.person, ends_at, now)
-            return arrived
-
-        raised, cookie = with_session(unit(), visit)
-        arrived = await self._parts.write(raised)
-        person = arrived.person
+    async def _arrived(self, visit: Visit, person: Person) -> None:
         await note(self._parts, EventType.PERSON_CREATED, visit, person, person=person.name, issuer=person.issuer)
         await note(self._parts, EventType.SETUP_CODE_USED, visit, person, person=person.name)
-        return Redirect(HOME, (cookie, Cookie(BROWSER_COOKIE, "", 0)))
 
 
 def _raise_up(code_sha256: str, person: Person, until: int | None, now: int) -> Unit[None]:

@@ -2,7 +2,9 @@
 
 What always holds: every page has a policy under which no script runs, no other site frames it and its forms lead to us
 or to the one place it names; a parameter that stands twice is refused; cookies are for this host only, over TLS, out of
-reach of scripts; an error is a page for people and an RFC 6749 answer for programs, each with a code of the catalogue.
+reach of scripts; an error, whoever made it, is a page for people and an RFC 6749 answer for programs, each with a code
+of the catalogue; what another site has a browser ask for behind its user's back is refused before it can count as
+anybody's failed try.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import jinja2
 from quart import Response, g, request
 from quart_trio import QuartTrio
 from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import HTTPException
 
 from appliance.core.problems import Code, Problem, ProblemError, problem
 from appliance.login.arriving import Arriving
@@ -30,7 +33,7 @@ from appliance.login.parts import LoginParts
 from appliance.login.rereading import Rereading
 from appliance.login.setting_up import SettingUp
 from appliance.login.token_endpoint import TokenEndpoint
-from appliance.login.visits import Cookie, Json, Page, Redirect, Shown, Visit
+from appliance.login.visits import Cookie, Json, Page, Redirect, Shown, Visit, origin_of
 
 OAUTH: Final = "/fairlead/v1/oauth"
 EXCHANGE: Final = "/fairlead/v1/token"  # of others' tokens, for machines
@@ -45,6 +48,7 @@ _OAUTH_ERRORS: Final = {
     Code.SESSION_ENDED: "invalid_grant",
     Code.EXCHANGE_REFUSED: "invalid_grant",
     Code.TOKEN_REPLAYED: "invalid_grant",
+    Code.SETUP_CODE_REFUSED: "invalid_grant",
     Code.UNSUPPORTED_GRANT_TYPE: "unsupported_grant_type",
     Code.AUTHORIZATION_PENDING: "authorization_pending",
     Code.POLLED_TOO_SOON: "slow_down",
@@ -63,12 +67,13 @@ _STYLE: Final = (files("appliance.login") / "pages" / "style.css").read_bytes()
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One route. `page`: it is for a browser, and so are its errors."""
+    """One route. `page`: it is for a browser, and so are its errors. `spends`: it changes something, as a POST does."""
 
     method: str
     path: str
     answer: Callable[[Visit], Awaitable[Shown]]
     page: bool = True
+    spends: bool = False
 
 
 def mount(app: QuartTrio, parts: LoginParts) -> Rereading:
@@ -89,7 +94,8 @@ def mount(app: QuartTrio, parts: LoginParts) -> Rereading:
 def places(parts: LoginParts, parties: Parties, rereading: Rereading) -> Iterable[Place]:
     """Every way into sign-in."""
     arriving, authorizing, devices = Arriving(parts, parties), Authorizing(parts), Devices(parts)
-    leaving, setting_up, tokens = Leaving(parts, parties), SettingUp(parts), TokenEndpoint(parts, rereading)
+    leaving, setting_up = Leaving(parts, parties), SettingUp(parts)
+    tokens = TokenEndpoint(parts, rereading, setting_up)
 
     async def described(_: Visit) -> Json:
         return Json(metadata(parts.public_url, tokens.grants))
@@ -97,7 +103,7 @@ def places(parts: LoginParts, parties: Parties, rereading: Rereading) -> Iterabl
     return (
         Place("GET", "/fairlead/sign-in", arriving.choose),
         Place("GET", "/fairlead/sign-in/<provider>", arriving.start),
-        Place("GET", "/fairlead/callback/<provider>", arriving.finish),
+        Place("GET", "/fairlead/callback/<provider>", arriving.finish, spends=True),
         Place("GET", "/fairlead/authorize", authorizing.ask),
         Place("POST", "/fairlead/authorize", authorizing.answer),
         Place("GET", "/fairlead/device", devices.ask),
@@ -135,21 +141,53 @@ def metadata(public_url: str, grants: Iterable[str]) -> dict[str, object]:
 def _view(parts: LoginParts, place: Place) -> Callable[..., Awaitable[Response]]:
     async def view(**path: str) -> Response:
         try:
+            _check_origin(parts, place)
             shown = await place.answer(await _visit(parts, place, path))
         except ProblemError as error:
             return _error(parts, place, error.problem)
+        except HTTPException as error:  # of the framework, while it read the form
+            return _error(parts, place, _of_framework(error))
         except tuple(parts.faults) as error:
             log.error("%s %s is refused: %s", place.method, place.path, error or type(error).__name__)  # noqa: TRY400 -- its own words are enough
             code = next(code for kind, code in parts.faults.items() if isinstance(error, kind))
-            return _error(parts, place, problem(code))
+            # Whether a write that failed was done, nobody knows.
+            return _error(parts, place, problem(Code.OUTCOME_UNKNOWN if place.spends or _posts(place) else code))
+        except Exception:
+            log.exception("%s %s failed (%s)", place.method, place.path, g.correlation_id)
+            return _error(parts, place, problem(Code.INTERNAL_ERROR))
         return _rendered(shown)
 
     return view
 
 
+def _posts(place: Place) -> bool:
+    return place.method == "POST"
+
+
+def _check_origin(parts: LoginParts, place: Place) -> None:
+    """Refuses what a page of another site asks for in the background (Fetch Metadata): it could have anyone's browser
+    fail so often that their address is refused. Where browsers come by themselves, they say so or are no browsers.
+    """
+    shown_as = request.headers.get("Sec-Fetch-Dest", "document")
+    origin = request.headers.get("Origin")
+    if place.page and shown_as != "document":
+        raise ProblemError(problem(Code.BAD_REQUEST, detail="this is a page, and something else asked for it"))
+    if not place.page and origin is not None and origin != origin_of(parts.public_url):
+        raise ProblemError(problem(Code.BAD_REQUEST, detail="this is not for the pages of other sites"))
+
+
+def _of_framework(error: HTTPException) -> Problem:
+    match error.code:
+        case 408:
+            return problem(Code.REQUEST_TIMEOUT)
+        case 413:
+            return problem(Code.PAYLOAD_TOO_LARGE, limit=f"{MAX_FORM_BYTES // 1024} KiB")
+    return problem(Code.BAD_REQUEST, detail=error.name.lower())
+
+
 async def _visit(parts: LoginParts, place: Place, path: dict[str, str]) -> Visit:
     form: dict[str, str] = {}
-    if place.method == "POST":
+    if _posts(place):
         if request.mimetype != "application/x-www-form-urlencoded":
             raise ProblemError(problem(Code.UNSUPPORTED_MEDIA_TYPE, expected="application/x-www-form-urlencoded"))
         if (request.content_length or 0) > MAX_FORM_BYTES or len(await request.get_data()) > MAX_FORM_BYTES:

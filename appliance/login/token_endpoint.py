@@ -1,8 +1,8 @@
 """Codes and refresh tokens for tokens (RFC 6749 §3.2), and taking them back (RFC 7009).
 
-What always holds: each is spent once; a code or refresh token that is shown again ends its session; at each refresh the
-provider is asked again who the person is, and if it says no, the session ends; every refusal is on record, and
-counts against its address.
+What always holds: each is spent once; a code or refresh token that is shown again ends its session, but for a refresh
+token whose answer was lost (`store.renewing`); at each refresh the provider is asked again who the person is, and if it
+says no, the session ends; every refusal is on record, and counts against its address.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ from appliance.core.events import EventType
 from appliance.core.problems import Code, Problem, ProblemError, problem
 from appliance.core.sessions import ClientKind, Session, TokenKind
 from appliance.login.authorizing import CLIENT_ID
-from appliance.login.holding import Fresh, fresh, granted, new_session
+from appliance.login.holding import Fresh, fresh, granted, new_session, person_of, successors
 from appliance.login.parts import LoginParts
 from appliance.login.rereading import Rereading
+from appliance.login.setting_up import SettingUp
 from appliance.login.trail import limit, note, refused
 from appliance.login.visits import Json, Visit, challenge_of
-from appliance.store import flows, ids, sessions
+from appliance.store import flows, ids, renewing, sessions
 from appliance.store.sessions import Seen, Token
 
 DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
+SETUP_GRANT: Final = "urn:fairlead:grant-type:setup_code"  # ours: the first administrator has no browser at hand
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 §4.1
 _WAITING: Final = frozenset({Code.AUTHORIZATION_PENDING, Code.POLLED_TOO_SOON})
 
@@ -31,13 +33,15 @@ _WAITING: Final = frozenset({Code.AUTHORIZATION_PENDING, Code.POLLED_TOO_SOON})
 class TokenEndpoint:
     """What a command asks for without a browser."""
 
-    def __init__(self, parts: LoginParts, rereading: Rereading) -> None:
+    def __init__(self, parts: LoginParts, rereading: Rereading, setting_up: SettingUp) -> None:
         self._parts = parts
         self._rereading = rereading
+        self._setting_up = setting_up
         self.grants: dict[str, Callable[[Visit], Awaitable[Json | Problem]]] = {
             "authorization_code": self._code,
             "refresh_token": self._refresh,
             DEVICE_GRANT: self._device,
+            SETUP_GRANT: self._setup,
         }
 
     async def tokens(self, visit: Visit) -> Json:
@@ -65,7 +69,7 @@ class TokenEndpoint:
         if seen is None or seen.token.kind is TokenKind.COOKIE:
             self._parts.failures.failed(visit.address, visit.now)
         elif await self._parts.write(sessions.end(seen.session.id, sessions.SIGNED_OUT, visit.now)):
-            person = self._parts.snapshot().people.get(seen.session.person_id)
+            person = await person_of(self._parts, seen.session.person_id)
             await note(
                 self._parts, EventType.SESSION_ENDED, visit, person, session=seen.session.id, why=sessions.SIGNED_OUT
             )
@@ -86,10 +90,18 @@ class TokenEndpoint:
             visit, await self._parts.write(flows.poll_device(code, made, visit.now)), access, refresh
         )
 
+    async def _setup(self, visit: Visit) -> Json | Problem:
+        access, refresh, made = _begun(ClientKind.COMMAND, visit)
+        try:
+            session = await self._setting_up.command(visit, made)
+        except ProblemError as error:
+            return error.problem
+        return await self._started(visit, session, access, refresh)
+
     async def _started(self, visit: Visit, session: Session | Problem, access: Fresh, refresh: Fresh) -> Json | Problem:
         if isinstance(session, Problem):
             return session
-        person = self._parts.snapshot().people.get(session.person_id)
+        person = await person_of(self._parts, session.person_id)
         await note(
             self._parts,
             EventType.SESSION_STARTED,
@@ -100,7 +112,7 @@ class TokenEndpoint:
             label=session.label,
             login=session.login_id,
         )
-        return Json(granted(access, refresh, session, person))
+        return Json(granted(access, refresh, session, person, visit.now))
 
     async def _refresh(self, visit: Visit) -> Json | Problem:
         text = visit.form.get("refresh_token", "")
@@ -109,14 +121,18 @@ class TokenEndpoint:
             limited = await self._rereading.before(seen.login, visit.now)
             if limited is not None:
                 return limited
-        access, refresh = fresh(TokenKind.ACCESS, visit.now), fresh(TokenKind.REFRESH, visit.now)
-        tokens = [access.token, refresh.token]
-        renewed = await self._parts.write(sessions.renew(ids.token_hash(text), tokens, visit.now))
+        now = self._parts.clock()  # asking the provider took its time, and that of a repetition begins now
+
+        def bought(salt: str, at: int) -> list[Token]:
+            return [it.token for it in successors(text, salt, at)]
+
+        renewed = await self._parts.write(renewing.renew(ids.token_hash(text), ids.new_salt(), bought, now))
         if not isinstance(renewed, Problem):
-            person = self._parts.snapshot().people.get(renewed.person_id)
-            return Json(granted(access, refresh, renewed, person))
+            session = renewed.session
+            person = await person_of(self._parts, session.person_id)
+            return Json(granted(*successors(text, renewed.salt, renewed.at), session, person, now))
         if renewed.code is Code.GRANT_REPLAYED and seen is not None:
-            person = self._parts.snapshot().people.get(seen.session.person_id)
+            person = await person_of(self._parts, seen.session.person_id)
             await note(
                 self._parts, EventType.SESSION_ENDED, visit, person, session=seen.session.id, why=sessions.REPLAYED
             )

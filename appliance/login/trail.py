@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.people import Machine, Person
 from appliance.core.problems import Problem, ProblemError
 from appliance.login.parts import LoginParts
 from appliance.login.visits import Visit
+
+MAX_SHOWN_CHARS: Final = 256  # of what a token says, in a record
 
 
 async def note(
@@ -46,6 +50,17 @@ def limit(parts: LoginParts, visit: Visit, account: str = "") -> None:
     limited = parts.failures.refuse(visit.address, visit.now, account)
     if limited is not None:
         raise ProblemError(limited)
+
+
+def account_of(issuer: str, subject: str) -> str:
+    """Under which failed tries of whoever proved to be this subject are counted."""
+    return f"{issuer} {shown(subject)}"
+
+
+def shown(value: object) -> str:
+    """What somebody else says, as it may stand in a record."""
+    text = str(value)[:MAX_SHOWN_CHARS]
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _texts(details: dict[str, object]) -> tuple[tuple[str, str], ...]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from appliance.core import access
+from appliance.core import access, webhooks
 from appliance.core.access import RequestState
 from appliance.core.credentials import KEPT_SECONDS, SECOND
 from appliance.core.snapshot import Entity
-from appliance.store import statements, units
+from appliance.store import outbox_statements, statements, units
 from appliance.store.unit import Unit, run
 
 SESSIONS_KEPT_SECONDS = 30 * 86400  # longer than any login, and as long as someone may ask where it went
@@ -38,6 +38,7 @@ def forget_expired(now: int, changes_before: int) -> Unit[None]:
         yield run(text, kept)
     for text in (statements.SESSIONS_FORGET, statements.LOGINS_FORGET):
         yield run(text, now - SESSIONS_KEPT_SECONDS * SECOND)
+    yield run(outbox_statements.DELIVERIES_FORGET, now - webhooks.KEPT_SECONDS * SECOND)
     yield run(statements.CHANGES_FORGET, changes_before)
     for (binding_id,) in (yield run(statements.BINDINGS_ENDED, changes_before, MAX_FORGOTTEN)):
         yield from units.remove_binding(binding_id, now)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TypeVar
 
-from appliance.core.clusters import Cluster, Labels
+from appliance.core.clusters import Cluster
 from appliance.core.credentials import Credential
 from appliance.core.machines import MachineToken
 from appliance.core.people import Machine, Person
@@ -97,11 +97,11 @@ def add_cluster(by: Subject, cluster: Cluster, now: int) -> Unit[None]:
     yield from units.add_cluster(cluster, now)
 
 
-def set_labels(by: Subject, cluster_id: str, labels: Labels, now: int) -> Unit[Cluster]:
+def label_cluster(by: Subject, cluster_id: str, edit: Callable[[Cluster], Cluster], now: int) -> Unit[Cluster]:
     """Whoever labels a cluster gives every binding that chooses by these labels."""
     caller = yield from caller_rights(by, now)
     before = yield from _own_cluster(caller, cluster_id)
-    after = Cluster(before.id, before.name, labels, before.generation, before.not_before, before.created_at)
+    after = edit(before)
     yield from _refuse_labels(caller, before, after, now)
     return (yield from units.set_cluster(cluster_id, lambda _: after, now))
 

@@ -19,6 +19,11 @@ def new_token(kind: str) -> str:
     return f"{kind}_{secrets.token_urlsafe(TOKEN_BYTES)}"
 
 
+def new_salt() -> str:
+    """A fresh 128 bits, for what follows from a secret that is not in the same place."""
+    return secrets.token_urlsafe(16)
+
+
 def token_hash(token: str) -> str:
     """The only form in which a random token is kept: SHA-256, hex."""
     return sha256(token.encode()).hexdigest()

@@ -14,13 +14,14 @@ from enum import StrEnum
 
 from appliance.core.clusters import Cluster
 from appliance.core.credentials import SECOND, Credential, CredentialKind
+from appliance.core.paging import Key
 from appliance.core.people import Person
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.snapshot import Entity
 from appliance.store import rows, statements, units
 from appliance.store.unit import Row, Unit, run
 
-FIRST_PAGE = (1 << 62, "")  # before which everything was issued
+FIRST = (1 << 62, "")  # before which everything was issued
 
 
 class CredentialState(StrEnum):
@@ -107,7 +108,7 @@ def page(
     person_id: str,
     cluster_ids: Collection[str] | None,
     state: CredentialState | None,
-    beyond: tuple[int, str],
+    beyond: Key | None,
     limit: int,
     now: int,
 ) -> Unit[Sequence[Listed]]:
@@ -117,7 +118,7 @@ def page(
     """
     clusters = "" if cluster_ids is None else f",{','.join(cluster_ids)},"
     wanted = "" if state is None else str(state)
-    found = yield run(statements.CREDENTIALS_PAGE, person_id, clusters, *beyond, now, wanted, limit)
+    found = yield run(statements.CREDENTIALS_PAGE, person_id, clusters, *(beyond or FIRST), now, wanted, limit)
     # The statement finds an id within the text of all of them; which one it is exactly, is asked here.
     return [_listed(row) for row in found if cluster_ids is None or row[2] in cluster_ids]
 

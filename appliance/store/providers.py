@@ -21,7 +21,8 @@ def add(by: Subject, provider: Provider, secret: Sealed | None, now: int) -> Uni
     yield from _allowed(by, now)
     yield from units.change(Entity.PROVIDER, provider.id, now)
     if not (yield run(statements.PROVIDER_ADD, *rows.provider_values(provider))):
-        raise ProblemError(problem(Code.DUPLICATE_PROVIDER))
+        like = yield run(statements.PROVIDER_LIKE, provider.slug, provider.issuer)
+        raise units.taken(Code.DUPLICATE_PROVIDER, provider.slug, like)
     yield from _seal(provider, secret, now)
 
 

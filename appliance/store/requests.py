@@ -18,7 +18,8 @@ from appliance.core.problems import Code, Problem, ProblemError, problem
 from appliance.core.rights import Principal
 from appliance.core.roles import Binding, Permission, Subject
 from appliance.core.snapshot import Entity
-from appliance.store import rows, statements, units
+from appliance.core.webhooks import Notice
+from appliance.store import outbox, rows, statements, units
 from appliance.store.granting import (
     bindings_of_person,
     caller_rights,
@@ -33,6 +34,7 @@ from appliance.store.units import change
 
 MAX_OPEN_REQUESTS = 50  # of one subject, unanswered or granted; more is a program that went wrong
 RETRY_SECONDS = 600
+WITHDRAWN = "withdrawn by who asked"  # the reason that is kept when it ends so
 
 
 def add_policy(by: Subject, policy: RequestPolicy, now: int) -> Unit[None]:
@@ -98,6 +100,7 @@ def ask(request: AccessRequest, now: int) -> Unit[AccessRequest]:
     yield from _refuse_again(request, person, now)
     yield from change(Entity.ACCESS_REQUEST, request.id, now)
     yield run(statements.ACCESS_REQUEST_ADD, *rows.access_request_values(request))
+    yield from outbox.announce(Notice.CREATED, request, now)
     return request
 
 
@@ -138,6 +141,17 @@ def revoke(by: Principal, request_id: str, reason: str, now: int) -> Unit[Access
     yield from units.set_request(revoked, now)
     yield from units.remove_binding(request.binding_id, now)
     return revoked
+
+
+def withdraw(by: Principal, request_id: str, now: int) -> Unit[AccessRequest]:
+    """Whoever got it does not need it any more: what waits is denied, what was granted ends."""
+    yield run(statements.FEED_LOCK)
+    request = yield from _request(request_id)
+    if request.subject != by.subject:
+        raise ProblemError(problem(Code.REQUEST_NOT_FOUND))
+    if request.state(now) is RequestState.PENDING:
+        return (yield from deny(by, request_id, WITHDRAWN, now))
+    return (yield from revoke(by, request_id, WITHDRAWN, now))
 
 
 def settle(request_id: str, now: int) -> Unit[AccessRequest | None]:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from appliance.core.access import AccessRequest, Approval, RequestPolicy, RequestState
+from appliance.core.authorities import KnownAuthority
 from appliance.core.clusters import AgentCertificate, Cluster
 from appliance.core.credentials import Credential
 from appliance.core.machines import Condition, MachineToken, TrustRule
@@ -173,6 +174,7 @@ def access_request_values(it: AccessRequest) -> tuple[Value, ...]:
         it.created_at,
         it.closed_at,
         it.closes_at,
+        "\n".join(it.reviewers),
     )
 
 
@@ -185,7 +187,7 @@ def access_request_fate(it: AccessRequest) -> tuple[Value, ...]:
 
 def access_request(row: Row) -> AccessRequest:
     identity, policy_id, kind, subject_id, asked_kind, asked_id, role_id, scope, seconds, reason, *fate = row
-    decided, approvals, note, closed_by, binding_id, until, expires_at, created_at, closed_at = fate
+    decided, approvals, note, closed_by, binding_id, until, expires_at, created_at, closed_at, reviewers = fate
     return AccessRequest(
         identity,
         policy_id,
@@ -204,6 +206,7 @@ def access_request(row: Row) -> AccessRequest:
         expires_at,
         created_at,
         closed_at,
+        tuple(str(reviewers).splitlines()),
     )
 
 
@@ -278,6 +281,10 @@ def certificate(row: Row) -> AgentCertificate:
     return AgentCertificate(*row)
 
 
+def authority(row: Row) -> KnownAuthority:
+    return KnownAuthority(*row)
+
+
 def _scope_json(it: Scope) -> str:
     return to_json(
         {
@@ -317,6 +324,7 @@ READERS: Mapping[Entity, tuple[str, str, Callable[[Row], Any]]] = MappingProxyTy
         Entity.PROVIDER: (statements.PROVIDER, statements.PROVIDERS, provider),
         Entity.MACHINE_TOKEN: (statements.MACHINE_TOKEN, statements.MACHINE_TOKENS, machine_token),
         Entity.TRUST_RULE: (statements.TRUST_RULE, statements.TRUST_RULES, trust_rule),
+        Entity.AUTHORITY: (statements.AUTHORITY, statements.AUTHORITIES, authority),
         Entity.ACCESS_REQUEST: (statements.ACCESS_REQUEST, statements.ACCESS_REQUESTS, access_request),
     }
 )

@@ -2,7 +2,7 @@
 
 What always holds: whoever signs in is found by (issuer, subject), and made a person at most once; a name that belongs
 to another is not given; a session and the kubeconfig credentials got in it end in one transaction, and none can be got
-in it afterwards, because both lock one row. A refresh token that is shown twice ends its session: somebody else has it.
+in it afterwards, because both lock one row. How a refresh token is renewed is in `renewing`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from appliance.core.claims import Claimed
+from appliance.core.paging import Key
 from appliance.core.people import Person
 from appliance.core.problems import Code, Problem, ProblemError, problem
 from appliance.core.roles import Binding
@@ -22,6 +23,7 @@ from appliance.store.unit import Row, Unit, run
 SIGNED_OUT = "signed out"
 REPLAYED = "a token of it was used twice, so somebody else may hold it"
 MAX_LISTED = 500
+FIRST = (1 << 62, "")  # before which everything was made
 _SESSION_COLUMNS = 10
 
 
@@ -36,12 +38,20 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a token stands for. `spent`: a refresh token that was used."""
+    """What a token stands for. `used_at`: when a refresh token was spent, or an access token first shown.
+
+    `salt`: what the successors of a spent refresh token follow from, while they may be asked for again.
+    """
 
     token: Token
-    spent: bool
+    used_at: int | None
+    salt: str
     session: Session
     login: Login
+
+    @property
+    def spent(self) -> bool:
+        return self.token.kind is TokenKind.REFRESH and self.used_at is not None
 
     def refusal(self, person: Person | None, now: int) -> Problem | None:
         """Why it is not good any more for this person, who holds it; None while it is. Without one it never is."""
@@ -109,7 +119,7 @@ def begin(session: Session, tokens: Sequence[Token], now: int) -> Unit[Session]:
     it = replace(session, person_id=login.person_id)
     values = (it.id, it.login_id, it.person_id, str(it.client), it.label, it.address, it.created_at, it.used_at)
     yield run(statements.SESSION_ADD, *values)
-    yield from _keep(it.id, tokens)
+    yield from keep(it.id, tokens)
     return it
 
 
@@ -118,27 +128,14 @@ def seen(token_sha256: str) -> Unit[Seen | None]:
     found = yield run(statements.SESSION_TOKEN, token_sha256)
     if not found:
         return None
-    kind, expires_at, spent_at, *rest = found[0]
+    kind, expires_at, used_at, salt, *rest = found[0]
     session, login = _both(tuple(rest))
-    return Seen(Token(token_sha256, TokenKind(kind), expires_at), spent_at is not None, session, login)
+    return Seen(Token(token_sha256, TokenKind(kind), expires_at), used_at, salt, session, login)
 
 
-def renew(token_sha256: str, tokens: Sequence[Token], now: int) -> Unit[Session | Problem]:
-    """Spends a refresh token for new tokens. A problem that is returned left something behind; see the module."""
-    yield run(statements.FEED_LOCK)
-    found = yield from seen(token_sha256)
-    if found is None or found.token.kind is not TokenKind.REFRESH:
-        return problem(Code.INVALID_GRANT, detail="the refresh token is not a known one")
-    person = yield from _person(found.session.person_id)
-    fault = found.session.fault(found.login, person, now)
-    if fault is not None:
-        return problem(Code.INVALID_GRANT, detail=fault)
-    if not (yield run(statements.SESSION_TOKEN_SPEND, token_sha256, now)):
-        yield from end(found.session.id, REPLAYED, now)
-        return problem(Code.GRANT_REPLAYED)
-    yield run(statements.SESSION_USE, found.session.id, now)
-    yield from _keep(found.session.id, tokens)
-    return found.session
+def use(token_sha256: str, now: int) -> Unit[None]:
+    """An access token is shown for the first time: the answer that it came with has arrived."""
+    yield run(statements.SESSION_TOKEN_SPEND, token_sha256, now, "")
 
 
 def end(session_id: str, why: str, now: int) -> Unit[bool]:
@@ -200,14 +197,34 @@ def over(now: int, read_before: int, limit: int) -> Unit[list[Login]]:
     return [rows.login(row) for row in (yield run(statements.LOGINS_OVER, now, read_before, limit))]
 
 
-def listed(person_id: str = "") -> Unit[list[tuple[Session, Login]]]:
-    """The sessions that nobody ended, the latest first; of one person, or of all."""
-    return [_both(row) for row in (yield run(statements.SESSIONS_LISTED, person_id, MAX_LISTED))]
+def page(person_id: str, beyond: Key | None, limit: int) -> Unit[list[tuple[Session, Login]]]:
+    """Sessions that nobody ended, the latest first, beyond (made at, id); without a person's id, everybody's."""
+    if person_id:
+        found = yield run(statements.SESSIONS_PAGE_OF, *(beyond or FIRST), limit, person_id)
+    else:
+        found = yield run(statements.SESSIONS_PAGE, *(beyond or FIRST), limit)
+    return [_both(row) for row in found]
+
+
+def listed(person_id: str) -> Unit[list[tuple[Session, Login]]]:
+    """A person's latest."""
+    return page(person_id, None, MAX_LISTED)
 
 
 def one(session_id: str) -> Unit[Session | None]:
     found = yield run(statements.SESSION, session_id)
     return rows.session(found[0]) if found else None
+
+
+def person_of(person_id: str) -> Unit[Person | None]:
+    found = yield run(statements.PERSON, person_id)
+    return rows.person(found[0]) if found else None
+
+
+def keep(session_id: str, tokens: Sequence[Token]) -> Unit[None]:
+    """What a client of the session holds from now on."""
+    for token in tokens:
+        yield run(statements.SESSION_TOKEN_ADD, token.sha256, session_id, str(token.kind), token.expires_at)
 
 
 def _both(row: Row) -> tuple[Session, Login]:
@@ -228,14 +245,4 @@ def _resting_on(login_id: str) -> Unit[tuple[Login | None, Person | None]]:
     if not found:
         return None, None
     login = rows.login(found[0])
-    return login, (yield from _person(login.person_id))
-
-
-def _person(person_id: str) -> Unit[Person | None]:
-    found = yield run(statements.PERSON, person_id)
-    return rows.person(found[0]) if found else None
-
-
-def _keep(session_id: str, tokens: Sequence[Token]) -> Unit[None]:
-    for token in tokens:
-        yield run(statements.SESSION_TOKEN_ADD, token.sha256, session_id, str(token.kind), token.expires_at)
+    return login, (yield from person_of(login.person_id))

@@ -45,6 +45,7 @@ PERSON_OF_SUBJECT = (
     "SELECT id, issuer, subject, name, email, groups_json, enabled, not_before, created_at FROM people "
     "WHERE issuer = $1 AND subject = $2"
 )
+PERSON_LIKE = "SELECT id FROM people WHERE name = $1 OR (issuer = $2 AND subject = $3) ORDER BY id"
 PERSON_ADD = (
     "INSERT INTO people (id, issuer, subject, name, email, groups_json, enabled, not_before, created_at) "
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING id"
@@ -54,6 +55,7 @@ PERSON_REMOVE = "DELETE FROM people WHERE id = $1 RETURNING id"
 
 MACHINES = "SELECT id, name, created_at, created_by, not_before FROM machines ORDER BY id"
 MACHINE = "SELECT id, name, created_at, created_by, not_before FROM machines WHERE id = $1"
+MACHINE_NAMED = "SELECT id FROM machines WHERE name = $1"
 MACHINE_ADD = (
     "INSERT INTO machines (id, name, created_at, created_by, not_before) VALUES ($1, $2, $3, $4, $5) "
     "ON CONFLICT DO NOTHING RETURNING id"
@@ -150,6 +152,14 @@ BINDINGS_OF_NO_CLUSTER = (
 )
 BINDINGS_ENDED = "SELECT id FROM bindings WHERE until_at < $1 ORDER BY until_at NULLS LAST, id LIMIT $2"
 BINDING_REMOVE = "DELETE FROM bindings WHERE id = $1 RETURNING id"
+BINDING_USE_KEEP = (
+    "INSERT INTO binding_uses (binding_id, used_at) SELECT id, $2 FROM bindings WHERE id = $1 "
+    "ON CONFLICT (binding_id) DO UPDATE SET used_at = excluded.used_at WHERE binding_uses.used_at < excluded.used_at"
+)
+BINDING_USES = (
+    "SELECT binding_id, used_at FROM binding_uses WHERE binding_id >= $1 AND binding_id <= $2 ORDER BY binding_id"
+)
+BINDING_USE_REMOVE = "DELETE FROM binding_uses WHERE binding_id = $1"
 BINDINGS_OF_SUBJECT = "SELECT id FROM bindings WHERE subject_kind = $1 AND subject_id = $2 ORDER BY id"
 
 POLICIES = (
@@ -173,19 +183,19 @@ POLICIES_OF_CLUSTER = "SELECT id FROM request_policies WHERE cluster_id = $1 ORD
 
 ACCESS_REQUESTS = (
     "SELECT id, policy_id, subject_kind, subject_id, asked_kind, asked_id, role_id, scope_json, seconds, reason, "
-    "decided, approvals_json, note, closed_by, binding_id, until_at, expires_at, created_at, closed_at "
+    "decided, approvals_json, note, closed_by, binding_id, until_at, expires_at, created_at, closed_at, reviewers "
     "FROM access_requests ORDER BY id"
 )
 ACCESS_REQUEST = (
     "SELECT id, policy_id, subject_kind, subject_id, asked_kind, asked_id, role_id, scope_json, seconds, reason, "
-    "decided, approvals_json, note, closed_by, binding_id, until_at, expires_at, created_at, closed_at "
+    "decided, approvals_json, note, closed_by, binding_id, until_at, expires_at, created_at, closed_at, reviewers "
     "FROM access_requests WHERE id = $1"
 )
 ACCESS_REQUEST_ADD = (
     "INSERT INTO access_requests (id, policy_id, subject_kind, subject_id, asked_kind, asked_id, role_id, scope_json, "
     "cluster_id, seconds, reason, decided, approvals_json, note, closed_by, binding_id, until_at, expires_at, "
-    "created_at, closed_at, closes_at) "
-    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)"
+    "created_at, closed_at, closes_at, reviewers) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)"
 )
 ACCESS_REQUEST_SET = (
     "UPDATE access_requests SET seconds = $2, decided = $3, approvals_json = $4, note = $5, closed_by = $6, "
@@ -193,7 +203,7 @@ ACCESS_REQUEST_SET = (
 )
 ACCESS_REQUESTS_LIKE = (
     "SELECT id, policy_id, subject_kind, subject_id, asked_kind, asked_id, role_id, scope_json, seconds, reason, "
-    "decided, approvals_json, note, closed_by, binding_id, until_at, expires_at, created_at, closed_at "
+    "decided, approvals_json, note, closed_by, binding_id, until_at, expires_at, created_at, closed_at, reviewers "
     "FROM access_requests WHERE subject_id = $1 AND role_id = $2 AND closes_at > $3 ORDER BY id"
 )
 ACCESS_REQUESTS_OPEN_OF_SUBJECT = "SELECT count(*) FROM access_requests WHERE subject_id = $1 AND closes_at > $2"
@@ -223,7 +233,7 @@ CREDENTIALS_PAGE = (
     "FROM credentials c LEFT JOIN revocations r ON r.credential_id = c.id LEFT JOIN people p ON p.id = c.person_id "
     "LEFT JOIN clusters k ON k.id = c.cluster_id "
     "WHERE ($1 = '' OR c.person_id = $1) AND ($2 = '' OR replace($2, c.cluster_id, '') <> $2) "
-    "AND (c.issued_at < $3 OR (c.issued_at = $3 AND c.id < $4))"
+    "AND (c.issued_at, c.id) < ($3, $4)"
     ") AS shown WHERE $6 = '' OR state = $6 ORDER BY issued_at DESC, id DESC LIMIT $7"
 )
 ISSUES_HOLD = (
@@ -253,8 +263,8 @@ BOOTSTRAP_TOKEN_SPEND = (
 BOOTSTRAP_TOKEN = "SELECT cluster_id, generation, expires_at, spent_by FROM bootstrap_tokens WHERE token_sha256 = $1"
 BOOTSTRAP_TOKENS_FORGET = "DELETE FROM bootstrap_tokens WHERE expires_at < $1"
 
-CERTIFICATES = "SELECT serial, cluster_id, generation, not_after FROM agent_certificates ORDER BY serial"
-CERTIFICATE = "SELECT serial, cluster_id, generation, not_after FROM agent_certificates WHERE serial = $1"
+CERTIFICATES = "SELECT serial, cluster_id, generation, not_after, issued_at FROM agent_certificates ORDER BY serial"
+CERTIFICATE = "SELECT serial, cluster_id, generation, not_after, issued_at FROM agent_certificates WHERE serial = $1"
 CERTIFICATE_ADD = (
     "INSERT INTO agent_certificates (serial, cluster_id, generation, not_after, public_key_sha256, pem, issued_at) "
     "VALUES ($1, $2, $3, $4, $5, $6, $7)"
@@ -272,6 +282,7 @@ PROVIDER_ADD = (
     "INSERT INTO providers (id, slug, title, issuer, client_id, settings_json, enabled, created_at) "
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING id"
 )
+PROVIDER_LIKE = "SELECT id FROM providers WHERE slug = $1 OR issuer = $2 ORDER BY id"
 PROVIDER_SET = (
     "UPDATE providers SET title = $2, client_id = $3, settings_json = $4, enabled = $5 WHERE id = $1 RETURNING id"
 )
@@ -322,17 +333,23 @@ SESSION_ADD = (
 SESSION_USE = "UPDATE sessions SET used_at = $2 WHERE id = $1 AND used_at < $2"
 SESSION_END = "UPDATE sessions SET ended_at = $2, ended_why = $3 WHERE id = $1 AND ended_at IS NULL RETURNING person_id"
 SESSIONS_OF_LOGIN = "SELECT id FROM sessions WHERE login_id = $1 AND ended_at IS NULL ORDER BY id"
-# Those that have not ended, the latest first; $1: of one person, or '' for all.
-SESSIONS_LISTED = (
+# One page of those that have not ended, the latest first, beyond ($1, $2).
+SESSIONS_PAGE = (
     "SELECT s.id, s.login_id, s.person_id, s.client, s.label, s.address, s.created_at, s.used_at, s.ended_at, "
     "s.ended_why, l.id, l.person_id, l.provider_id, l.read_at, l.created_at, l.ends_at, l.ended_at, l.ended_why "
-    "FROM sessions s JOIN logins l ON l.id = s.login_id WHERE ($1 = '' OR s.person_id = $1) AND s.ended_at IS NULL "
-    "AND l.ended_at IS NULL ORDER BY s.created_at DESC, s.id DESC LIMIT $2"
+    "FROM sessions s JOIN logins l ON l.id = s.login_id WHERE (s.created_at, s.id) < ($1, $2) AND s.ended_at IS NULL "
+    "AND l.ended_at IS NULL ORDER BY s.created_at DESC, s.id DESC LIMIT $3"
+)
+SESSIONS_PAGE_OF = (
+    "SELECT s.id, s.login_id, s.person_id, s.client, s.label, s.address, s.created_at, s.used_at, s.ended_at, "
+    "s.ended_why, l.id, l.person_id, l.provider_id, l.read_at, l.created_at, l.ends_at, l.ended_at, l.ended_why "
+    "FROM sessions s JOIN logins l ON l.id = s.login_id WHERE s.person_id = $4 AND (s.created_at, s.id) < ($1, $2) "
+    "AND s.ended_at IS NULL AND l.ended_at IS NULL ORDER BY s.created_at DESC, s.id DESC LIMIT $3"
 )
 SESSIONS_FORGET = "DELETE FROM sessions WHERE created_at < $1"
 
 SESSION_TOKEN = (
-    "SELECT t.kind, t.expires_at, t.spent_at, s.id, s.login_id, s.person_id, s.client, s.label, s.address, "
+    "SELECT t.kind, t.expires_at, t.spent_at, t.salt, s.id, s.login_id, s.person_id, s.client, s.label, s.address, "
     "s.created_at, s.used_at, s.ended_at, s.ended_why, l.id, l.person_id, l.provider_id, l.read_at, l.created_at, "
     "l.ends_at, l.ended_at, l.ended_why FROM session_tokens t JOIN sessions s ON s.id = t.session_id "
     "JOIN logins l ON l.id = s.login_id WHERE t.token_sha256 = $1"
@@ -340,9 +357,8 @@ SESSION_TOKEN = (
 SESSION_TOKEN_ADD = (
     "INSERT INTO session_tokens (token_sha256, session_id, kind, expires_at, spent_at) VALUES ($1, $2, $3, $4, NULL)"
 )
-SESSION_TOKEN_SPEND = (
-    "UPDATE session_tokens SET spent_at = $2 WHERE token_sha256 = $1 AND spent_at IS NULL RETURNING session_id"
-)
+SESSION_TOKEN_SPEND = "UPDATE session_tokens SET spent_at = $2, salt = $3 WHERE token_sha256 = $1 AND spent_at IS NULL"
+SESSION_SALTS_FORGET = "UPDATE session_tokens SET salt = '' WHERE session_id = $1 AND salt <> ''"
 SESSION_TOKENS_FORGET = "DELETE FROM session_tokens WHERE expires_at < $1"
 
 AUTHORIZATION_CODE = (
@@ -386,6 +402,11 @@ SEALED_SET = (
 SEALED_REMOVE = "DELETE FROM sealed WHERE name = $1"
 SEALED = "SELECT key_id, box FROM sealed WHERE name = $1"
 SEALED_ADD = "INSERT INTO sealed (name, key_id, box, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO NOTHING"
+AUTHORITIES = (
+    "SELECT name, created_at FROM sealed WHERE name = 'authority' OR substr(name, 1, 10) = 'authority/' "
+    "ORDER BY created_at, name"
+)
+AUTHORITY = "SELECT name, created_at FROM sealed WHERE name = $1"
 SEALED_NAMES = "SELECT name FROM sealed ORDER BY name"
 SEALED_ALL = "SELECT name, key_id, box FROM sealed ORDER BY name"
 SEALED_ANY = "SELECT key_id FROM sealed ORDER BY name LIMIT 1"

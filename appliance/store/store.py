@@ -127,7 +127,8 @@ class Store:
                 failing = False
             except Exception as error:  # noqa: BLE001 -- whatever it is, the answer is to refuse when stale
                 if not failing:
-                    log.error("the store cannot be read: %s", error or type(error).__name__)  # noqa: TRY400 -- once
+                    why = error or type(error).__name__
+                    log.error("the store cannot be read: %s; see whether it answers", why)  # noqa: TRY400 -- once
                 failing = True
             with trio.move_on_after(POLL_SECONDS):
                 await trio.sleep(REST_SECONDS)
@@ -196,6 +197,10 @@ class Store:
     def fresh(self) -> bool:
         """Whether the snapshot may decide new requests."""
         return trio.current_time() - self._polled_at <= STALE_SECONDS
+
+    def age(self) -> float:
+        """How many seconds ago the snapshot was known to be current."""
+        return trio.current_time() - self._polled_at
 
     def lost(self) -> bool:
         """Whether even running streams must end."""

@@ -21,8 +21,9 @@ from appliance.core.people import Machine, Person, email_key, person_name_fault
 from appliance.core.problems import Code, Problem, ProblemError, problem
 from appliance.core.roles import Binding, Role, Subject, SubjectKind
 from appliance.core.snapshot import Entity
-from appliance.store import rows, statements
-from appliance.store.unit import Unit, run
+from appliance.core.webhooks import became
+from appliance.store import outbox, rows, statements
+from appliance.store.unit import Rows, Unit, run
 
 
 def change(entity: Entity, identity: str, now: int) -> Unit[None]:
@@ -31,10 +32,15 @@ def change(entity: Entity, identity: str, now: int) -> Unit[None]:
     yield run(statements.CHANGE_ADD, head, str(entity), identity, now)
 
 
+def taken(code: Code, name: str, holding: Rows) -> ProblemError:
+    """What is told to whoever wants a name that another has: whose it is, too."""
+    return ProblemError(problem(code, meta=tuple(("existing_id", str(row[0])) for row in holding[:1]), name=name))
+
+
 def add_cluster(cluster: Cluster, now: int) -> Unit[None]:
     yield from change(Entity.CLUSTER, cluster.id, now)
     if not (yield run(statements.CLUSTER_ADD, *rows.cluster_values(cluster))):
-        raise ProblemError(problem(Code.DUPLICATE_CLUSTER_NAME, name=cluster.name))
+        raise taken(Code.DUPLICATE_CLUSTER_NAME, cluster.name, (yield run(statements.CLUSTER_NAMED, cluster.name, "")))
 
 
 def set_cluster(cluster_id: str, edit: Callable[[Cluster], Cluster], now: int) -> Unit[Cluster]:
@@ -44,8 +50,8 @@ def set_cluster(cluster_id: str, edit: Callable[[Cluster], Cluster], now: int) -
     if not found:
         raise ProblemError(problem(Code.CLUSTER_NOT_FOUND, cluster=cluster_id))
     edited = edit(rows.cluster(found[0]))
-    if (yield run(statements.CLUSTER_NAMED, edited.name, cluster_id)):
-        raise ProblemError(problem(Code.DUPLICATE_CLUSTER_NAME, name=edited.name))
+    if holding := (yield run(statements.CLUSTER_NAMED, edited.name, cluster_id)):
+        raise taken(Code.DUPLICATE_CLUSTER_NAME, edited.name, holding)
     yield run(statements.CLUSTER_SET, cluster_id, *rows.cluster_values(edited)[1:5])
     return edited
 
@@ -83,7 +89,8 @@ def add_person(person: Person, now: int) -> Unit[None]:
         raise ProblemError(problem(Code.RESERVED_IDENTITY, detail=fault))
     yield from change(Entity.PERSON, person.id, now)
     if not (yield run(statements.PERSON_ADD, *rows.person_values(person))):
-        raise ProblemError(problem(Code.DUPLICATE_USER_NAME, name=person.name))
+        like = yield run(statements.PERSON_LIKE, person.name, person.issuer, person.subject)
+        raise taken(Code.DUPLICATE_USER_NAME, person.name, like)
 
 
 def set_person(person_id: str, edit: Callable[[Person], Person], now: int) -> Unit[Person]:
@@ -112,7 +119,7 @@ def remove_person(person_id: str, now: int) -> Unit[None]:
 def add_machine(machine: Machine, now: int) -> Unit[None]:
     yield from change(Entity.MACHINE, machine.id, now)
     if not (yield run(statements.MACHINE_ADD, *rows.machine_values(machine))):
-        raise ProblemError(problem(Code.DUPLICATE_MACHINE_NAME, name=machine.name))
+        raise taken(Code.DUPLICATE_MACHINE_NAME, machine.name, (yield run(statements.MACHINE_NAMED, machine.name)))
 
 
 def add_machine_token(token: MachineToken, now: int) -> Unit[None]:
@@ -125,7 +132,7 @@ def add_machine_token(token: MachineToken, now: int) -> Unit[None]:
 def add_role(role: Role, now: int) -> Unit[None]:
     yield from change(Entity.ROLE, role.id, now)
     if not (yield run(statements.ROLE_ADD, *rows.role_values(role))):
-        raise ProblemError(problem(Code.DUPLICATE_ROLE_NAME, name=role.name))
+        raise taken(Code.DUPLICATE_ROLE_NAME, role.name, (yield run(statements.ROLE_NAMED, role.name, "")))
 
 
 def set_role(role_id: str, edit: Callable[[Role], Role], now: int) -> Unit[Role]:
@@ -134,8 +141,8 @@ def set_role(role_id: str, edit: Callable[[Role], Role], now: int) -> Unit[Role]
     if not found:
         raise ProblemError(problem(Code.ROLE_NOT_FOUND))
     edited = edit(rows.role(found[0]))
-    if (yield run(statements.ROLE_NAMED, edited.name, role_id)):
-        raise ProblemError(problem(Code.DUPLICATE_ROLE_NAME, name=edited.name))
+    if holding := (yield run(statements.ROLE_NAMED, edited.name, role_id)):
+        raise taken(Code.DUPLICATE_ROLE_NAME, edited.name, holding)
     yield run(statements.ROLE_SET, role_id, *rows.role_values(edited)[1:6])
     return edited
 
@@ -171,6 +178,7 @@ def remove_binding(binding_id: str, now: int) -> Unit[None]:
     if not found:
         raise ProblemError(problem(Code.ASSIGNMENT_NOT_FOUND))
     yield run(statements.BINDING_REMOVE, binding_id)
+    yield run(statements.BINDING_USE_REMOVE, binding_id)
     request_id = rows.binding(found[0]).request_id
     if request_id:
         yield from close_request(request_id, "its binding was removed", now)
@@ -210,6 +218,7 @@ def close_request(request_id: str, why: str, now: int) -> Unit[None]:
 def set_request(request: AccessRequest, now: int) -> Unit[None]:
     yield from change(Entity.ACCESS_REQUEST, request.id, now)
     yield run(statements.ACCESS_REQUEST_SET, request.id, *rows.access_request_fate(request))
+    yield from outbox.announce(became(request), request, now)
 
 
 def add_credential(

@@ -24,7 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 AUTHORITY_DAYS: Final = 3650  # agents pin it; a change of it is a deliberate act, not an anniversary
 SERVER_DAYS: Final = 90  # made anew at each start and at two thirds of its life; the key never reaches a disk of ours
-AGENT_DAYS: Final = 30  # renewed from two thirds on: ten days of outage before anyone must enrol again
+AGENT_SECONDS: Final = 30 * 86_400  # renewed after a third: twenty days of outage before anyone must enrol again
 BACKDATED: Final = timedelta(minutes=5)  # clocks differ; a certificate must be good on arrival
 MAX_REQUEST_BYTES: Final = 8 * 1024  # a P-256 signing request is below 1 KiB
 MAX_GENERATION: Final = 2**31 - 1
@@ -119,18 +119,23 @@ class Authority:
             raise ValueError("a server certificate needs a name")
         key = ec.generate_private_key(ec.SECP256R1())
         alternatives = x509.SubjectAlternativeName([_general_name(name) for name in dict.fromkeys(names)])
-        builder = self._leaf("fairlead", key.public_key(), now, SERVER_DAYS, ExtendedKeyUsageOID.SERVER_AUTH)
+        builder = self._leaf("fairlead", key.public_key(), now, SERVER_DAYS * 86_400, ExtendedKeyUsageOID.SERVER_AUTH)
         certificate = builder.add_extension(alternatives, critical=False).sign(self._key, hashes.SHA256())
         return KeyPair(certificate.public_bytes(serialization.Encoding.PEM), _private_pem(key))
 
     def agent_certificate(
-        self, public_key: ec.EllipticCurvePublicKey, cluster_id: str, generation: int, now: int
+        self,
+        public_key: ec.EllipticCurvePublicKey,
+        cluster_id: str,
+        generation: int,
+        now: int,
+        seconds: int = AGENT_SECONDS,
     ) -> AgentCertificate:
         """Certify an agent's key for one generation of one cluster."""
         san = f"urn:fairlead:cluster:{cluster_id}:{generation}"
         if not _SAN.fullmatch(san) or generation > MAX_GENERATION:
             raise ValueError("a cluster id is 1 to 64 letters, digits, '-' or '_', and its generation a small number")
-        builder = self._leaf("fairlead agent", public_key, now, AGENT_DAYS, ExtendedKeyUsageOID.CLIENT_AUTH)
+        builder = self._leaf("fairlead agent", public_key, now, seconds, ExtendedKeyUsageOID.CLIENT_AUTH)
         alternatives = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(san)])
         certificate = builder.add_extension(alternatives, critical=True).sign(self._key, hashes.SHA256())
         return AgentCertificate(
@@ -145,11 +150,11 @@ class Authority:
         common_name: str,
         public_key: ec.EllipticCurvePublicKey,
         now: int,
-        days: int,
+        seconds: int,
         purpose: x509.ObjectIdentifier,
     ) -> x509.CertificateBuilder:
         start = _moment(now)
-        end = min(start + timedelta(days=days), self._certificate.not_valid_after_utc)
+        end = min(start + timedelta(seconds=seconds), self._certificate.not_valid_after_utc)
         return (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)]))

@@ -14,22 +14,25 @@ import secrets
 from dataclasses import dataclass
 from typing import Final
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
 from appliance.core.buckets import FailedLogins
 from appliance.core.clusters import Cluster
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.problems import Code, Problem, problem
 from appliance.tunnel.authority import (
+    AGENT_SECONDS,
     MAX_REQUEST_BYTES,
     AgentCertificate,
     AgentName,
-    Authority,
     BadRequestError,
     fingerprint,
     public_key_of,
 )
 from appliance.tunnel.ports import Clock, EnrolmentStore, Record, Redeemed, TokenFault
+from appliance.tunnel.trust import Trust
 from appliance.tunnel.watch import fault_of, refused
-from wire.calls import Body, MalformedBodyError, text
+from wire.calls import Body, MalformedBodyError, encode, text
 
 BUNDLE_VERSION: Final = 1
 TOKEN_PREFIX: Final = "flb_"  # noqa: S105 # not a secret: it lets scanners and log filters know one
@@ -74,12 +77,25 @@ def bundle(cluster_id: str, url: str, token: str, ca_pem: str) -> str:
 class Enrolment:
     """Answers the calls of agents."""
 
-    def __init__(self, authority: Authority, store: EnrolmentStore, record: Record, clock: Clock) -> None:
-        self._authority = authority
+    def __init__(
+        self,
+        trust: Trust,
+        store: EnrolmentStore,
+        record: Record,
+        clock: Clock,
+        failures: FailedLogins | None = None,
+        agent_seconds: int = AGENT_SECONDS,
+    ) -> None:
+        self.trust = trust
+        self._agent_seconds = agent_seconds
         self._store = store
         self._record = record
         self._clock = clock
-        self._failures = FailedLogins()
+        self._failures = FailedLogins() if failures is None else failures
+
+    def note(self) -> bytes:
+        """Return what an agent is told as soon as its session stands: see the protocol's NOTE."""
+        return encode({"clock": self._clock() // 1_000_000, "trust": self.trust.mark})
 
     async def enrol(self, body: Body, address: str) -> Body | Problem:
         """Spend a bootstrap token for a certificate."""
@@ -96,7 +112,7 @@ class Enrolment:
             return problem(Code.BAD_REQUEST, detail=str(error).rstrip("."))
 
         def issue(cluster: Cluster) -> AgentCertificate:
-            return self._authority.agent_certificate(key, cluster.id, cluster.generation, now)
+            return self._certificate(key, cluster.id, cluster.generation, now)
 
         result = await self._store.redeem(digest, fingerprint(key).hex(), issue, now)
         if isinstance(result, TokenFault):
@@ -109,11 +125,15 @@ class Enrolment:
     async def renew(self, body: Body, peer: AgentName, address: str) -> Body | Problem:
         """Give an agent that has proved itself by its certificate a new one, for the key it shows."""
         now = self._clock()
+        if body.get("cluster", peer.cluster_id) != peer.cluster_id:
+            fault = "it was shown for another cluster than its own"
+            await self.audit_refusal(fault, address, peer.cluster_id)
+            return refused(fault)
         try:
             key = public_key_of(text(body, "request", MAX_REQUEST_BYTES))
         except (MalformedBodyError, BadRequestError) as error:
             return problem(Code.BAD_REQUEST, detail=str(error).rstrip("."))
-        issued = self._authority.agent_certificate(key, peer.cluster_id, peer.generation, now)
+        issued = self._certificate(key, peer.cluster_id, peer.generation, now)
         if not await self._store.keep_certificate(issued, peer.cluster_id, peer.generation, now):
             # Since its certificate was looked at: what it asks for would be worth nothing.
             fault = fault_of(peer, self._store.snapshot) or "its generation was revoked"
@@ -123,6 +143,9 @@ class Enrolment:
             EventType.AGENT_RENEWED, Redeemed(issued.pem, peer.cluster_id, again=False), address, now
         )
         return self._answer(issued.pem, peer.cluster_id)
+
+    def _certificate(self, key: EllipticCurvePublicKey, cluster_id: str, generation: int, now: int) -> AgentCertificate:
+        return self.trust.for_agents.agent_certificate(key, cluster_id, generation, now, self._agent_seconds)
 
     async def audit_refusal(self, reason: str, address: str, cluster_id: str = "") -> None:
         """Record that someone was not let in."""
@@ -148,4 +171,9 @@ class Enrolment:
         await self._record(event)
 
     def _answer(self, certificate_pem: str, cluster_id: str) -> Body:
-        return {"certificate": certificate_pem, "ca": self._authority.certificate_pem, "cluster": cluster_id}
+        return {
+            "certificate": certificate_pem,
+            "ca": self.trust.pem,
+            "cluster": cluster_id,
+            "clock": self._clock() // 1_000_000,
+        }

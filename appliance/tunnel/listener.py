@@ -17,18 +17,20 @@ import ssl
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import trio
 
 from appliance.core.buckets import source_of
+from appliance.core.liveness import report
 from appliance.core.networks import NOBODY, Networks
 from appliance.core.problems import Code, Problem, problem
 from appliance.tunnel.authority import AgentName, BadPeerError, agent_name
 from appliance.tunnel.enrolment import Enrolment
 from appliance.tunnel.ports import Clock, EnrolmentStore, Record
 from appliance.tunnel.registry import Registry, TooManySessionsError
-from appliance.tunnel.watch import end_revoked, fault_of, record_changes, refused
+from appliance.tunnel.watch import end_revoked, fault_of, record_changes, refused, tell_trust
 from wire import calls
 from wire.arrival import read_origin
 from wire.carrier import CallReceived, Carrier, CarrierEnded, CarrierError, CarrierEvent, Payload, TunnelRequested
@@ -91,6 +93,7 @@ async def serve(
     """Serve until cancelled; after `stop`, accept nothing more, say DRAIN, and return when the sessions have ended."""
     async with trio.open_nursery() as watching:
         watching.start_soon(end_revoked, parts.registry, parts.store)
+        watching.start_soon(tell_trust, parts.registry, parts.enrolment.note, parts.enrolment.trust)
         await watching.start(record_changes, parts.registry, parts.store, parts.record, parts.clock)
         async with trio.open_nursery() as connections:
             accepting = trio.CancelScope()
@@ -126,7 +129,7 @@ async def _accept(parts: AgentsListener, listener: trio.SocketListener, connecti
         except OSError as error:
             parts.connections.release()
             if error.errno in _CAPACITY:
-                _log.warning("no descriptor left for an agent's connection; waiting")
+                _log.warning("no descriptor left for an agent's connection; waiting: raise the limit of open files")
                 await trio.sleep(RETRY_SECONDS)
                 continue
             if error.errno in {errno.EBADF, errno.ENOTSOCK, errno.EINVAL}:
@@ -337,6 +340,7 @@ class _Connection:
         fault = fault_of(name, parts.store.snapshot)  # it may have been revoked while the HELLOs crossed
         if fault:
             raise trio.BrokenResourceError(f"the certificate is refused: {fault}")
+        certificate = parts.store.snapshot.serials[name.serial]
         try:
             parts.registry.add(
                 name.cluster_id,
@@ -345,12 +349,17 @@ class _Connection:
                 serial=name.serial,
                 now=parts.clock(),
                 address=self._address,
+                name=session.peer.name.decode("utf-8", "replace"),
+                issued_at=certificate.issued_at,
+                expires_at=certificate.not_after,
             )
         except TooManySessionsError as error:
             raise trio.BrokenResourceError(str(error)) from error
         ended = "cancelled"
         said = {"cluster": name.cluster_id, "tunnel_session": session.id, "address": self._address}
         _log.info("agent connected", extra=said)
+        session.on_note(partial(self._heard, name.cluster_id, session.id))
+        session.note(parts.enrolment.note())
         try:
             await session.run(readiness=parts.readiness)
         except SessionEnded as error:
@@ -358,6 +367,14 @@ class _Connection:
         finally:
             parts.registry.remove(name.cluster_id, session.id, reason=ended, now=parts.clock())
             _log.info("agent session ended", extra=said | {"reason": ended})
+
+    def _heard(self, cluster_id: str, session_id: str, body: bytes) -> None:
+        """The agent says something of itself; whose it is, its certificate has said."""
+        now = self._parts.clock()
+        try:
+            self._parts.registry.heard(cluster_id, session_id, report(calls.decode(body), now), now)
+        except calls.MalformedBodyError as error:
+            _log.warning("an agent's note cannot be read", extra={"cluster": cluster_id, "reason": str(error)})
 
     # Refusing
 

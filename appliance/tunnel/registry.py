@@ -8,8 +8,10 @@ here waits, stores or decides who may use a session.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Generic, Protocol, TypeVar
+
+from appliance.core.liveness import AgentLink, ClusterState, Report
 
 MAX_SESSIONS_PER_CLUSTER: Final = 16
 """Two agents with one spare session each need four; more is a fault of the cluster's that must not cost the others."""
@@ -19,6 +21,7 @@ class LiveSession(Protocol):
     """What the registry needs to know of a `wire.session.Session`."""
 
     id: str
+    carried: int
 
     @property
     def alive(self) -> bool: ...
@@ -26,6 +29,10 @@ class LiveSession(Protocol):
     def draining(self) -> bool: ...
     @property
     def in_flight(self) -> int: ...
+    @property
+    def exchanges(self) -> int: ...
+    @property
+    def round_trip_seconds(self) -> float | None: ...
     def abort(self) -> None: ...
     def drain(self, seconds: float) -> None: ...
 
@@ -35,16 +42,6 @@ S = TypeVar("S", bound=LiveSession)
 
 class TooManySessionsError(Exception):
     """A cluster holds as many sessions as it may."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterState:
-    """Whether a cluster is connected, since when (microseconds UTC), and why it is not."""
-
-    connected: bool
-    since: int
-    sessions: int
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +69,31 @@ class SessionChange:
 class _Entry(Generic[S]):
     session: S
     generation: int
-    serial: str
-    address: str
+    link: AgentLink
+
+    @property
+    def serial(self) -> str:
+        return self.link.serial
+
+    @property
+    def address(self) -> str:
+        return self.link.address
+
+
+@dataclass(slots=True)
+class Past:
+    """What sessions have done that are over: how many, bytes both ways, exchanges."""
+
+    sessions: int = 0
+    carried: int = 0
+    exchanges: int = 0
 
 
 class Registry(Generic[S]):
     """Sessions by cluster."""
 
     def __init__(self) -> None:
+        self.past = Past()
         self._sessions: dict[str, dict[str, _Entry[S]]] = {}
         self._states: dict[str, ClusterState] = {}
         self._listeners: list[Callable[[Change | SessionChange], None]] = []
@@ -91,8 +105,20 @@ class Registry(Generic[S]):
         """
         self._listeners.append(listener)
 
-    def add(self, cluster_id: str, session: S, *, generation: int, serial: str, now: int, address: str = "") -> None:
-        """Put in a session that is about to run.
+    def add(
+        self,
+        cluster_id: str,
+        session: S,
+        *,
+        generation: int,
+        serial: str,
+        now: int,
+        address: str = "",
+        name: str = "",
+        issued_at: int = 0,
+        expires_at: int = 0,
+    ) -> None:
+        """Put in a session that is about to run. `name`: what the agent calls itself; the rest is its certificate's.
 
         Raises:
             TooManySessionsError: the cluster has too many already.
@@ -101,7 +127,8 @@ class Registry(Generic[S]):
         entries = self._sessions.setdefault(cluster_id, {})
         if len(entries) >= MAX_SESSIONS_PER_CLUSTER:
             raise TooManySessionsError(f"cluster {cluster_id} holds {len(entries)} sessions already")
-        entries[session.id] = _Entry(session, generation, serial, address)
+        link = AgentLink(session.id, name, address, now, serial, issued_at, expires_at)
+        entries[session.id] = _Entry(session, generation, link)
         self._tell(SessionChange(cluster_id, session.id, True, generation, serial, address))
         self._settle(cluster_id, now, "")
 
@@ -111,10 +138,21 @@ class Registry(Generic[S]):
         entry = entries.pop(session_id, None)
         if entry is None:
             return
+        self.past.sessions += 1
+        self.past.carried += entry.session.carried
+        self.past.exchanges += entry.session.exchanges
         self._tell(SessionChange(cluster_id, session_id, False, entry.generation, entry.serial, entry.address, reason))
         if not entries:
             del self._sessions[cluster_id]
         self._settle(cluster_id, now, reason)
+
+    def heard(self, cluster_id: str, session_id: str, report: Report, now: int) -> None:
+        """Keep what the agent of this session says of itself, in the place of what it said before."""
+        entry = self._sessions.get(cluster_id, {}).get(session_id)
+        if entry is not None:
+            before = entry.link.report
+            same = before is not None and before.fault == report.fault
+            entry.link = replace(entry.link, report=report, said_at=entry.link.said_at if same else now)
 
     def session_for(self, cluster_id: str) -> S | None:
         """Return the healthy session with the least in flight; None: the cluster is not connected."""
@@ -130,11 +168,12 @@ class Registry(Generic[S]):
 
     def state(self, cluster_id: str) -> ClusterState | None:
         """Return a cluster's state; None: it has not been connected since this appliance started."""
-        return self._states.get(cluster_id)
+        state = self._states.get(cluster_id)
+        return None if state is None else self._with_agents(cluster_id, state)
 
     def states(self) -> dict[str, ClusterState]:
         """Return the state of every cluster that was connected since this appliance started."""
-        return dict(self._states)
+        return {cluster_id: self._with_agents(cluster_id, state) for cluster_id, state in self._states.items()}
 
     def sessions(self) -> Iterator[tuple[str, S]]:
         """Yield (cluster, session) of all that run."""
@@ -151,6 +190,18 @@ class Registry(Generic[S]):
                     entry.session.abort()
                     ended += 1
         return ended
+
+    def _with_agents(self, cluster_id: str, state: ClusterState) -> ClusterState:
+        links = tuple(
+            replace(
+                entry.link,
+                round_trip_seconds=entry.session.round_trip_seconds,
+                in_flight=entry.session.in_flight,
+                leaving=entry.session.draining or not entry.session.alive,
+            )
+            for entry in self._sessions.get(cluster_id, {}).values()
+        )
+        return replace(state, agents=links)
 
     def _settle(self, cluster_id: str, now: int, reason: str) -> None:
         count = len(self._sessions.get(cluster_id, {}))

@@ -8,6 +8,7 @@ session, because no request depends on it.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from appliance.core.snapshot import Snapshot
 from appliance.tunnel.authority import AgentName
 from appliance.tunnel.ports import Clock, EnrolmentStore, Record
 from appliance.tunnel.registry import Change, Registry, SessionChange
+from appliance.tunnel.trust import Trust
 
 LOOK_SECONDS: Final = 0.25  # a comparison of two numbers; well inside the second a revocation may take
 MAX_WAITING: Final = 8192  # changes not yet recorded: four for each of a thousand agents that come back at once
@@ -36,6 +38,8 @@ def fault_of(name: AgentName, snapshot: Snapshot) -> str:
     known = snapshot.serials.get(name.serial)
     if known is None or known.cluster_id != name.cluster_id or known.generation != name.generation:
         return "its serial is not known"
+    if snapshot.authorities and known.issued_at < min(it.created_at for it in snapshot.authorities.values()):
+        return "its authority is trusted no more"
     return ""
 
 
@@ -60,6 +64,15 @@ async def end_revoked(registry: Registry[Any], store: EnrolmentStore) -> None:
 
 def _condemned(snapshot: Snapshot, cluster_id: str, generation: int, serial: str) -> bool:
     return bool(fault_of(AgentName(cluster_id, generation, serial), snapshot))
+
+
+async def tell_trust(registry: Registry[Any], note: Callable[[], bytes], trust: Trust) -> None:
+    """Tell every agent at once when the authorities change, until cancelled."""
+    while True:
+        await trust.changed.wait()
+        said = note()
+        for _, session in registry.sessions():
+            session.note(said)
 
 
 async def record_changes(

@@ -81,8 +81,12 @@ async def _bind(chain: Chain, everywhere: str) -> None:
             "scope": _scope(number, chain.registered, everywhere),
         }
         await admin.call("POST", "bindings", body)
-    made = (await admin.call("GET", "bindings"))["items"]
-    assert len(made) >= BINDINGS, "the appliance did not keep every binding"
+    page = await admin.call("GET", "bindings?limit=500")
+    made = len(page["items"])
+    while page["next"] is not None:
+        page = await admin.call("GET", f"bindings?limit=500&cursor={page['next']}")
+        made += len(page["items"])
+    assert made >= BINDINGS, "the appliance did not keep every binding"
 
 
 def _scope(number: int, registered: registration.Registered, everywhere: str) -> dict[str, Any]:

@@ -19,11 +19,12 @@ class AgentStartError(Exception):
     """The agent cannot start; the text is one sentence."""
 
 
-def run(config: Path | None) -> None:
-    """Run the agent until a signal."""
+def run(config: Path | None, bootstrap: Path | None = None) -> None:
+    """Run the agent until a signal. `bootstrap`: where its bundle is, whatever the settings say."""
+    given = {"FAIRLEAD_AGENT_BUNDLE": str(bootstrap.absolute())} if bootstrap is not None else {}
     logs.configure("info", "auto")
     try:
-        trio.run(run_agent, load(config, os.environ), strict_exception_groups=True)
+        trio.run(run_agent, load(config, {**os.environ, **given}), strict_exception_groups=True)
     except (ConfigError, BundleError, IdentityError) as error:
         raise AgentStartError(str(error)) from None
     except OSError as error:

@@ -1,7 +1,8 @@
 """`fairlead audit`: verify the audit ledger, keep a checkpoint of it elsewhere, export its records.
 
-All of it reads only, on the appliance's own host, and works while the appliance runs. Exit codes are for scripts: 0
-means whole (or done), 1 that the ledger is not what was written, 2 that it could not be looked at.
+All of it reads only. What looks at the ledger itself runs on the appliance's own host, and works while the appliance
+runs; its exit codes are for scripts: 0 means whole (or done), 1 that the ledger is not what was written, 2 that it
+could not be looked at. What goes through the admin API is in `ops.cli.admin.trail`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from ops.cli.admin.options import Moment, desk
+from ops.cli.admin.trail import export_online
+from ops.cli.lazy import Group
+
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -25,16 +30,27 @@ if TYPE_CHECKING:
 
 BROKEN = 1
 UNREADABLE = 2
+_SETTINGS_HERE = "FAIRLEAD_PUBLIC_URL"  # the one setting that an appliance cannot do without
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _config = click.option("--config", type=_FILE, help="The appliance's settings (TOML).")
 
 
-@click.group()
-def audit() -> None:
-    """Verify, keep and export the audit records.
+#: Through the admin API, by whoever may read the trail.
+_ONLINE = {
+    "list": ("ops.cli.admin.trail:listed", "List audit records, the newest first."),
+    "show": ("ops.cli.admin.trail:show", "Show one audit record whole."),
+    "tail": ("ops.cli.admin.trail:tail", "Show the last audit records; with -f, go on."),
+}
 
-    Example: fairlead audit verify --config /etc/fairlead/fairlead.toml
+
+@click.group(cls=Group, lazy=_ONLINE)
+def audit() -> None:
+    r"""The audit records: search and follow them from anywhere; verify and keep them on the appliance's host.
+
+    \b
+    Example: fairlead audit list --since 24h --severity warning
+             fairlead audit verify --config /etc/fairlead/fairlead.toml
     """
 
 
@@ -96,14 +112,25 @@ def export_checkpoint(config: Path | None) -> None:
 
 @audit.command()
 @_config
-@click.option("--since", help="The first moment, such as 2030-01-31T12:00:00Z.")
-@click.option("--until", help="The last moment, included.")
+@click.option("--since", type=Moment(ahead=False), help="From then on: a time, or how long ago, such as 24h.")
+@click.option("--until", type=Moment(ahead=False), help="Until then, included.")
 def export(config: Path | None, since: str | None, until: str | None) -> None:
     r"""Print the records as JSON, one a line, oldest first.
+
+    On the appliance's host, which is where --config or the settings in the environment are given, they come from the
+    ledger itself; elsewhere from the admin API, as far as whoever is signed in may see them.
 
     \b
     Example: fairlead audit export --since 2030-01-01T00:00:00Z --until 2030-02-01T00:00:00Z > january.jsonl
     """
+    if config is not None or _SETTINGS_HERE in os.environ:
+        _from_ledger(config, since, until)
+    else:
+        with desk() as online:
+            export_online(online, since, until)
+
+
+def _from_ledger(config: Path | None, since: str | None, until: str | None) -> None:
     from appliance.audit.reader import Reader
     from appliance.audit.shown import shown
     from appliance.core.audit_query import FOREVER, QueryFault, read_moment

@@ -60,6 +60,8 @@ class Appliance:
             parts.hostname or "", parts.port, timeout=CALL_SECONDS, context=context
         )
         headers = {"Authorization": f"Bearer {self.token}", "Accept": "application/json"}
+        if method == "PATCH":
+            headers["If-Match"] = "*"  # nobody else is at it
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:

@@ -234,7 +234,21 @@ def _tell(demo: Demo, upstream: Upstream, group: str) -> None:
     ]
     if demo.options.kubeconfig is None:
         lines += ["  kubectl create configmap hello --from-literal=greeting=ahoy", "  kubectl get configmap hello -w"]
+    lines += ["", "And as its administrator:", "", *_administration(demo)]
     _say("\n".join([*lines, "", "Every request shows here. Ctrl-C ends the demo.", ""]))
+
+
+def _administration(demo: Demo) -> list[str]:
+    """What makes whoever runs the demo its administrator: by a pipe, so that the code is not shown."""
+    home, bound = demo.home, ports.read(demo.home.last_ports)
+    assert bound is not None
+    ca = home.appliance / "ca.pem"
+    return [
+        f"  fairlead setup-code --config {home.root / 'fairlead.toml'} | \\",
+        f"    fairlead login https://{ports.LOOPBACK}:{bound.users} --ca {ca} --setup-code",
+        "  fairlead clusters list",
+        "  fairlead audit tail -f",
+    ]
 
 
 async def _renew(demo: Demo, appliance: Appliance, registered: registration.Registered, cluster: str) -> None:

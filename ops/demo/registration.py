@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from ops.demo.admin import ApiError, Appliance
 
@@ -39,7 +40,7 @@ async def register(appliance: Appliance, cluster: str, group: str) -> Registered
         "people",
         {"issuer": "https://demo.example.com", "subject": "demo", "name": PERSON, "email": PERSON},
     )
-    bound = (await appliance.call("GET", "bindings"))["items"]
+    bound = (await appliance.call("GET", f"bindings?subject={person['id']}&role={role['id']}&limit=500"))["items"]
     wanted = {
         "subject": {"kind": "person", "id": person["id"]},
         "role_id": role["id"],
@@ -88,8 +89,13 @@ async def _ensure(appliance: Appliance, collection: str, body: dict[str, Any]) -
 
 
 async def _find(appliance: Appliance, collection: str, name: str) -> dict[str, Any] | None:
-    items: list[dict[str, Any]] = (await appliance.call("GET", collection))["items"]
-    return next((item for item in items if item["name"] == name), None)
+    try:
+        found: dict[str, Any] = await appliance.call("GET", f"{collection}/{quote(name, safe='')}")
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return None
+    return found
 
 
 def _covers(given: Any, wanted: Any) -> bool:

@@ -41,6 +41,40 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     assert config.bounds.read_only
 
 
+def test_the_proxy_is_the_settings_or_everybodys(tmp_path: Path) -> None:
+    everybodys = {"https_proxy": "http://me:pw@proxy.example.com:3128", "NO_PROXY": ".svc, 10.0.0.0/8"}
+    found = load(None, {**POD, **everybodys}).proxy
+    assert found is not None
+    assert (found.host, found.port, found.credentials, found.beside) == (
+        "proxy.example.com",
+        3128,
+        "me:pw",
+        (".svc", "10.0.0.0/8"),
+    )
+
+    secret = tmp_path / "credentials"
+    secret.write_text("agents:secret\n")
+    secret.chmod(0o600)
+    path = written(
+        tmp_path, f'[proxy]\nurl = "https://mine.example.com"\ncredentials_file = "{secret}"\nbeside = ["x"]\n'
+    )
+    found = load(path, {**POD, **everybodys}).proxy
+    assert found is not None
+    assert (found.host, found.tls, found.credentials, found.beside) == (
+        "mine.example.com",
+        True,
+        "agents:secret",
+        ("x",),
+    )
+    assert load(None, POD).proxy is None
+    with pytest.raises(ConfigError, match="HTTPS_PROXY must be a URL") as caught:
+        load(None, {**POD, "HTTPS_PROXY": "me:pw@proxy"})
+    assert "pw" not in str(caught.value)
+    secret.chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod 0600"):
+        load(path, POD)
+
+
 def test_what_kubernetes_adds_for_a_service_is_no_setting() -> None:
     load(None, {**POD, "FAIRLEAD_AGENT_SERVICE_HOST": "1.2.3.4", "FAIRLEAD_AGENT_PORT_8080_TCP": "tcp://1.2.3.4:8080"})
 
@@ -53,13 +87,18 @@ def test_what_kubernetes_adds_for_a_service_is_no_setting() -> None:
         ('upstream_url = "http://10.0.0.1"', "https URL"),
         ('upstream_url = "https://u:p@10.0.0.1"', "https URL"),
         ('data_dir = "relative"', "absolute path"),
-        ('health_listen = "0.0.0.0:9091"', "loopback"),
+        ('health_listen = "localhost:9091"', "IP address"),
         ("drain_seconds = -1", "whole number"),
         ("drain_seconds = true", "whole number"),
         ('[guard]\nsystem_users = ["alice"]', "begin with system:"),
         ('[guard]\nnamespaces = ["A/b"]', "namespace names"),
         ('[guard]\nread_only = "maybe"', "true or false"),
         ('upstream_client_certificate = "/c"', "belong together"),
+        ('[guard]\nusers = ["a*b"]', "only the end may be"),
+        ('identity_secret = "agent"', "a namespace and a name"),
+        ("connections = 5", "whole number"),
+        ('[proxy]\nurl = "http://me:secret@proxy:3128"', "credentials: they go into"),
+        ('[proxy]\nurl = "socks5://proxy"', "a URL such as"),
         ("= 1", "not TOML"),
     ],
 )

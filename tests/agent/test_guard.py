@@ -64,6 +64,37 @@ def test_a_request_without_a_user_never_passes() -> None:
         check(Identity(b""))
 
 
+@pytest.mark.parametrize(
+    ("identity", "refused"),
+    [
+        (Identity(b"demo@example.com", groups=(b"viewers", b"dev-1")), ""),
+        (Identity(b"ann@corp.example.com", groups=()), ""),
+        (Identity(b"system:serviceaccount:ci:deployer"), ""),
+        (Identity(b"ann@example.com"), "the user ann@example.com is not among those"),
+        (Identity(b"Demo@example.com"), "the user Demo@example.com is not among those"),
+        (Identity(b"demo@example.com", groups=(b"viewers", b"ops")), "the group ops is not among those"),
+        (Identity(b"demo@example.com", groups=(b"system:masters",)), "the group system:masters is not among"),
+    ],
+)
+def test_only_whom_the_owner_lists_passes(identity: Identity, refused: str) -> None:
+    bounds = Bounds(
+        frozenset({b"system:serviceaccount:ci:deployer"}),
+        users=("demo@example.com", "ann@corp*"),
+        groups=("viewers", "dev-*"),
+    )
+    if refused:
+        with pytest.raises(RefusedError, match=refused):
+            check(identity, bounds)
+    else:
+        check(identity, bounds)
+
+
+def test_bounds_are_said_in_words() -> None:
+    assert Guard(NO_BOUNDS).described() == ""
+    bounds = Bounds(frozenset({b"system:a"}), users=("b", "a*"), namespaces=frozenset({"x"}), no_exec=True)
+    assert Guard(bounds).described() == "users: a* b; namespaces: x; system names: system:a; no exec"
+
+
 def test_named_exceptions_pass_and_only_they() -> None:
     bounds = Bounds(frozenset({b"system:serviceaccount:ci:deployer"}), frozenset({b"system:masters"}))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -55,8 +56,13 @@ def test_an_identity_survives_a_restart(directory: DataDirectory) -> None:
 
 def test_a_crash_between_two_files_leaves_a_whole_identity(directory: DataDirectory) -> None:
     authority = Authority.make(NOW)
-    arguments = {"cluster_id": "c-1", "url": "https://a", "ca_pem": authority.certificate_pem, "spent": "m"}
-    kept = directory.keep(certificate_pem=certified(directory, authority), **arguments)
+    kept = directory.keep(
+        cluster_id="c-1",
+        url="https://a",
+        ca_pem=authority.certificate_pem,
+        certificate_pem=certified(directory, authority),
+        spent="m",
+    )
     kept.certificate_path.write_text("of an older certificate")
 
     again = directory.identity()
@@ -99,17 +105,38 @@ def test_a_directory_that_others_can_enter_is_refused(tmp_path: Path) -> None:
         DataDirectory(tmp_path / "open").prepare()
 
 
-def test_renewal_is_due_after_two_thirds(directory: DataDirectory) -> None:
+@pytest.mark.parametrize("ahead", [0, -3600, 86_400])
+def test_renewal_is_due_after_a_third_whatever_the_clock_here_says(directory: DataDirectory, ahead: int) -> None:
+    """`ahead`: this host's clock before the appliance's, which said what time it was."""
+    authority = Authority.make(NOW)
+    certificate = certified(directory, authority)
+    theirs = int(wall_seconds()) - ahead
+    good_until = x509.load_pem_x509_certificate(certificate.encode()).not_valid_after_utc.timestamp()
+    kept = directory.keep(
+        cluster_id="c", url="u", ca_pem="x", certificate_pem=certificate, spent="m", their_clock=theirs
+    )
+    life = good_until - theirs
+
+    assert kept.renewal_at(0) - kept.issued == pytest.approx(life / 3)
+    assert kept.renewal_at(1) - kept.renewal_at(0) == pytest.approx(life / 30)
+    assert not kept.expired(kept.issued + life - 60)
+    assert kept.expired(kept.issued + life)
+
+
+def test_a_credential_of_an_older_agent_is_read(directory: DataDirectory) -> None:
     authority = Authority.make(NOW)
     kept = directory.keep(
         cluster_id="c", url="u", ca_pem="x", certificate_pem=certified(directory, authority), spent="m"
     )
-    day = 86_400
+    content = json.loads((directory.path / "credential.json").read_bytes())
+    del content["issued"], content["life"]
+    write_private(directory.path / "credential.json", json.dumps(content).encode())
 
-    assert not kept.renewal_due(wall_seconds() + 19 * day)
-    assert kept.renewal_due(wall_seconds() + 21 * day)
-    assert not kept.expired(wall_seconds() + 29 * day)
-    assert kept.expired(wall_seconds() + 31 * day)
+    older = directory.identity()
+
+    assert older is not None
+    assert older.issued < kept.issued
+    assert older.issued + older.life == kept.not_after
 
 
 def test_a_file_is_never_written_through_a_link(tmp_path: Path) -> None:

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 import trio
 
-from agent import dialling, identity
+from agent import dialling, identity, reporting
 from agent.config import Bounds, Config
+from agent.identity import wall_seconds
 from agent.run import run
 from appliance.core.events import EventType
+from appliance.core.liveness import AgentLink
 from appliance.store import units
 from appliance.store.store import utc_micros
 from daemon.values import Address
@@ -64,10 +66,24 @@ REPEATS = 3000  # of a target: an answer of some 50 KiB
 posts: list[bytes] = []
 
 
+class Slow:
+    """A request that is answered when the test says so."""
+
+    def __init__(self) -> None:
+        self.asked, self.may_answer = trio.Event(), trio.Event()
+
+
+slow = Slow()
+
+
 async def api_server(caller: Caller) -> None:
     while head := await caller.head():
         if b"/slow" in head:
-            await trio.sleep(0.3)
+            slow.asked.set()
+            await slow.may_answer.wait()
+        if b"GET /version" in head:
+            await caller.say(ok(b'{"gitVersion": "v1.33.1"}'))
+            continue
         if head.startswith(b"POST /api/post"):
             await caller.body(4)
             target = head.split(b" ")[1]
@@ -112,6 +128,29 @@ async def test_an_agent_enrols_connects_and_carries_requests(tmp_path: Path) -> 
         nursery.cancel_scope.cancel()
 
 
+async def test_it_says_of_itself_how_it_is_and_whose_clock_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(reporting, "wall_seconds", lambda: wall_seconds() + 500)
+    async with world(tmp_path) as it, trio.open_nursery() as nursery:
+        await start(it, nursery)
+
+        def link() -> AgentLink:
+            state = it.here.registry.state(CLUSTER)
+            assert state is not None
+            return state.agents[0]
+
+        await until(lambda: link().report is not None and "clock" in caplog.text)
+        said = link().report
+        assert said is not None
+        assert (said.kubernetes, said.fault, said.guard, said.refused) == ("v1.33.1", "", "", 0)
+        assert 499 <= said.skew_seconds <= 501
+        assert "s ahead of the appliance's: check NTP on both" in caplog.text
+        assert link().name.startswith("fairlead-agent/")
+        assert link().days_left(utc_micros()) == pytest.approx(30, abs=0.1)
+        nursery.cancel_scope.cancel()
+
+
 async def test_it_comes_back_after_its_session_was_lost(tmp_path: Path) -> None:
     async with world(tmp_path) as it, trio.open_nursery() as nursery:
         await start(it, nursery)
@@ -143,12 +182,16 @@ async def test_a_stopping_agent_lets_open_requests_finish(tmp_path: Path) -> Non
         done = await start(it, nursery)
         answers: list[bytes] = []
 
-        async def slow() -> None:
+        async def ask() -> None:
             answers.append(await it.fetch(b"/api/slow"))
 
-        nursery.start_soon(slow)
-        await trio.sleep(0.1)
+        slow.asked, slow.may_answer = trio.Event(), trio.Event()
+        nursery.start_soon(ask)
+        await slow.asked.wait()
+        ((_, session),) = it.here.registry.sessions()
         it.stop.set()
+        await until(lambda: session.draining)
+        slow.may_answer.set()
 
         with trio.fail_after(4):
             await done.wait()
@@ -235,10 +278,11 @@ async def test_a_certificate_is_renewed_in_time_and_used(tmp_path: Path, monkeyp
     async with world(tmp_path) as it, trio.open_nursery() as nursery:
         monkeypatch.setattr(identity, "RENEW_AT", 0.0)
         await start(it, nursery)
+        ((_, first),) = it.here.registry.sessions()
 
         await until(lambda: EventType.AGENT_RENEWED in it.here.kinds())
         monkeypatch.setattr(identity, "RENEW_AT", 1.0)
-        await until(lambda: len(list(it.here.registry.sessions())) == 1)
+        await until(lambda: not first.alive and it.here.registry.session_for(CLUSTER))
 
         assert await it.fetch() == b"pods"
         assert len(it.here.store.snapshot.serials) >= 2

@@ -21,6 +21,7 @@ from appliance.certificates import (
 )
 from appliance.store.store import utc_micros
 from appliance.tunnel.authority import Authority
+from appliance.tunnel.trust import Trust
 from wire.tls import server_context
 
 NOW = utc_micros()  # OpenSSL asks the real clock whether a certificate is valid
@@ -101,7 +102,7 @@ async def test_our_own_certificate_is_renewed_before_it_ends() -> None:
         return NOW
 
     authority = Authority.make(NOW)
-    source = OwnAuthority(authority, ["a.example.com"], clock)
+    source = OwnAuthority(Trust([authority]), ["a.example.com"], clock)
     context = first_context(source, MAKE)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(keep_current, source, context)

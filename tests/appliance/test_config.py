@@ -109,7 +109,6 @@ def test_variables_kubernetes_adds_for_a_service_are_not_ours(tmp_path: Path, va
         ('[users]\nlane = "fast"\n', "users.lane must be one of express, hypercorn"),
         ('[users]\ncertificate = "tls.crt"\n', "users.certificate must be an absolute path"),
         ('[users]\ncertificate = "/tls.crt"\n', "users.key is not set"),
-        ('[health]\nlisten = "0.0.0.0:9090"\n', "health.listen must be a loopback address"),
         ("[limits]\nconnections = true\n", "limits.connections must be a whole number"),
         ("[limits]\nconnections = 1\n", "limits.connections must be a whole number from 16"),
         ("[limits\n", "is not TOML"),

@@ -66,6 +66,35 @@ async def test_over_a_socket_one_answer_then_the_connection_ends() -> None:
 
 
 @pytest.mark.real_clock
+async def test_numbers_are_given_and_a_defect_in_them_costs_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listeners[0].socket.getsockname()[1]
+    works = True
+
+    async def page() -> bytes:
+        await trio.lowlevel.checkpoint()
+        if not works:
+            raise RuntimeError
+        return b"a 1\n"
+
+    async def get(line: bytes) -> bytes:
+        async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+            await stream.send_all(line + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+            return b"".join([piece async for piece in stream])
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve, Health({}), listeners, page)
+        assert (await get(b"GET /metrics")).endswith(b"\r\n\r\na 1\n")
+        head = await get(b"HEAD /metrics")
+        assert (b"Content-Length: 4" in head, head.endswith(b"\r\n\r\n")) == (True, True)
+        works = False
+        assert (await get(b"GET /metrics")).startswith(b"HTTP/1.1 500 ")
+        assert (await get(b"GET /livez")).startswith(b"HTTP/1.1 200 ")
+        nursery.cancel_scope.cancel()
+    assert "a defect of ours" in caplog.text
+
+
+@pytest.mark.real_clock
 async def test_sixteen_probers_without_pause_leave_the_loop_to_others() -> None:
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listeners[0].socket.getsockname()[1]

@@ -176,16 +176,18 @@ def set_up(api: Appliance, issuer: str) -> dict[str, Any]:
     return made
 
 
+def dialling(directory: Path, provider: IdentityProvider) -> str:
+    """The settings with which an appliance reaches the provider."""
+    authorities = directory / "identity-ca.pem"
+    authorities.write_text(provider.ca.pem)
+    return f'[dialling]\nallow = ["127.0.0.1/32"]\nca = {json.dumps(str(authorities))}\n'
+
+
 @contextmanager
 def running_gatehouse(directory: Path) -> Iterator[Gatehouse]:
     """Everything up, and the provider set up."""
     with identity_provider(directory) as provider:
-        authorities = directory / "identity-ca.pem"
-        authorities.write_text(provider.ca.pem)
-        settings = (
-            f'[dialling]\nallow = ["127.0.0.1/32"]\nca = {json.dumps(str(authorities))}\n'
-            f"[login]\nreread_seconds = {REREAD_SECONDS}\n"
-        )
+        settings = f"{dialling(directory, provider)}[login]\nreread_seconds = {REREAD_SECONDS}\n"
         with running_stack(directory, settings=settings) as stack:
             made = set_up(stack.api(), provider.issuer)
             house = Gatehouse(stack, provider, made["id"])

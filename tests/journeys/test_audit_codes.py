@@ -34,6 +34,7 @@ from tests.journeys.gatehouse import Gatehouse, running_gatehouse
 from tests.journeys.processes import eventually
 from tests.journeys.stack import REPOSITORY, Stack
 from tests.rules.sources import sources
+from tests.support.receiver import receiver
 from tests.support.surfer import Seen
 
 DAY_MICROS = 86_400_000_000
@@ -333,6 +334,23 @@ def machine_token(scene: Scene) -> str:
 
 NO_RULES = [{"verbs": ["none"], "apiGroups": [""], "resources": ["none"]}]
 
+
+def webhook(scene: Scene, url: str = "https://127.0.0.1:9/x") -> str:
+    return f"webhooks/{scene.call('POST', 'webhooks', {'url': url})['id']}"
+
+
+def tell_someone_who_wants_no_more(scene: Scene) -> None:
+    """410: nobody is there any more."""
+    gone = receiver(scene.house.provider.ca, scene.directory)
+    gone.status = 410
+    with gone.listening():
+        path = webhook(scene, gone.url)
+        scene.request()
+        gone.until(1)
+        eventually(lambda: scene.call("GET", f"{path}/messages")["items"][0]["done_at"], what="its end")
+        scene.call("DELETE", path)
+
+
 MAKERS: dict[str, Callable[[Scene], object]] = {  # by the name of the code
     "CREDENTIAL_ISSUED": lambda scene: scene.credential(scene.person()),
     "CREDENTIAL_REVOKED": lambda scene: scene.call("DELETE", f"credentials/{scene.credential(scene.person())['id']}"),
@@ -404,6 +422,10 @@ MAKERS: dict[str, Callable[[Scene], object]] = {  # by the name of the code
     "APPLIANCE_STOPPED": lambda scene: scene.restart(),
     "KEY_ROTATED": rotate_the_key,
     "APPLIANCE_RESTORED": restore_a_backup,
+    "WEBHOOK_CREATED": lambda scene: webhook(scene),
+    "WEBHOOK_DELETED": lambda scene: scene.call("DELETE", webhook(scene)),
+    "WEBHOOK_TESTED": lambda scene: scene.call("POST", f"{webhook(scene)}/test"),
+    "NOTICE_GIVEN_UP": tell_someone_who_wants_no_more,
     "AUDIT_CUT": lambda scene: None,  # the stack's own ledger
     "AUDIT_READ": lambda scene: None,  # whoever looks leaves it
 }

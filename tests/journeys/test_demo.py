@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -44,6 +45,19 @@ def server_of(kubeconfig: Path) -> str:
     return str(yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]["server"])
 
 
+def administer(demo: Demo, home: Path) -> None:
+    """As the demo says one can: the lines that it prints, in a shell."""
+    demo.wait_for("fairlead audit tail")
+    text = "".join(demo.said)
+    begin = text.index("  fairlead setup-code")
+    lines = text[begin : text.index("  fairlead audit tail", begin)]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {"HOME": str(home), "PATH": path, "FAIRLEAD_CLI_KEYRING": "off"}
+    shell = subprocess.run(["sh", "-c", lines], env=environment, capture_output=True, text=True, check=False)
+    assert (shell.returncode, "connected" in shell.stdout) == (0, True), shell
+    shutil.rmtree(home)
+
+
 def test_a_second_start_with_the_same_data_is_the_same_place(tmp_path: Path) -> None:
     data = tmp_path / "data"
     seen = []
@@ -52,6 +66,7 @@ def test_a_second_start_with_the_same_data_is_the_same_place(tmp_path: Path) -> 
             kubectl_for(demo.kubeconfig, tmp_path)("get", "namespaces")
             authority = (data / "appliance" / "ca.pem").read_text()
             agent = (data / "agent" / "agent.crt").read_text()
+            administer(demo, tmp_path / "administrator")
             seen.append((authority, agent, server_of(demo.kubeconfig)))
 
     assert seen[0] == seen[1]

@@ -15,7 +15,7 @@ from ops.demo import kubeconfig, ports
 from ops.demo.admin import ApiError, Appliance
 from ops.demo.files import write_private
 from tests.journeys.conftest import Kubectl, kubectl_for, kubectls
-from tests.journeys.processes import Running, eventually
+from tests.journeys.processes import Running
 from tests.journeys.stack import Stack, running_stack
 
 END_SECONDS = 2.0 + 2.0  # what the design promises, and as much for kubectl to notice and end on a busy machine
@@ -152,19 +152,3 @@ def test_a_label_gives_and_takes_at_once(office: Office) -> None:
         assert ended_within(watching, 20.0) < END_SECONDS
     why = f"explain?cluster={office.cluster['name']}&verb=list&resource=pods&person={RUBY['name']}"
     assert office.call("GET", why)["allowed"] is False
-
-
-def test_an_expired_request_is_in_the_audit_trail(office: Office) -> None:
-    """The shortest grant there is, watched until the appliance records its end by itself."""
-    desk, eve = office.machine("desk-2", "access:request-for"), office.machine("eve-2", "access:approve")
-    asker = {"kind": "person", "id": office.ruby["id"]}
-    policy = office.call(
-        "POST", "request-policies", {"role_id": office.role["id"], "scope": office.scope, "askers": [asker]}
-    )
-    wish = {"policy_id": policy["id"], "ttl_seconds": 10}
-    asked = office.call("POST", f"people/{office.ruby['id']}/access-requests", wish, desk)
-    office.call("POST", f"access-requests/{asked['id']}/approve", {}, eve)
-    assert "harbour-master" in office.kubectl("get", "pods", "-A")
-    eventually(lambda: "CAR005I" in office.codes(), 60.0, "the record of the expiry")
-    assert "no role on cluster" in office.kubectl.refused("get", "pods", "-A")
-    assert office.call("GET", f"access-requests/{asked['id']}")["state"] == "expired"

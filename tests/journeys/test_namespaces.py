@@ -31,7 +31,7 @@ BEYOND = "Your roles in Fairlead for this on cluster toy hold only in the namesp
 NOWHERE = "No role of yours in Fairlead allows this on cluster toy: "
 FLAG = "Name an allowed one, for example with: -n demo"
 WHOLE = "Ask your administrator for a role on the whole cluster."
-ANOTHER = "Ask your administrator for one that does."
+ANOTHER = "Ask your administrator for a role that allows it; nothing else needs to change."
 CONFIG_MAP = json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "moored"}, "data": {"a": "b"}})
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.journeys.gatehouse import DEVICE_GRANT, LOOPBACK, OAUTH, Gatehouse, asked, code_grant
+from tests.journeys.gatehouse import LOOPBACK, Gatehouse, asked, code_grant
 from tests.journeys.processes import eventually
 from tests.support.identity import CLIENT_ID
 from tests.support.surfer import Seen, Surfer
@@ -338,12 +338,26 @@ def test_a_refresh_token_that_is_used_twice_ends_the_family(house: Gatehouse) ->
     status, second = house.refresh(first)
     assert status == 200
     assert second["refresh_token"] != first["refresh_token"]
+    assert house.raw("GET", "/fairlead/v1/me", second["access_token"])[0] == 200
     assert house.refresh(first)[1]["code"] == "GRANT_REPLAYED", "somebody else has it"
     assert house.refresh(second)[1]["code"] == "INVALID_GRANT"
     assert house.raw("GET", "/fairlead/v1/me", second["access_token"])[1]["code"] == "SESSION_ENDED"
     assert door.ask("GET", "/api/v1/namespaces/demo/pods").code == "CREDENTIAL_REVOKED"
     assert house.recorded(ENDED, details="used twice")
     assert house.recorded(REFUSED, code="GRANT_REPLAYED")
+
+
+def test_a_refresh_whose_answer_was_lost_is_answered_again_the_same(house: Gatehouse) -> None:
+    first = house.command(house.person())
+    lost = house.refresh(first)
+    again = house.refresh(first)
+    assert (lost[0], again[0]) == (200, 200)
+    assert lost[1]["expires_in"] - again[1].pop("expires_in") in {0, 1, 2}
+    assert again[1].items() < lost[1].items()
+    third = house.refresh(again[1])
+    assert third[0] == 200
+    assert house.refresh(first)[1]["code"] == "GRANT_REPLAYED", "what came of it was used"
+    assert house.raw("GET", "/fairlead/v1/me", third[1]["access_token"])[0] == 401
 
 
 def test_a_guessed_user_code(house: Gatehouse) -> None:
@@ -356,55 +370,16 @@ def test_a_guessed_user_code(house: Gatehouse) -> None:
     assert int(seen.headers["Retry-After"]) >= 1
 
 
-def test_every_kind_of_token_at_every_door_of_every_other_kind(house: Gatehouse) -> None:
-    house.bind_group("doors")
-    subject = house.person("doors")
-    surfer = house.surfer()
+def test_who_guesses_is_slowed_wherever_they_guess_from(house: Gatehouse) -> None:
+    surfer, subject = house.surfer(), house.person()
     house.sign_in(surfer, subject)
-    tokens = house.command(subject)
-    jar = next(jar for jar in surfer.jars.values() if "__Host-fairlead-session" in jar)
-    issued = house.raw("POST", "/fairlead/v1/me/credentials", tokens["access_token"], {"cluster": "toy"})[1]
-    device = house.oauth("device", {"client_id": "fairlead-cli"})[1]["device_code"]
-    held = {
-        "machine": house.stack.token,
-        "access": tokens["access_token"],
-        "refresh": tokens["refresh_token"],
-        "cookie": jar["__Host-fairlead-session"],
-        "kubeconfig": issued["token"],
-        "device": device,
-        "id token": house.provider.signs(claims(house)),
-    }
-    for name, token in held.items():
-        answers = {
-            "api": house.raw("GET", "/fairlead/v1/me", token)[0] if name != "access" else 401,
-            "machine api": house.raw("GET", "/fairlead/v1/people", token)[0] if name != "machine" else 401,
-            "proxy": house.raw("GET", "/api/proxy/toy/version", token)[0] if name != "kubeconfig" else 401,
-        }
-        assert {status // 100 for status in answers.values()} == {4}, (name, answers)
-        if name != "refresh":
-            grant = {"grant_type": "refresh_token", "refresh_token": token}
-            assert house.token(grant)[1].get("error") == "invalid_grant", name
-        if name != "device":
-            assert house.token({"grant_type": DEVICE_GRANT, "device_code": token})[1]["error"] == "invalid_grant", name
-        assert house.token(code_grant(token, "v" * 64))[1]["error"] == "invalid_grant", name
-        if name != "cookie":
-            intruder = house.surfer()
-            intruder.jars[house.url.removeprefix("https://")] = {"__Host-fairlead-session": token}
-            assert intruder.go(f"{house.url}/fairlead/home").headers["Location"] == "/fairlead/sign-in", name
-        else:
-            intruder = house.surfer()
-            intruder.jars[house.url.removeprefix("https://")] = {"__Host-fairlead-session": token}
-            assert intruder.go(f"{house.url}/api/proxy/toy/version").status == 401, "cookies open no cluster"
-            assert intruder.go(f"{house.url}/fairlead/v1/me").status == 401, "and no API"
-    assert house.refresh(tokens)[0] == 200, "none of this hurt the rightful holder"
-
-
-def test_what_a_token_request_must_be(house: Gatehouse) -> None:
-    assert house.token({"grant_type": "password"})[1]["error"] == "unsupported_grant_type"
-    assert house.token({"grant_type": "refresh_token", "client_id": "other"})[1]["error"] == "invalid_client"
-    assert house.oauth("device", {"client_id": "other"})[1]["error"] == "invalid_client"
-    big = house.surfer().go(f"{house.url}{OAUTH}/token", {"grant_type": "x" * 40_000})
-    assert (big.status, json.loads(big.body)["code"]) == (413, "PAYLOAD_TOO_LARGE")
-    told = json.loads(house.surfer().go(f"{house.url}/.well-known/oauth-authorization-server").body)
-    assert told["issuer"] == house.url
-    assert told["code_challenge_methods_supported"] == ["S256"]
+    for _ in range(25):
+        surfer.address = house.surfer().address
+        seen = surfer.go(f"{house.url}/fairlead/device?code=BCDF-GHJK")
+    assert (seen.status, seen.code) == (429, "RATE_LIMITED")
+    other = house.surfer()
+    assert other.go(house.to_callback(other, subject).location).code == "RATE_LIMITED", "the account is"
+    colleague = house.surfer()
+    colleague.address = other.address
+    assert house.sign_in(colleague, house.person()).status == 200, "and nobody else"
+    assert house.recorded("CUA046W", details=subject)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from ops.cli.main import main
+from ops.cli.tree import fairlead
 from tests.rules.sources import ROOT
 
 RUNBOOKS = sorted((ROOT / "ops" / "runbooks").glob("*.md"))
@@ -22,12 +22,13 @@ def commands(text: str) -> list[list[str]]:
 
 def fault(words: list[str]) -> str:
     """What is wrong with a command line; nothing: it is one."""
-    found: click.Command = main
+    found: click.Command = fairlead
     rest = list(words)
     while isinstance(found, click.Group):
-        if not rest or rest[0] not in found.commands:
+        named = found.get_command(click.Context(found), rest.pop(0)) if rest else None
+        if named is None:
             return f"there is no {' '.join(words)}"
-        found = found.commands[rest.pop(0)]
+        found = named
     taken = {option for parameter in found.params for option in parameter.opts}
     unknown = [word for word in rest if word.startswith("--") and word not in taken]
     return f"{' '.join(words)}: no {unknown}" if unknown else ""

@@ -29,7 +29,8 @@ STORE = tuple(
     f"appliance.store.{module}"
     for module in (
         *("store", "unit", "units", "ids", "faults", "sealing", "statements"),
-        *("granting", "requests", "issuing", "refusing", "machines", "sessions", "flows", "providers", "administrator"),
+        *("granting", "requests", "issuing", "refusing", "machines", "administrator"),
+        *("sessions", "renewing", "flows", "providers", "webhooks", "uses"),
     )
 )
 EDGE_WHY = (
@@ -47,7 +48,7 @@ ARROWS = (
     Arrow(
         "daemon",
         DAEMON,
-        frozenset({"trio"}),
+        frozenset({"trio", "prometheus_client"}),
         "daemon/ is what both programs need on their host; it knows neither of them, and the agent ships it.",
     ),
     Arrow(
@@ -111,7 +112,7 @@ ARROWS = (
 )
 
 #: Where the packages of a distribution are not called like it.
-PACKAGES_OF = {"pyjwt": "jwt", "pyyaml": "yaml"}
+PACKAGES_OF = {"pyjwt": "jwt", "pyyaml": "yaml", "ruamel.yaml": "ruamel"}
 #: What comes with a declared dependency and is part of its interface.
 COMES_WITH = {"hyperframe", "hpack", "werkzeug"}
 

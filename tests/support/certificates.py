@@ -35,17 +35,19 @@ class TestCA:
         )
         return cls(key, builder.sign(key, hashes.SHA256()))
 
-    def issue(self, directory: Path, name: str, *, uris: tuple[str, ...] = ()) -> tuple[Path, Path]:
-        """Write a certificate for localhost (and `uris`) and its key; return both paths."""
+    def issue(
+        self, directory: Path, name: str, *, uris: tuple[str, ...] = (), names: tuple[str, ...] = ()
+    ) -> tuple[Path, Path]:
+        """Write a certificate for localhost (and `uris`, `names`) and its key; return both paths."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        names: list[x509.GeneralName] = [
-            x509.DNSName("localhost"),
+        said: list[x509.GeneralName] = [
+            *(x509.DNSName(name) for name in ("localhost", *names)),
             x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
             *(x509.UniformResourceIdentifier(uri) for uri in uris),
         ]
         builder = _builder(subject, self.certificate.subject, key.public_key()).add_extension(
-            x509.SubjectAlternativeName(names), critical=False
+            x509.SubjectAlternativeName(said), critical=False
         )
         certificate = builder.sign(self.key, hashes.SHA256())
         chain_path, key_path = directory / f"{name}.crt", directory / f"{name}.key"

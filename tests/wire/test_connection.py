@@ -24,15 +24,15 @@ OK = ResponseHead(200)
 class Pair:
     """An opener and an acceptor; bytes move only when told to, so that frames can cross."""
 
-    def __init__(self) -> None:
+    def __init__(self, opener: tuple[int, int] = (1, 1), acceptor: tuple[int, int] = (1, 1)) -> None:
         client, server = Carrier(client=True), Carrier(client=False)
         client.request_tunnel(b"tunnel.example.com")
         assert server.receive(client.take()) == [TunnelRequested(1)]
         server.accept_tunnel(1)
         assert TunnelOpened() in client.receive(server.take())
         server.receive(client.take())
-        self.opener = Connection(server, opener=True, name=b"appliance")
-        self.acceptor = Connection(client, opener=False, name=b"agent")
+        self.opener = Connection(server, opener=True, name=b"appliance", speaks=opener)
+        self.acceptor = Connection(client, opener=False, name=b"agent", speaks=acceptor)
         self.wires: dict[Connection, deque[bytes]] = {self.opener: deque(), self.acceptor: deque()}
         self.heard: dict[Connection, list[tuple[Flow | None, frames.Frame]]] = {self.opener: [], self.acceptor: []}
         self.settle()
@@ -182,7 +182,7 @@ def test_past_the_limit_of_exchanges_is_busy_not_broken() -> None:
     assert not pair.opener.may_open
     pair.settle()
     put_raw(pair.opener, frames.encode_open(Open(MAX_EXCHANGES + 1, False, False, 65536, get(), ALICE)))
-    pair.opener._highest += 1
+    pair.opener.highest += 1
     pair.settle()
     assert len(pair.acceptor.flows) == MAX_EXCHANGES
 
@@ -344,3 +344,18 @@ def test_small_answers_arrive_with_head_body_and_end() -> None:
     assert (near, Head(near.id, OK, b"{}", True)) in pair.heard[pair.opener]
     assert not pair.opener.flows
     assert not pair.acceptor.flows
+
+
+@pytest.mark.parametrize(("opener", "acceptor"), [((1, 2), (1, 1)), ((1, 1), (1, 2)), ((2, 3), (1, 2))])
+def test_ends_that_are_one_version_apart_speak_the_older_one(
+    opener: tuple[int, int], acceptor: tuple[int, int]
+) -> None:
+    pair = Pair(opener, acceptor)
+    assert pair.opener.version == pair.acceptor.version == min(opener[1], acceptor[1])
+    near, far = pair.exchange(has_body=False)
+    assert (near.id, far.incoming) == (1, State.ENDED)
+
+
+def test_ends_without_a_common_version_part_with_a_sentence_that_names_both() -> None:
+    with pytest.raises(ProtocolViolation, match="no common version: we speak 1 to 2, the peer 3 to 4"):
+        Pair((3, 4), (1, 2))

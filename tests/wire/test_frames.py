@@ -38,6 +38,7 @@ TRANSCRIPT: list[tuple[bytes, frames.Frame]] = [
     (frames.encode_ping(b"12345678"), frames.Ping(b"12345678")),
     (frames.encode_pong(b"12345678"), frames.Pong(b"12345678")),
     (frames.encode_drain(3), frames.Drain(3)),
+    (frames.encode_note(b"\x80"), frames.Note(b"\x80")),
 ]
 WIRE = b"".join(encoded for encoded, _ in TRANSCRIPT)
 FRAMES = [frame for _, frame in TRANSCRIPT]
@@ -83,7 +84,7 @@ def test_extra_elements_are_room_for_later_versions() -> None:
 
 
 def test_optional_kinds_are_skipped() -> None:
-    assert decode(msgpack.packb((64, 3, b"?")), msgpack.packb((127, 0)), frames.encode_stop(3)) == [frames.Stop(3)]
+    assert decode(msgpack.packb((65, 3, b"?")), msgpack.packb((127, 0)), frames.encode_stop(3)) == [frames.Stop(3)]
 
 
 def opening(
@@ -134,6 +135,8 @@ def nested(depth: int) -> bytes:
         (msgpack.packb((4, 3, 5)), "wrong type"),
         (msgpack.packb((4, 3, b"")), "DATA empty"),
         (msgpack.packb((4, 3, b"x" * 16385)), "too long"),
+        (msgpack.packb((64, 0, b"x" * 4097)), "note that long"),
+        (msgpack.packb((64, 3, b"x")), "exchange 3"),
         (msgpack.packb((6, 3, -1)), "out of range"),
         (msgpack.packb((6, 3, True)), "wrong type"),
         (msgpack.packb((3, 3, 100, b"", b"", False)), "status 100"),

@@ -352,3 +352,28 @@ async def test_exchanges_that_ended_are_no_work_for_the_collector() -> None:
         await trio.testing.wait_all_tasks_blocked()
         left = [it for it in gc.get_objects() if type(it) is Exchange and it._session in both]
     assert len(left) < 5
+
+
+async def test_either_end_says_something_of_itself() -> None:
+    async def nothing(_: Exchange) -> None: ...
+
+    async with joined_sessions(nothing) as (opener, acceptor):
+        heard: dict[Session, list[bytes]] = {opener: [], acceptor: []}
+        both = trio.Event()
+
+        def hears(session: Session) -> None:
+            def take(body: bytes) -> None:
+                heard[session].append(body)
+                if all(heard.values()):
+                    both.set()
+
+            session.on_note(take)
+
+        hears(opener)
+        acceptor.note(b"the API server answers")
+        opener.note(b"it is noon")
+        await trio.testing.wait_all_tasks_blocked()
+        hears(acceptor)  # what was said before is not lost
+        await both.wait()
+
+        assert heard == {opener: [b"the API server answers"], acceptor: [b"it is noon"]}

@@ -1,8 +1,8 @@
 """Who asks, and what they may do: bearer token, impersonation, and three plain rules of authorisation.
 
-One service account exists. It may impersonate anybody and do nothing else, so that a proxy that forgets the user's
-name is refused. Impersonated users: `toy:viewers` may read; members of any other group may do everything; users
-without a group may do nothing.
+One service account exists. It may impersonate anybody, keep its identity in one Secret, and do nothing else, so that a
+proxy that forgets the user's name is refused. Impersonated users: `toy:viewers` may read; members of any other group
+may do everything; users without a group may do nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ops.demo.toy.statuses import ApiError, Object, bad_request, details_of, qua
 
 AGENT_NAMESPACE = "fairlead"
 AGENT = f"system:serviceaccount:{AGENT_NAMESPACE}:agent"
+IDENTITY = "fairlead-agent-identity"
 ADMIN_GROUPS = frozenset({"toy:admins", "system:masters"})
 VIEWER_GROUP = "toy:viewers"
 _AUTHENTICATED = "system:authenticated"
@@ -97,7 +98,7 @@ def may(caller: Caller, action: Action) -> bool:
     if action.group in {"authorization.k8s.io", "authentication.k8s.io"} and action.resource.startswith("selfsubject"):
         return True
     if not caller.impersonated:
-        return False
+        return (action.resource, action.name) == ("secrets", IDENTITY) and action.verb in {"get", "update"}
     own = set(caller.groups) - _PUBLIC_GROUPS
     if own & ADMIN_GROUPS:
         return True

@@ -22,16 +22,20 @@ from appliance.api.table import ROUTES
 from appliance.core.audit_query import AuditQuery
 from appliance.core.credentials import TokenVerifier, mint
 from appliance.core.events import AuditEvent, EventType
+from appliance.core.liveness import ClusterState
 from appliance.core.machines import MachineToken
+from appliance.core.paces import Paces
 from appliance.core.people import Machine
 from appliance.core.problems import Code
 from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Scope, Subject, SubjectKind
+from appliance.core.webhooks import SECRET_BYTES, Delivery, Outcome, Webhook
 from appliance.store import ids, units
 from appliance.store.store import Store
-from appliance.tunnel.registry import ClusterState
+from tests.appliance.api.promised import held_to_the_document
 
 NOW = 1_800_000_000_000_000  # 2027-01-15T08:00:00Z
 HOUR = 3_600_000_000
+BURST = 20_000  # calls of one machine: the clock stands still, so nothing comes back
 
 
 class DiskFullError(Exception):
@@ -57,6 +61,7 @@ class Rig:
     client: TestClientProtocol
     verifier: TokenVerifier
     app: QuartTrio
+    parts: Parts
     recorded: list[AuditEvent]
     called: list[AuditEvent]  # the records that come before a change
     token: str = ""
@@ -74,15 +79,20 @@ class Rig:
         token: str | None = None,
         raw: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        if_match: str | None = "*",
     ) -> Reply:
         sent = {"Authorization": f"Bearer {self.token if token is None else token}", **(headers or {})}
+        if method == "PATCH" and if_match is not None:
+            sent["If-Match"] = if_match
         data = raw if raw is not None else (None if body is None else json.dumps(body).encode())
         if data is not None:
             sent.setdefault("Content-Type", "application/json")
         full = path if path.startswith("/") else f"/fairlead/v1/{path}"
         response = await self.client.open(full, method=method, headers=sent, data=data)  # type: ignore[call-arg]  # json has a default
         text = await response.get_data(as_text=True)
-        return Reply(response.status_code, response.headers, json.loads(text) if text else None)
+        reply = Reply(response.status_code, response.headers, json.loads(text) if text else None)
+        held_to_the_document(method, full, reply.status, reply.headers.get("Content-Type"), reply.body)
+        return reply
 
     async def machine(self, *permissions: Permission, expires_at: int | None = None, scope: Scope = EVERYWHERE) -> str:
         """A machine that may do just this, there; its token."""
@@ -94,17 +104,25 @@ class Rig:
         await self.store.write(units.add_machine(machine, NOW))
         await self.store.write(units.add_machine_token(shown, NOW))
         await self.store.write(units.add_role(role, NOW))
-        await self.store.write(units.add_binding(Binding(ids.new_id("binding"), subject, role.id, scope), NOW))
+        await self.store.write(
+            units.add_binding(Binding(ids.new_id("binding"), subject, role.id, scope, created_at=NOW), NOW)
+        )
         return token
 
 
+async def send_notice(webhook: Webhook, delivery: Delivery, secret: bytes) -> Outcome:
+    """A receiver that takes everything."""
+    await trio.lowlevel.checkpoint()
+    assert (webhook.id, len(secret)) == (delivery.webhook_id, SECRET_BYTES)
+    return Outcome(204)
+
+
 @asynccontextmanager
-async def rig(directory: Path) -> AsyncIterator[Rig]:
+async def rig(directory: Path, *, burst: int = BURST, hsts: bool = False) -> AsyncIterator[Rig]:
     store = await Store.open(directory / "data" / "fairlead.db")
     key = ec.generate_private_key(ec.SECP256R1())
     verifier = TokenVerifier([key.public_key()])
-    recorded: list[AuditEvent] = []
-    called: list[AuditEvent] = []
+    recorded, called = list[AuditEvent](), list[AuditEvent]()
     made: Rig
 
     async def record(event: AuditEvent) -> None:
@@ -126,23 +144,31 @@ async def rig(directory: Path) -> AsyncIterator[Rig]:
         snapshot=lambda: store.snapshot,
         write=store.write,
         read=store.read,
+        catch_up=store.poll,
         states=lambda: made.states,
         record=record,
         search_audit=search,
         audit_record=one,
         make_bundle=lambda cluster, now: Bundle({"cluster": cluster, "token": "flb_x"}, ids.new_id("t"), now + HOUR),
         seal=store.seal,
+        unseal=store.unseal,
+        send_notice=send_notice,
         sign=lambda credential: mint(credential, key),
         prove=verifier.verify,
         clock=lambda: made.now,
         public_url="https://fairlead.example.com",
         help_url="https://fairlead.example.com/help/errors/",
-        ca_pem="CA",
+        ca_pem=lambda: "CA",
+        make_authority=lambda _: b"{}",
+        trusted=lambda: "CA",
+        trust_settled=trio.lowlevel.checkpoint,
         faults={DiskFullError: Code.AUDIT_UNAVAILABLE},
         key_set_fault=bridges.key_set_fault,
+        paces=Paces(per_second=1, burst=burst),
+        hsts=hsts,
     )
     app = make_app(parts, ROUTES)
-    made = Rig(store, app.test_client(), verifier, app, recorded, called)
+    made = Rig(store, app.test_client(), verifier, app, parts, recorded, called)
     try:
         made.token = await made.machine(*Permission)
         yield made

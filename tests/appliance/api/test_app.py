@@ -145,3 +145,50 @@ async def test_a_defect_of_ours_shows_a_correlation_id_and_nothing_else(
     assert (reply.status, reply.code) == (500, "INTERNAL_ERROR")
     assert "NoneType" not in str(reply.body)
     assert reply.headers["X-Correlation-Id"] in capsys.readouterr().out
+
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+async def test_every_answer_of_ours_is_traced_and_safe_in_a_browser(tmp_path: Path) -> None:
+    """Whatever it is of: a route, none, or what anybody may read."""
+    async with rig(tmp_path) as api:
+        parent = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
+        for path in ("clusters", "nothing", "/.well-known/fairlead-configuration", "/"):
+            reply = await api.call("GET", path, headers=parent)
+            assert reply.headers["X-Correlation-Id"] == TRACE
+            assert reply.headers["traceresponse"] == f"00-{TRACE}-{TRACE[16:]}-00"
+            assert reply.headers["X-Content-Type-Options"] == "nosniff"
+            assert reply.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+            assert (reply.headers["X-Frame-Options"], reply.headers["Cache-Control"]) == ("DENY", "no-store")
+            assert "Strict-Transport-Security" not in reply.headers  # our own authority: nobody else believes it
+        named = await api.call("GET", "clusters", headers={**parent, "X-Correlation-Id": "ticket-7"})
+        assert (named.headers["X-Correlation-Id"], TRACE in named.headers["traceresponse"]) == ("ticket-7", True)
+        alone = await api.call("GET", "clusters", headers={"traceparent": "none"})
+        assert alone.headers["X-Correlation-Id"] in alone.headers["traceresponse"]
+
+
+async def test_with_a_certificate_that_others_believe_browsers_come_by_tls_only(tmp_path: Path) -> None:
+    async with rig(tmp_path, hsts=True) as api:
+        assert (await api.call("GET", "clusters")).headers["Strict-Transport-Security"] == "max-age=31536000"
+
+
+async def test_one_caller_and_one_address_have_their_pace(tmp_path: Path) -> None:
+    async with rig(tmp_path, burst=5) as api:
+        other = await api.machine(Permission.CLUSTERS_READ)
+        replies = [await api.call("GET", "clusters") for _ in range(6)]
+        assert [it.status for it in replies] == [200] * 5 + [429]
+        assert (replies[-1].code, replies[-1].headers["Retry-After"]) == ("RATE_LIMITED", "1")
+        assert (await api.call("GET", "clusters", token=other)).status == 200
+        api.now = NOW + 1_000_000
+        assert (await api.call("GET", "clusters")).status == 200
+        strangers = [await api.call("GET", "nothing", token="") for _ in range(30)]
+        assert {it.status for it in strangers} == {404, 429}  # what does not even have a route is counted, too
+
+
+async def test_where_everything_is(tmp_path: Path) -> None:
+    async with rig(tmp_path) as api:
+        reply = await api.call("GET", "/.well-known/fairlead-configuration", headers={"Authorization": ""})
+        assert (reply.status, reply.body["api"]) == (200, "https://fairlead.example.com/fairlead/v1")
+        assert reply.body["errors"].format(code="FORBIDDEN") == "https://fairlead.example.com/help/errors/FORBIDDEN"
+        assert (reply.body["client_id"], reply.body["version"].count(".")) == ("fairlead-cli", 2)

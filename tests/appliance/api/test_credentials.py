@@ -148,9 +148,7 @@ async def test_what_was_deleted_is_still_listed_by_its_id(tmp_path: Path) -> Non
         assert (await api.call("GET", "credentials?cluster=prod")).code == "CLUSTER_NOT_FOUND"
 
 
-@pytest.mark.parametrize(
-    "query", ["limit=0", "limit=501", "limit=x", "limit=%D9%A3", "state=dead", "cursor=x", "cursor=1.person_1", "a=b"]
-)
+@pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=x", "limit=%D9%A3", "state=dead", "a=b"])
 async def test_a_list_that_cannot_be_meant_is_refused(tmp_path: Path, query: str) -> None:
     async with rig(tmp_path) as api:
         reply = await api.call("GET", f"credentials?{query}")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from appliance.core.events import EventType
+from appliance.core.liveness import ClusterState
 from appliance.core.roles import Permission
-from appliance.tunnel.registry import ClusterState
 from tests.appliance.api.rig import NOW, Rig, rig
 
 pytestmark = pytest.mark.real_clock  # the store has a thread

@@ -34,3 +34,19 @@ def test_the_oldest_are_forgotten() -> None:
         readings.give("ann", QUERY, str(number))
     assert not readings.follows("ann", QUERY | {"cursor": "0"})
     assert readings.follows("ann", QUERY | {"cursor": "1"})
+
+
+def test_one_record_stands_for_whoever_goes_on_reading() -> None:
+    readings, hour = Readings(), module.FOLLOWED
+    assert not readings.goes_on("ann", QUERY, 100, 1)
+    assert readings.goes_on("ann", QUERY | {"since": "later", "limit": "9"}, 200, 2)
+    assert readings.goes_on("ann", QUERY, 100, hour)
+    assert not readings.goes_on("bob", QUERY, 100, 2)
+    assert not readings.goes_on("ann", QUERY | {"verb": "list"}, 200, 2)
+    assert not readings.goes_on("ann", QUERY, 99, 3), "what lies before is not covered"
+    assert readings.goes_on("ann", QUERY, 99, 4)
+    assert not readings.goes_on("ann", QUERY, 99, 3 + hour)
+
+    for number in range(module.MAX_FOLLOWING):
+        readings.goes_on(str(number), QUERY, 99, 3 + hour)
+    assert not readings.goes_on("ann", QUERY, 99, 4 + hour)

@@ -49,8 +49,8 @@ def filled(ledger: Ledger) -> Ledger:
     return ledger
 
 
-def search(ledger: Ledger, **given: str) -> list[AuditEvent]:
-    return found(ledger.place, read_query(given))
+def search(ledger: Ledger, most: int = 100, /, **given: str) -> list[AuditEvent]:
+    return found(ledger.place, replace(read_query(given), limit=most))
 
 
 @pytest.mark.parametrize("name", FIELDS)
@@ -86,11 +86,11 @@ def test_the_id_of_whatever_it_is_about(filled: Ledger) -> None:
 
 def test_whoever_may_see_some_clusters_sees_nothing_else(filled: Ledger) -> None:
     def seen(*clusters: str, **given: str) -> list[AuditEvent]:
-        return found(filled.place, replace(read_query(given), clusters=frozenset(clusters)))
+        return found(filled.place, replace(read_query(given), limit=500, clusters=frozenset(clusters)))
 
     assert len(seen("c1")) == 20
     assert seen("c9", "c8") == [OTHER]
-    assert len(seen("c1", "c9", limit="500")) == 21  # not the role, which belongs to none
+    assert len(seen("c1", "c9")) == 21  # not the role, which belongs to none
     assert seen() == []
     assert seen("c1", cluster_id="c9") == []
     assert seen("c") == []
@@ -104,7 +104,7 @@ def test_times_are_inclusive(filled: Ledger) -> None:
 
 def test_filters_together_must_all_fit(filled: Ledger) -> None:
     assert search(filled, actor="alice@example.com", cluster_id="c9") == []
-    assert len(search(filled, actor="alice@example.com", namespace="demo", status="201", limit="7")) == 7
+    assert len(search(filled, 7, actor="alice@example.com", namespace="demo", status="201")) == 7
 
 
 @pytest.mark.parametrize("look", [1, 3, 1000])
@@ -116,17 +116,17 @@ def test_pages_are_the_whole_once(
     filled: Ledger, look: int, limit: int, given: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reader_module, "LOOK", look)
-    whole = search(filled, **given, limit="500")
+    whole = search(filled, 500, **given)
     pages: list[AuditEvent] = []
-    cursor: dict[str, str] = {}
+    query = replace(read_query(given), limit=limit)
     with Reader(filled.place) as reader:
         while True:
-            page = reader.search(read_query({**given, "limit": str(limit), **cursor}))
+            page = reader.search(query)
             assert len(page.items) <= limit
             pages += page.events
             if page.next is None:
                 break
-            cursor = {"cursor": page.next.cursor()}
+            query = replace(query, after=page.next)
     assert pages == whole
     assert [it.time for it in pages] == sorted((it.time for it in pages), reverse=True)
 
@@ -156,7 +156,7 @@ def test_a_search_whose_time_is_over_says_where_it_is(filled: Ledger, monkeypatc
             if page.items:
                 break
             assert page.next is not None
-            query = read_query({"type": "CPR002W", "cursor": page.next.cursor()})
+            query = replace(query, after=page.next)
     assert looks > 3
     assert page.events == [OTHER]
 

@@ -21,7 +21,7 @@ WORDS = {
 def test_every_code_has_a_status_and_a_sentence_with_a_next_step(code: Code) -> None:
     status, sentence = CATALOGUE[code]
     assert 400 <= status <= 599
-    assert sentence.endswith((".", "{example}"))
+    assert sentence.endswith((".", "{example}", "{remedy}"))
     if code is not Code.VALIDATION_ERROR:  # its detail is the step
         assert len(sentence.split(". ")) >= 2
     words: dict[str, Any] = dict.fromkeys(WORDS, "x")

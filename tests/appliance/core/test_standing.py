@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -142,6 +143,26 @@ def test_what_is_remembered_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> No
         held = snapshot.memory[ANN.id, PROD.id]
         assert len(held._kinds) <= 4
         assert len(held._known) <= 4
+
+
+@pytest.mark.interpreted
+def test_whoever_varies_their_requests_is_remembered_in_so_many_bytes() -> None:
+    """Long paths, many namespaces, many credentials; what bindings and roles take themselves is not counted."""
+    snapshot = world(100)
+    allowed = standing.standing_of(snapshot, ANN, PROD)
+    usual = [ask(f"GET /api/v1/namespaces/space-{number % 100}/pods/web{number}") for number in range(600)]
+    long = [ask(f"GET /apis/{number}{'x' * 8_000}/v1/things") for number in range(600)]
+    tracemalloc.start()
+    for one, other in zip(usual, long, strict=True):
+        grounds = allowed.grounds(one, NOW)
+        allowed.grounds(other, NOW)
+        assert grounds is not None
+        for credential_number in range(20):
+            grounds.identity(f"credential_{credential_number:020}", ANN)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert taken < 400 * 1024
+    assert max(len(str(kind)) for kind in allowed._kinds) < 1_000
 
 
 def test_a_record_names_a_few_bindings_and_counts_the_rest() -> None:

@@ -125,11 +125,14 @@ async def test_an_open_slot_comes_back_when_its_exchange_ends(tmp_path: Path) ->
         assert rig.parts.admission.open_exchanges("pe_1", CLUSTER) == 0
 
 
-async def test_no_audit_no_access(tmp_path: Path) -> None:
+async def test_no_audit_no_access(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The log says it once, in a sentence, however many are refused."""
     async with fronted(tmp_path) as rig:
         rig.ledger.available = False
         assert await refused(rig, rig.get("/api/v1/pods")) == (503, "AUDIT_UNAVAILABLE")
         assert await refused(rig, rig.get("/api/v1/pods", method="POST")) == (503, "AUDIT_UNAVAILABLE")
+    (told,) = [it for it in caplog.records if "requests are refused" in it.getMessage()]
+    assert told.exc_info is None
 
 
 async def test_a_change_is_on_record_before_its_first_byte_enters_the_tunnel(tmp_path: Path) -> None:

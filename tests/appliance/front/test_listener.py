@@ -138,12 +138,12 @@ async def test_one_address_cannot_hold_every_handshake(tmp_path: Path) -> None:
         hoarders = [await dial_from("127.0.0.2", rig.port) for _ in range(listener.HANDSHAKES * 2)]
         for stream in hoarders:
             await stream.send_all(b"\x16")
-        await until(lambda: len(rig.front._handshakes))
+        await until(lambda: len(rig.front.handshakes))
         with trio.fail_after(listener.HANDSHAKE_SECONDS / 2):
             await still_serves(rig)
         for stream in hoarders:
             await stream.aclose()
-        await until(lambda: not len(rig.front._handshakes))
+        await until(lambda: not len(rig.front.handshakes))
 
 
 async def test_many_clients_behind_one_address_come_in_in_turn(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ async def test_one_client_behind_a_balancer_cannot_hold_every_handshake(tmp_path
         hoarders = [await connect(rig, BALANCER) for _ in range(listener.HANDSHAKES * 2)]
         for stream in hoarders:
             await stream.send_all(proxy_header.of(CLIENT) + b"\x16")
-        await until(lambda: len(rig.front._handshakes))
+        await until(lambda: len(rig.front.handshakes))
         with trio.fail_after(listener.HANDSHAKE_SECONDS / 2):
             other = await dial(rig, BALANCER, proxy_header.of("198.51.100.8"))
             assert await address_in_the_records(rig, other) == "198.51.100.8"

@@ -10,6 +10,7 @@ import trio
 from appliance.core.events import EventType
 from appliance.core.roles import Role
 from appliance.core.snapshot import Entity
+from appliance.front.upload import INLINE_BODY_BYTES
 from tests.appliance.front.rig import CLUSTER, JSON, Agent, Rig, answers_hello, fronted, now
 from tests.support.pair import joined_sessions
 from wire.frames import ResetCode
@@ -75,6 +76,39 @@ async def test_what_was_not_started_goes_elsewhere_whatever_it_is(tmp_path: Path
     async with fronted(tmp_path, is_busy) as rig:
         raw = rig.get("/api/v1/x", "Content-Length: 2", method=method) + b"{}"
         assert await with_second_session(rig, second_agent, raw) == (200, "")
+
+
+@pytest.mark.parametrize(("size", "status"), [(2, 200), (INLINE_BODY_BYTES + 1, 503)])
+async def test_a_little_body_goes_along_when_what_was_not_started_goes_elsewhere(
+    tmp_path: Path, size: int, status: int
+) -> None:
+    """It was taken from the client already; a long one is not kept."""
+    taken, received = trio.Event(), bytearray()
+
+    async def takes_and_is_busy(tunnel: Exchange) -> None:
+        taken.set()
+        while await tunnel.receive_some():
+            pass
+        tunnel.reset(ResetCode.BUSY, "")
+
+    async def receives(tunnel: Exchange) -> None:
+        if tunnel.request.target == b"/held":
+            await trio.sleep_forever()
+        while piece := await tunnel.receive_some():
+            received.extend(piece)
+        await answers_hello(tunnel)
+
+    async with fronted(tmp_path, takes_and_is_busy) as rig, joined_sessions(receives) as (other, _):
+        held = other.open(_HEAD, _WHO, has_body=False)
+        rig.parts.registry.add(CLUSTER, other, generation=1, serial="2", now=now())
+        talk = await rig.dial()
+        await talk.say(rig.get("/api/v1/x", f"Content-Length: {size}", method="POST"))
+        await taken.wait()
+        await talk.say(b"x" * size)
+        assert (await talk.answer()).status == status
+        assert bytes(received) == (b"x" * size if status == 200 else b"")
+        held.close()
+        rig.parts.registry.remove(CLUSTER, other.id, reason="", now=now())
 
 
 async def test_a_lost_session_in_the_middle_of_an_answer_cuts_it(tmp_path: Path) -> None:

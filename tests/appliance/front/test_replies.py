@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from appliance.core.problems import CATALOGUE, Code, Problem, problem
-from appliance.front.replies import HELP_PREFIX, Reply, correlation, help_reply, plain_reply, proxy_reply
+from appliance.core.problems import CATALOGUE, Code, Problem
+from appliance.front.replies import Reply, correlation, plain_reply, proxy_reply
 from appliance.front.responses import render
 
 ID = b"4bf92f3577b34da6a3ce929d0e0e4736"
@@ -48,15 +48,6 @@ def test_nothing_else_asks_to_come_back() -> None:
     """kubectl would retry a 503 in silence for ten times that long."""
     reply = proxy_reply(Problem(Code.TUNNEL_BUSY, "Busy.", (), 1), b"/api/v1/pods", ID, URL)
     assert header(reply, b"Retry-After") is None
-
-
-def test_the_link_leads_to_the_page_of_the_code() -> None:
-    reply = plain_reply(problem(Code.STORE_STALE), ID, URL)
-    link = header(reply, b"Link") or b""
-    assert link == b'<https://fairlead.example.com/help/errors/STORE_STALE>; rel="help"'
-    page = help_reply(link[len(URL) + 1 + len(HELP_PREFIX) : link.index(b">")])
-    assert page.status == 200
-    assert problem(Code.STORE_STALE).message.encode() in page.body
 
 
 def test_an_id_is_made_when_none_is_given() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import NoReturn
 
 import pytest
+import trio
 from quart import g
 from quart_trio import QuartTrio
 
@@ -14,8 +16,9 @@ from appliance.core.events import AuditEvent
 from appliance.core.problems import Code
 from appliance.core.snapshot import Snapshot
 from appliance.login.dialling import Dialler
-from appliance.login.parts import LoginParts
+from appliance.login.parts import LoginParts, Work
 from appliance.login.site import MAX_FORM_BYTES, mount
+from appliance.login.visits import SESSION_COOKIE
 from appliance.store.faults import StoreUnavailable
 from appliance.store.unit import Unit
 
@@ -24,15 +27,20 @@ async def broken(_: Unit[object]) -> NoReturn:
     raise StoreUnavailable("the disk is gone")
 
 
+async def defective(_: Unit[object]) -> NoReturn:
+    raise ZeroDivisionError("a defect of ours")
+
+
 async def kept(_: AuditEvent) -> None:
     """As a ledger that works."""
 
 
-def parts() -> LoginParts:
+def parts(work: Work = broken) -> LoginParts:
     return LoginParts(
         snapshot=Snapshot,
-        write=broken,
-        read=broken,
+        write=work,
+        read=work,
+        catch_up=trio.lowlevel.checkpoint,
         record=kept,
         seal=lambda *_: ("", ""),
         unseal=lambda *_: b"",
@@ -47,14 +55,15 @@ def parts() -> LoginParts:
     )
 
 
-def site() -> QuartTrio:
+def site(work: Work = broken) -> QuartTrio:
     app = QuartTrio("fairlead", static_folder=None)
+    app.config["BODY_TIMEOUT"] = 5
 
     @app.before_request
     async def begin() -> None:
         g.correlation_id = "1"
 
-    mount(app, parts())
+    mount(app, parts(work))
     return app
 
 
@@ -79,6 +88,64 @@ async def test_that_the_store_failed_is_said_to_the_client_and_in_the_log(
     form = {"grant_type": "refresh_token", "client_id": "fairlead-cli", "refresh_token": "flr_x", "token": "flr_x"}
     response = await app.test_client().post(f"/fairlead/v1/{path}", form=form)
     answer = json.loads(await response.get_data(as_text=True))
-    assert (response.status_code, answer["error"], answer["code"]) == (503, "temporarily_unavailable", "STORE_STALE")
-    assert answer["error_uri"] == "https://fairlead.example.com/help/errors/STORE_STALE"
+    assert (response.status_code, answer["error"], answer["code"]) == (
+        503,
+        "temporarily_unavailable",
+        "OUTCOME_UNKNOWN",
+    )
+    assert answer["error_uri"] == "https://fairlead.example.com/help/errors/OUTCOME_UNKNOWN"
     assert "the disk is gone" in caplog.text
+
+
+async def shown(app: QuartTrio, method: str, path: str, **headers: str) -> tuple[int, str]:
+    """Status and code of a page; of an error that is no page, no code."""
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    cookie = {"Cookie": f"{SESSION_COOKIE}=flc_{'x' * 43}"}
+    client = app.test_client()
+    response = await (client.post if method == "POST" else client.get)(path, headers={**cookie, **given})
+    code = response.headers.get("X-Fairlead-Error-Code", "")
+    body = await response.get_data(as_text=True)
+    assert response.status_code < 400 or (response.mimetype == "text/html" and code in body), body
+    assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"]
+    return response.status_code, code
+
+
+async def test_whatever_fails_is_a_page_for_people() -> None:
+    form = {"Content_Type": "application/x-www-form-urlencoded"}
+    assert await shown(site(), "GET", "/fairlead/home") == (503, "STORE_STALE")
+    assert await shown(site(), "POST", "/fairlead/sign-out", **form) == (503, "OUTCOME_UNKNOWN")
+    assert await shown(site(defective), "GET", "/fairlead/home") == (500, "INTERNAL_ERROR")
+    assert await shown(site(), "POST", "/fairlead/sign-out") == (415, "UNSUPPORTED_MEDIA_TYPE")
+    headers = {"Content-Type": form["Content_Type"], "Content-Length": "9"}
+    async with site().test_client().request("/fairlead/device", method="POST", headers=headers) as sending:
+        await sending.send(b"code=")
+        with trio.fail_after(60):  # the rest never comes
+            late = await sending.as_response()
+    assert (late.status_code, late.mimetype) == (408, "text/html")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("GET", "/fairlead/callback/corp?state=x", {"Sec_Fetch_Dest": "empty"}),
+        ("GET", "/fairlead/callback/corp?state=x", {"Sec_Fetch_Dest": "iframe"}),
+        ("POST", "/fairlead/v1/oauth/token", {"Origin": "https://evil.example.com"}),
+        ("POST", "/fairlead/v1/token", {"Origin": "null"}),
+    ],
+)
+async def test_what_another_site_asks_for_in_the_background_is_no_failed_try(
+    method: str, path: str, headers: dict[str, str]
+) -> None:
+    app, failures = QuartTrio("fairlead", static_folder=None), FailedLogins()
+
+    @app.before_request
+    async def begin() -> None:
+        g.correlation_id = "1"
+
+    mount(app, replace(parts(), failures=failures))
+    form = {"Content-Type": "application/x-www-form-urlencoded"} if method == "POST" else {}
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    client = app.test_client()
+    response = await (client.post if method == "POST" else client.get)(path, headers={**form, **given})
+    assert (response.status_code, response.headers["X-Fairlead-Error-Code"]) == (400, "BAD_REQUEST")
+    assert failures.failures == 0

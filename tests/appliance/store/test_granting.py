@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from appliance.core.clusters import Cluster
+from appliance.core.clusters import Cluster, Labels
 from appliance.core.credentials import CredentialKind
 from appliance.core.machines import MachineToken
 from appliance.core.people import Machine, Person
@@ -156,28 +156,29 @@ async def test_what_is_put_into_a_role_is_held_everywhere_and_for_good(home: Hom
         assert await refused(store, granting.add_role(scoped.subject, other, NOW)) is Code.FORBIDDEN
 
 
+def labelled(by: Principal, cluster: Cluster, labels: Labels) -> Unit[Cluster]:
+    return granting.label_cluster(by.subject, cluster.id, lambda it: replace(it, labels=labels), NOW)
+
+
 async def test_a_label_gives_what_is_bound_by_it(home: Home) -> None:
     labeller = cast.may(Permission.CLUSTERS_WRITE)
     async with opened(home) as store:
         caller = await cast.machine(store, "caller", (labeller, EVERYWHERE))
-        await store.write(granting.set_labels(caller.subject, DEV.id, (("env", "prod"),), NOW))
-        await store.write(granting.set_labels(caller.subject, DEV.id, (), NOW))
+        await store.write(labelled(caller, DEV, (("env", "prod"),)))
+        await store.write(labelled(caller, DEV, ()))
         await store.write(units.add_binding(bound(cast.person(BEN), VIEWER, BY_LABEL), NOW))
 
-        labelled = granting.set_labels(caller.subject, DEV.id, (("env", "prod"),), NOW)
-        assert await refused(store, labelled) is Code.ESCALATION_FORBIDDEN
+        assert await refused(store, labelled(caller, DEV, (("env", "prod"),))) is Code.ESCALATION_FORBIDDEN
         new = Cluster("cluster_new", "new", (("env", "prod"),), created_at=NOW)
         assert await refused(store, granting.add_cluster(caller.subject, new, NOW)) is Code.ESCALATION_FORBIDDEN
         await store.write(granting.add_cluster(caller.subject, replace(new, labels=(("env", "test"),)), NOW))
 
         # Holding the role by that very label does not help: the cluster does not carry it yet.
         own = await cast.machine(store, "own", (labeller, EVERYWHERE), (VIEWER, BY_LABEL))
-        assert await refused(store, granting.set_labels(own.subject, DEV.id, PROD.labels, NOW)) is (
-            Code.ESCALATION_FORBIDDEN
-        )
+        assert await refused(store, labelled(own, DEV, PROD.labels)) is (Code.ESCALATION_FORBIDDEN)
         holder = await cast.machine(store, "holder", (labeller, ON_DEV), (VIEWER, ON_DEV))
-        assert (await store.write(granting.set_labels(holder.subject, DEV.id, PROD.labels, NOW))).labels == PROD.labels
-        assert await refused(store, granting.set_labels(holder.subject, PROD.id, (), NOW)) is Code.CLUSTER_NOT_FOUND
+        assert (await store.write(labelled(holder, DEV, PROD.labels))).labels == PROD.labels
+        assert await refused(store, labelled(holder, PROD, ())) is Code.CLUSTER_NOT_FOUND
 
 
 async def test_a_group_gives_what_is_bound_to_it(home: Home) -> None:

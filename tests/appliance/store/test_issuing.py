@@ -13,7 +13,7 @@ from appliance.core.credentials import KEPT_SECONDS, SECOND, Credential, Credent
 from appliance.core.people import Person
 from appliance.core.problems import Code, ProblemError
 from appliance.store import forgetting, issuing, units
-from appliance.store.issuing import FIRST_PAGE, CredentialState, Wanted
+from appliance.store.issuing import CredentialState, Wanted
 from appliance.store.store import Store
 from appliance.store.unit import Unit
 from tests.appliance.store.homes import Home
@@ -35,7 +35,7 @@ async def furnish(store: Store) -> None:
 
 
 async def listed(store: Store, state: CredentialState | None = None, person: str = "", now: int = NOW) -> list[str]:
-    found = await store.read(issuing.page(person, None, state, FIRST_PAGE, 100, now))
+    found = await store.read(issuing.page(person, None, state, None, 100, now))
     return [f"{it.credential.id} {it.state}" for it in found]
 
 
@@ -44,7 +44,7 @@ async def test_a_credential_is_issued_to_the_microsecond_and_expires_on_a_second
         await furnish(store)
         made = await store.write(issuing.issue(wanted(), NOW))
         assert made == Credential("cred_1", "person_1", "cluster_1", NOW, NOW // SECOND * SECOND + HOUR * SECOND)
-        (shown,) = await store.read(issuing.page("", None, None, FIRST_PAGE, 100, NOW))
+        (shown,) = await store.read(issuing.page("", None, None, None, 100, NOW))
         assert (shown.credential, shown.kind, shown.issued_by) == (made, CredentialKind.STATIC, "machine_1")
 
 
@@ -121,7 +121,7 @@ async def test_pages_join_without_a_gap_also_where_times_are_equal(home: Home) -
         for number in range(7):
             await store.write(issuing.issue(wanted(number), NOW + number // 3))
         seen: list[str] = []
-        beyond = FIRST_PAGE
+        beyond = None
         while found := await store.read(issuing.page("", None, None, beyond, 2, NOW)):
             seen += [it.credential.id for it in found]
             beyond = (found[-1].credential.issued_at, found[-1].credential.id)
@@ -136,7 +136,7 @@ async def test_a_page_holds_the_clusters_wanted_and_no_others(home: Home) -> Non
             await store.write(issuing.issue(wanted(number, cluster=cluster), NOW + number))
 
         async def of(*clusters: str) -> list[str]:
-            return [it.credential.id for it in await store.read(issuing.page("", clusters, None, FIRST_PAGE, 9, NOW))]
+            return [it.credential.id for it in await store.read(issuing.page("", clusters, None, None, 9, NOW))]
 
         assert await of("cluster_1") == ["cred_3", "cred_0"]
         assert await of("cluster_1", "cluster_2") == ["cred_3", "cred_1", "cred_0"]

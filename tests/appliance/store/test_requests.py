@@ -215,6 +215,20 @@ async def test_the_same_is_not_asked_twice(home: Home) -> None:
         assert await refused(it.store, requests.ask(cast.wish(operator, it.desk), NOW)) is Code.STATIC_ASSIGNMENT_EXISTS
 
 
+async def test_one_person_may_wait_for_several_clusters(home: Home) -> None:
+    async with scene(home) as it:
+        everywhere = await it.policy(scope=EVERYWHERE)
+        ann = Principal(cast.person(ANN), ANN.name)
+        here, there = [
+            await it.store.write(requests.ask(cast.wish(everywhere, ann, scope=scope), NOW))
+            for scope in (ON_PROD, ON_DEV)
+        ]
+        assert (await it.store.write(it.approval(it.eve, here))).state(NOW) is RequestState.APPROVED
+        assert it.store.snapshot.access_requests[there.id].state(NOW) is RequestState.PENDING
+        (grant,) = it.store.snapshot.bindings_of(cast.person(ANN))
+        assert grant.scope == ON_PROD
+
+
 async def test_a_program_that_asks_for_ever_is_stopped(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "MAX_OPEN_REQUESTS", 2)
     async with scene(home) as it:

@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 
 from appliance.audit import statements as audit_statements
-from appliance.store import statements
+from appliance.store import outbox_statements, statements
 from appliance.store.schema import migrations
 from tests.appliance.store.homes import Home
 from tests.rules.sources import sources
@@ -22,7 +22,7 @@ def texts(module: ModuleType) -> dict[str, str]:
     return {name: value for name, value in vars(module).items() if name.isupper() and isinstance(value, str)}
 
 
-STATEMENTS = texts(statements)
+STATEMENTS = texts(statements) | texts(outbox_statements)
 AUDIT = texts(audit_statements)
 SCHEMA = {f"{it.name}:{place}": text for it in migrations() for place, text in enumerate(it.statements())}
 
@@ -133,3 +133,24 @@ def test_no_statement_is_put_together_at_run_time() -> None:
         if not re.fullmatch(r"\w*statements\.[A-Z_]+|[a-z]+", ast.unparse(node.args[0]))
     ]
     assert not offences
+
+
+PAGES = {name: text for name, text in STATEMENTS.items() if re.search(r"_PAGE(_OF)?$|^BINDING_USES$", name)}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_read_along_an_index(name: str) -> None:
+    """However many rows there are: none is sorted, and none is looked at that lies before the page."""
+    text = re.sub(r"\$(\d+)", r"?\1", PAGES[name])
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for statement in SCHEMA.values():
+            connection.execute(statement)
+        values = [1] * max(int(number) for number in re.findall(r"\?(\d+)", text))
+        steps = [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)]
+    assert steps
+    assert not [step for step in steps if "TEMP B-TREE" in step or not step.startswith("SEARCH")], steps
+    assert re.search(r"\(\(?\w+,?\w*\)?[<>]|AND \(\w+,\w+\)<", steps[0]), steps
+
+
+def test_there_are_such_pages() -> None:
+    assert {"CREDENTIALS_PAGE", "SESSIONS_PAGE", "SESSIONS_PAGE_OF", "BINDING_USES"} <= set(PAGES)

@@ -161,7 +161,7 @@ async def test_a_text_that_not_every_engine_keeps_is_refused(home: Home) -> None
 
 
 async def test_removing_takes_along_what_hangs_on_it_but_never_a_revocation(home: Home) -> None:
-    certificate = AgentCertificate("0a", "cluster_1", 1, NOW + HOUR)
+    certificate = AgentCertificate("0a", "cluster_1", 1, NOW + HOUR, NOW)
     credential = Credential("cred_1", "person_1", "cluster_1", NOW, NOW + HOUR)
     machine = Subject(SubjectKind.MACHINE, "machine_1")
     async with home.opened() as store:

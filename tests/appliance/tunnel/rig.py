@@ -15,6 +15,7 @@ from agent.enrolment import Bundle, enrol, read_bundle
 from agent.identity import DataDirectory, Identity, write_private
 from agent.outbound import Place, connect
 from appliance.bridges import Enrolments
+from appliance.core.buckets import FailedLogins
 from appliance.core.clusters import Cluster
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.networks import NOBODY, Networks
@@ -24,6 +25,7 @@ from appliance.tunnel.authority import Authority
 from appliance.tunnel.enrolment import Enrolment, bundle, mint_token
 from appliance.tunnel.listener import AgentsListener, serve
 from appliance.tunnel.registry import Registry
+from appliance.tunnel.trust import Trust
 from tests.support.pair import running
 from wire.opening import dial_session
 from wire.readiness import Readiness
@@ -112,7 +114,7 @@ async def harbour(tmp_path: Path, proxy_protocol_from: Networks = NOBODY) -> Asy
         parts = AgentsListener(
             _context(authority, tmp_path),
             enrolments,
-            Enrolment(authority, enrolments, record, utc_micros),
+            Enrolment(Trust([authority]), enrolments, record, utc_micros, FailedLogins(events.append)),
             Registry(),
             record,
             utc_micros,

@@ -102,6 +102,7 @@ async def test_guessing_is_slowed_down(tmp_path: Path) -> None:
             await enrol(wrong, here.agent())
 
         assert not caught.value.final
+        assert here.kinds().count(EventType.SIGN_IN_LIMITED) == 1, "that an address is refused from now on is on record"
 
 
 async def test_the_token_is_never_sent_to_a_server_of_another_ca(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tests.appliance.front.test_floods import begun
 from tests.appliance.tunnel.rig import Harbour, harbour
 from tests.support.flood import CONNECTIONS, HTTP2_OPENING, HTTP2_SETTINGS, Flood, client_hello, flooding, text
 from tests.support.heartbeat import LATE_SECONDS, worst_beat
-from wire import frames
+from wire import calls, frames
 from wire.carrier import Carrier
 
 pytestmark = pytest.mark.real_clock
@@ -24,7 +24,8 @@ STRANGE = {
 }
 FRAMES = {
     "ping": frames.encode_ping(b"1"),
-    "optional": b"\x92\x40\x00",
+    "note": frames.encode_note(calls.encode({"version": "1", "clock": 1})),
+    "optional": b"\x92\x41\x00",
 }
 
 
@@ -35,7 +36,7 @@ async def agents_flood(here: Harbour, burst: bytes) -> Flood:
     return Flood(here.port, "", text(burst), pem, *paths, alpn="h2", tunnel=True)
 
 
-@pytest.mark.parametrize("kind", ["ping", "optional"])
+@pytest.mark.parametrize("kind", FRAMES)
 async def test_sixteen_agents_that_flood_leave_the_loop_to_others(tmp_path: Path, kind: str) -> None:
     frame = FRAMES[kind]
     async with harbour(tmp_path) as here:

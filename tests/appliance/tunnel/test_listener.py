@@ -19,8 +19,8 @@ from appliance.tunnel.authority import Authority
 from tests.appliance.front.test_listener import dial_from
 from tests.appliance.tunnel.rig import CLUSTER, Harbour, harbour
 from tests.support.pair import ALICE, get
+from wire.endings import TunnelRefused
 from wire.heads import ResponseHead
-from wire.opening import TunnelRefused
 from wire.session import Exchange, Session, SessionEnded
 from wire.tls import client_context
 
@@ -99,7 +99,7 @@ async def test_a_serial_the_store_does_not_know_opens_nothing(tmp_path: Path) ->
 
 async def test_a_server_certificate_of_ours_is_no_agent(tmp_path: Path) -> None:
     async with harbour(tmp_path) as here:
-        server = Identity("x", here.url, "", "", tmp_path / "server.crt", tmp_path / "server.key", 0, 0)
+        server = Identity("x", here.url, "", "", tmp_path / "server.crt", tmp_path / "server.key", 0, 0, 0)
 
         with pytest.raises((TunnelRefused, SessionEnded)):
             await here.dial(server)
@@ -299,4 +299,4 @@ def _signed_by(authority: Authority, here: Harbour, identity: Identity) -> Ident
     key = here.agent().private_key().public_key()
     path = here.directory / "other.crt"
     path.write_text(authority.agent_certificate(key, CLUSTER, 1, utc_micros()).pem)
-    return Identity(CLUSTER, here.url, identity.ca_pem, "", path, identity.key_path, 0, 0)
+    return Identity(CLUSTER, here.url, identity.ca_pem, "", path, identity.key_path, 0, 0, 0)

@@ -17,6 +17,9 @@ class Line:
     alive: bool = True
     draining: bool = False
     in_flight: int = 0
+    carried: int = 0
+    exchanges: int = 0
+    round_trip_seconds: float | None = None
     aborted: bool = False
     drained: float | None = None
 

@@ -1,0 +1,1 @@
+"""What the program tells its users, shipped with it: the pages of `errors/` are served by the appliance itself."""
