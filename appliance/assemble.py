@@ -15,7 +15,7 @@ import sqlite3
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -155,10 +155,7 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
         courier = Courier(store, ledger, _dialler(config, bound), utc_micros, alone=not audit_place(config).shared)
         uses = BindingUses()
         ledger.subscribe(binding_uses.heard(uses))
-        readiness = Readiness()
-        common = _Common(
-            config, store, keys, ledger, registry, bound, verifier, failures, courier, following, uses, readiness
-        )
+        common = _Common(config, store, keys, ledger, registry, bound, verifier, failures, courier, following, uses)
         app, rereading = _app(common)
         users = front.Front(_front_parts(common, app))
         agents = _agents_parts(common, agents_context)
@@ -235,7 +232,7 @@ class _Common:
     courier: Courier
     following: Following
     uses: BindingUses
-    readiness: Readiness
+    readiness: Readiness = field(default_factory=Readiness)
 
 
 def _front_parts(it: _Common, app: QuartTrio) -> FrontParts:

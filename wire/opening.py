@@ -6,7 +6,8 @@ import trio
 
 from wire.carrier import AnswerReceived, Carrier, CarrierEnded, CarrierError, Payload, TunnelOpened
 from wire.endings import SessionEnded, TunnelRefused
-from wire.session import ByteStream, Session, read_or_end
+from wire.session import Session
+from wire.transport import ByteStream, read_or_end
 
 
 async def dial_session(stream: ByteStream, authority: bytes, name: str) -> Session:

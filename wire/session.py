@@ -11,7 +11,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 import trio
 
@@ -23,8 +23,10 @@ from wire.exchange import Exchange, ExchangeReset, PeerStopped, SessionLost, Tur
 from wire.frames import Drain, Frame, Hello, Note, Open, Pong, ResetCode
 from wire.heads import Identity, RequestHead
 from wire.passes import passes
+from wire.pulse import Pulse
 from wire.readiness import Readiness
 from wire.tls import MAX_WRITE_BYTES, TLSStream
+from wire.transport import ByteStream, read_or_end
 from wire.workers import Begin, OnExchange, Workers
 
 __all__ = [
@@ -38,29 +40,12 @@ __all__ = [
     "SessionLost",
 ]
 
-SILENCE_SECONDS: Final = 10.0
-"""After this long without a byte we PING: shorter than any load balancer's idle limit."""
-
-DEATH_SECONDS: Final = 10.0
-"""How long the PING may stay unanswered. Any byte counts as life."""
-
-STALLED_WRITE_SECONDS: Final = 20.0
-"""A write that makes no progress for this long means the path is dead."""
-
-LATE_LOOP_SECONDS: Final = 2.0
-"""If our own loop was late by more, the silence may be our fault: the clock starts again."""
-
 PULSE_SECONDS: Final = 1.0
 LINGER_PULSES: Final = 5
 """How long an acceptor that has drained waits for the opener to end the session, which it does at once."""
 
-MEASURE_SECONDS: Final = 30.0
-"""A busy session is never silent; its round trip is measured this often all the same."""
-
 GOODBYE_SECONDS: Final = 1.0
 """How long the last RESET of a session may take to write."""
-
-_READ_BYTES: Final = 256 * 1024
 
 _PIECE_BYTES: Final = 16 * 1024
 """Of one read, so much is heard before others may have the loop: 5,000 of the smallest frames, which take 4 ms."""
@@ -70,16 +55,6 @@ _SHORTCUT_BYTES: Final = 64 * 1024
 
 _log = logging.getLogger("fairlead.session")
 _process_pool = Pool(PROCESS_POOL)
-
-
-class ByteStream(Protocol):
-    """What a session needs of its transport: `wire.tls.TLSStream`, or a test's."""
-
-    async def read(self, max_bytes: int = 0, /) -> bytes: ...
-    async def write(self, data: bytes, /) -> None: ...
-    def writable_now(self) -> bool: ...
-    async def wait_writable(self) -> None: ...
-    def abort(self) -> None: ...
 
 
 class Shortcut(NamedTuple):
@@ -98,11 +73,8 @@ class Session:
         self._stream = stream
         self._alive = True
         self._now = trio.current_time()
-        self._heard = self._now
+        self._life = Pulse(self._now)
         self.carried = 0  # bytes of the carrier, both ways
-        self._pinged: float | None = None
-        self._measured = self._now
-        self._write_began: float | None = None
         self._wake = trio.Event()
         self._writer_sleeps = False
         self._silent = trio.Event()  # set when nothing waits to be written
@@ -380,8 +352,8 @@ class Session:
 
     def _hear(self, data: bytes) -> None:
         """Hand on what the peer says."""
-        self._now = self._heard = trio.current_time()
-        self._pinged = None
+        self._now = trio.current_time()
+        self._life.heard(self._now)
         self.carried += len(data)
         self._take_in(self.connection.receive, data)
         if self.connection.wants_write or (self.draining and self._drained()):
@@ -451,22 +423,22 @@ class Session:
 
     async def _write_all(self) -> None:
         """Write until nothing waits. Frames are chosen as late as the kernel allows."""
-        stream, connection = self._stream, self.connection
+        stream, connection, life = self._stream, self.connection, self._life
         if self._unsent:
-            self._write_began = trio.current_time()
+            life.writing_since = trio.current_time()
             batch, self._unsent = self._unsent, b""
             await stream.write(batch)
-            self._write_began = None
+            life.writing_since = None
         while connection.wants_write:
             if not stream.writable_now():
-                self._write_began = self._write_began or trio.current_time()
+                life.writing_since = life.writing_since or trio.current_time()
                 await stream.wait_writable()
             batch, spoke = connection.take()
             if batch:
-                self._write_began = trio.current_time()
+                life.writing_since = trio.current_time()
                 await stream.write(batch)
                 self.carried += len(batch)
-            self._write_began = None  # also when what waited for room is wanted no more
+            life.writing_since = None  # also when what waited for room is wanted no more
             for lane in spoke:
                 if lane.owner is not None:
                     lane.owner.on_room()
@@ -496,13 +468,13 @@ class Session:
         while True:
             await trio.sleep_until(expected)
             now = trio.current_time()
-            if now - expected > LATE_LOOP_SECONDS:
-                self._heard = now
-                self._pinged = None
-                if self._write_began is not None:
-                    self._write_began = now
+            self._life.excuse(now, now - expected)
             expected = now + PULSE_SECONDS
-            self._check_life(now)
+            fault = self._life.fault(now)
+            if fault is not None:
+                raise SessionEnded(fault)
+            if self._life.asks(now):
+                self._measure(now)
             if now >= self._drain_deadline:
                 raise SessionEnded("drained at its deadline")
             if self._drained():
@@ -511,32 +483,7 @@ class Session:
                 if lingered > LINGER_PULSES:
                     raise SessionEnded("drained")
 
-    def _check_life(self, now: float) -> None:
-        if self._write_began is not None and now - self._write_began >= STALLED_WRITE_SECONDS:
-            raise SessionEnded(f"no byte could be written for {STALLED_WRITE_SECONDS:.0f} s")
-        if self._pinged is not None:
-            if now - self._pinged >= DEATH_SECONDS:
-                raise SessionEnded(f"the peer has been silent for {now - self._heard:.0f} s")
-        elif now - self._heard >= SILENCE_SECONDS:
-            self._pinged = now
-            self._measure(now)
-        elif now - self._measured >= MEASURE_SECONDS:
-            self._measure(now)
-
     def _measure(self, now: float) -> None:
-        self._measured = now
+        self._life.measured(now)
         self.connection.ping(secrets.token_bytes(8), now)
         self.wake_writer()
-
-
-async def read_or_end(stream: ByteStream) -> bytes:
-    """Read what is there. SessionEnded: there will be nothing more."""
-    try:
-        data = await stream.read(_READ_BYTES)
-    except trio.BrokenResourceError as error:
-        raise SessionEnded(f"the connection broke: {error}") from error
-    except trio.ClosedResourceError as closed:
-        raise SessionEnded("the session was closed") from closed
-    if not data:
-        raise SessionEnded("the peer closed the connection")
-    return data

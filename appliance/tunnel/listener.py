@@ -76,8 +76,7 @@ class AgentsListener:
     drain_seconds: float = DRAIN_SECONDS
     proxy_protocol_from: Networks = NOBODY
     """Load balancers whose connections begin with a PROXY header."""
-    readiness: Readiness | None = None
-    """Where sessions are heard without a task; running for as long as this listener serves."""
+    readiness: Readiness | None = None  # where sessions are heard without a task; it runs as long as this serves
     handshakes: Slots = field(default_factory=lambda: Slots(HANDSHAKE_SLOTS, HANDSHAKE_SLOTS_PER_SOURCE), init=False)
     connections: trio.Semaphore = field(default_factory=lambda: trio.Semaphore(MAX_CONNECTIONS), init=False)
     unproven: Counter[str] = field(default_factory=Counter, init=False)
