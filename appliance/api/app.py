@@ -224,7 +224,7 @@ async def _record(
     )
 
 
-async def _begin(parts: Parts) -> Response | None:
+async def _begin(parts: Parts) -> None:
     """What every answer says, whichever route or none it is of; and how fast one address may ask."""
     g.help_url = parts.help_url
     traced = trace_id(request.headers.get("traceparent", "").encode("latin-1", "replace"))
@@ -232,7 +232,8 @@ async def _begin(parts: Parts) -> Response | None:
     given = request.headers.get("X-Correlation-Id", "")
     g.correlation_id = given if _CORRELATION.fullmatch(given) else g.trace_id
     limited = parts.paces.refuse_address(request.remote_addr or "", parts.clock())
-    return None if limited is None else _reply(limited)
+    if limited is not None:
+        raise ProblemError(limited)  # which sign-in shows in its own ways
 
 
 async def _finish(response: Response, *, transport: bool) -> Response:

@@ -17,7 +17,7 @@ from importlib.resources import files
 from typing import Final
 
 import jinja2
-from quart import Response, g, request
+from quart import Blueprint, Response, g, request
 from quart_trio import QuartTrio
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
@@ -80,13 +80,17 @@ def mount(app: QuartTrio, parts: LoginParts) -> Rereading:
     """Adds sign-in to the application; what is returned must be run beside it."""
     parties = Parties(parts)
     rereading = Rereading(parts, parties)
-    for place in places(parts, parties, rereading):
-        app.add_url_rule(
-            place.path,
-            endpoint=f"{place.method} {place.path}",
-            view_func=_view(parts, place),
-            methods=[place.method],
-        )
+    ours = {str(number): place for number, place in enumerate(places(parts, parties, rereading))}
+    site = Blueprint("sign-in", __name__)
+    for name, place in ours.items():
+        site.add_url_rule(place.path, endpoint=name, view_func=_view(parts, place), methods=[place.method])
+
+    async def refused(error: ProblemError) -> Response:
+        """Whoever refused, the limit on an address before any place is asked among them."""
+        return _error(parts, ours[(request.endpoint or "").rpartition(".")[2]], error.problem)
+
+    site.register_error_handler(ProblemError, refused)
+    app.register_blueprint(site)
     app.add_url_rule("/fairlead/style.css", endpoint="style", view_func=_style, methods=["GET"])
     return rereading
 
@@ -143,8 +147,8 @@ def _view(parts: LoginParts, place: Place) -> Callable[..., Awaitable[Response]]
         try:
             _check_origin(parts, place)
             shown = await place.answer(await _visit(parts, place, path))
-        except ProblemError as error:
-            return _error(parts, place, error.problem)
+        except ProblemError:
+            raise  # to `refused`
         except HTTPException as error:  # of the framework, while it read the form
             return _error(parts, place, _of_framework(error))
         except tuple(parts.faults) as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from ops.cli import keeping, kubeconfig, profiles
-from ops.cli.faults import Exit, Fault
+from ops.cli.faults import Exit, Fault, plain
 from ops.cli.lazy import Group
 from ops.cli.logout import signed_out
 from ops.cli.options import given, output_option
@@ -119,7 +119,7 @@ def profiles_delete(name: str) -> None:
     untold = [fault for it in keeping.accounts(name) if (fault := signed_out(profile, it)) is not None]
     profiles.change(lambda book: book.without(name))
     for context in kubeconfig.remove(profile.server):
-        click.echo(f"The context {context} is removed from your kubeconfig.")
+        click.echo(f"The context {plain(context)} is removed from your kubeconfig.")
     click.echo(f"The profile {name} is deleted.")
     if untold:
         raise untold[0]

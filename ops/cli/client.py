@@ -8,7 +8,7 @@
         with connected() as api:                             # the profile and account in use, or those of the options
             items = list(api.pages("clusters"))              # every page of a list, however it is cut
             one = api.get(f"clusters/{segment(name)}")       # JSON; None without a body
-            api.post("bindings", {...}); api.patch(...); api.put(...); api.delete(...)
+            api.post("bindings", {...}); api.patch(..., it["etag"]); api.put(...); api.delete(...)
 
 `connected` uses, in this order: a token file (FAIRLEAD_CLI_TOKEN_FILE with FAIRLEAD_CLI_SERVER and FAIRLEAD_CLI_CA: for
 machines), or the session of a profile. What always holds: an answer that is no success raises a `Fault` with the
@@ -108,8 +108,8 @@ class Client:
     def put(self, path: str, body: Mapping[str, Any]) -> Any:
         return self._call("PUT", path, body)
 
-    def patch(self, path: str, body: Mapping[str, Any], etag: str = "*") -> Any:
-        """`etag`: of what was read and is changed by that; without it, whatever is there is changed."""
+    def patch(self, path: str, body: Mapping[str, Any], etag: str) -> Any:
+        """`etag`: of what was read and is changed by that; `*`: whatever is there is changed."""
         return self._call("PATCH", path, body, etag)
 
     def delete(self, path: str) -> Any:

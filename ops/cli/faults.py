@@ -95,7 +95,7 @@ def told(fault: Fault) -> str:
         lines.append(f"  {', '.join(asked)}")
     if fault.next_step:
         lines.append(f"  Next: {fault.next_step}")
-    return "\n".join(lines)
+    return "\n".join(map(plain, lines))
 
 
 def of_system(error: OSError) -> Fault:

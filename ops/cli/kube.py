@@ -18,6 +18,7 @@ from ops.cli.issuing import issue
 from ops.cli.kube_entries import Entry
 from ops.cli.lazy import Group
 from ops.cli.options import given, output_option
+from ops.cli.output import clean
 from ops.cli.output.kinds import Kind
 from ops.cli.output.tables import Column
 from ops.cli.output.times import read_span
@@ -103,10 +104,13 @@ def login(
     file = kubeconfig.put(entry, switch=not keep_context)
     if not static:
         plugin_renewal.keep(entry.profile, entry.cluster, entry.account, issued)
-    click.echo(f"The context {entry.context} is in {file}{'' if keep_context else ', and is the current one'}.")
+    name = clean.plain(entry.context)
+    click.echo(f"The context {name} is in {file}{'' if keep_context else ', and is the current one'}.")
     if not found["connected"]:
-        click.echo(f"The agent of {found['name']} is not connected now: kubectl will not get through.", err=True)
-    click.echo(f"  Next: kubectl {'--context ' + entry.context + ' ' if keep_context else ''}get pods", err=True)
+        click.echo(
+            f"The agent of {clean.plain(found['name'])} is not connected now: kubectl will not get through.", err=True
+        )
+    click.echo(f"  Next: kubectl {'--context ' + name + ' ' if keep_context else ''}get pods", err=True)
 
 
 @kube.command("logout")
@@ -130,9 +134,9 @@ def logout(cluster: str) -> None:
     if not removed and not tokens:
         raise Fault(f"Nothing here leads to {cluster}.", Exit.NOT_FOUND, next_step="fairlead kube ls")
     for context in removed:
-        click.echo(f"The context {context} is removed from your kubeconfig.")
+        click.echo(f"The context {clean.plain(context)} is removed from your kubeconfig.")
     for _ in tokens:
-        click.echo(f"A credential for {name} is revoked.")
+        click.echo(f"A credential for {clean.plain(name)} is revoked.")
 
 
 @kube.command("token")
@@ -152,7 +156,8 @@ def token(cluster: str, account: str) -> None:
     machine = os.environ.get(TOKEN_FILE_VARIABLE) and given().profile in {"", places.MACHINE}
     profile = places.MACHINE if machine else profiles.read().chosen(given().profile).name
     wanted = ["--profile", profile, "--cluster", cluster]
-    who = account or given().account
+    server = os.environ.get(SERVER_VARIABLE) if machine else None  # without it, asking says so
+    who = account or (_machine_account(profiles.origin(server)) if server else given().account)
     raise SystemExit(plugin.run([*wanted, "--account", who] if who else wanted))
 
 
@@ -177,8 +182,13 @@ def _named(api: Client, cluster: str) -> dict[str, Any]:
 def _pinned(api: Client) -> str:
     """The account that a kubeconfig names: the one of this command, if it is not simply the one in use."""
     if api.profile.name == places.MACHINE:
-        return f"{api.profile.server} {Path(os.environ[TOKEN_FILE_VARIABLE]).absolute()}"
+        return _machine_account(api.profile.server)
     return api.account if api.account != api.profile.account else ""
+
+
+def _machine_account(server: str) -> str:
+    """Which machine, where: what is kept for one must not be handed to another."""
+    return f"{server} {Path(os.environ[TOKEN_FILE_VARIABLE]).absolute()}"
 
 
 def _machine_environment() -> tuple[tuple[str, str], ...]:

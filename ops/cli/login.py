@@ -74,7 +74,7 @@ def login(
         wanted = account or profile.account
         if wanted and not force and not setup_code and _still_good(profile, wanted, transport):
             _use(profile, wanted)
-            click.echo(f"You are signed in to {profile.server} as {wanted}. To sign in anew: --force")
+            click.echo(f"You are signed in to {profile.server} as {plain(wanted)}. To sign in anew: --force")
             return
         who = _signed_in(profile, account or "", way, transport)
     click.echo(f"You are signed in to {profile.server} as {who}.")
@@ -109,10 +109,11 @@ def _profile(book: Book, server: str | None, ca: Path | None) -> Profile:
         found = book.chosen(named)
     else:
         origin = profiles.origin(server)
-        known = book.profiles.get(named) if named else book.of_server(origin)
-        if known is not None and known.server != origin:
-            raise Fault(f"The profile {named} is of {known.server}.", Exit.USAGE, next_step="name another --profile")
-        found = known or Profile(profiles.check_name(named or profiles.name_for(origin)), origin)
+        known = None if named else book.of_server(origin)
+        name = known.name if known is not None else profiles.check_name(named or profiles.name_for(origin))
+        found = book.profiles.get(name, Profile(name, origin))
+        if found.server != origin:  # its sessions are not for this one
+            raise Fault(f"The profile {name} is of {found.server}.", Exit.USAGE, next_step="name another --profile")
     return replace(found, ca=ca.read_text(errors="replace")) if ca is not None else found
 
 
@@ -139,7 +140,11 @@ def described(profile: Profile, transport: Transport) -> Mapping[str, str]:
         raise Fault(f"{profile.server} is no Fairlead appliance, or one that cannot answer now.", Exit.UNREACHABLE)
     if document.get("issuer") != profile.server:
         says = plain(str(document.get("issuer")))[:200]
-        raise Fault(f"{profile.server} calls itself {says}.", next_step=f"fairlead login {says}")
+        raise Fault(f"{profile.server} calls itself {says}.", next_step="log in to it by that URL, if you trust it")
+    for name in ("authorization_endpoint", "device_authorization_endpoint"):  # a browser is sent there
+        there = str(document.get(name))
+        if not there.startswith(f"{profile.server}/") or not there.isascii() or plain(there) != there:
+            raise Fault(f"{profile.server} leads elsewhere to sign in, or nowhere.")
     return document
 
 

@@ -7,7 +7,7 @@ import contextlib
 import click
 
 from ops.cli import keeping, kubeconfig, options, profiles
-from ops.cli.faults import Exit, Fault
+from ops.cli.faults import Exit, Fault, plain
 from ops.cli.lazy import Command
 from ops.cli.profiles import Profile
 from ops.cli.renewal import not_signed_in, revoke
@@ -36,15 +36,15 @@ def logout(account: str | None, everyone: bool) -> None:
     untold: Fault | None = None
     for name in leaving:
         untold = signed_out(profile, name) or untold
-        click.echo(f"{name} is signed out of {profile.server}.")
+        click.echo(f"{plain(name)} is signed out of {profile.server}.")
     rest = [it for it in here if it not in leaving]
     if profile.account in leaving:
         profiles.change(lambda book: book.with_account(profile.name, ""))  # nobody becomes somebody else unasked
     if not rest:
         for context in kubeconfig.remove(profile.server):
-            click.echo(f"The context {context} is removed from your kubeconfig.")
+            click.echo(f"The context {plain(context)} is removed from your kubeconfig.")
     if rest and profile.account in leaving:
-        click.echo(f"  Next: fairlead accounts use {rest[0]}", err=True)
+        click.echo(f"  Next: fairlead accounts use {plain(rest[0])}", err=True)
     if untold is not None:
         raise Fault(
             f"Signed out here, but the appliance could not be told: {untold}",

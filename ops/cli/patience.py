@@ -6,6 +6,7 @@ log holds no half lines; of several that run inside each other only the outermos
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import time
@@ -28,7 +29,10 @@ def patience(what: str) -> Iterator[None]:
         return
     over = threading.Event()
     teller = threading.Thread(target=_tell, args=(clean.plain(what), over), daemon=True)
+    # A signal that this thread took would reach the main one although that holds it back (`ops.cli.renewal`).
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     teller.start()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     try:
         yield
     finally:

@@ -31,7 +31,7 @@ def run(arguments: list[str]) -> int:
     wanted = dict(zip(arguments[::2], arguments[1::2], strict=False))
     if len(arguments) % 2 or not {"--profile", "--cluster"} <= set(wanted) <= TAKEN:
         return _slowly(arguments, "")
-    directory = folder(wanted["--profile"], wanted.get("--account", ""), wanted["--cluster"])
+    directory = folder(wanted["--profile"], account_of(wanted), wanted["--cluster"])
     kept = places.read(f"{directory}/current.json")
     now = time.time()
     if kept is None or not good(kept, now):
@@ -40,6 +40,11 @@ def run(arguments: list[str]) -> int:
         hand_out(kept)
         return 0
     return _slowly(arguments, str(kept["id"]))
+
+
+def account_of(wanted: dict[str, str]) -> str:
+    """Who is named, by the kubeconfig or else the environment: what is got for them is kept as theirs. "": nobody."""
+    return wanted.get("--account") or os.environ.get("FAIRLEAD_CLI_ACCOUNT", "")
 
 
 def folder(profile: str, account: str, cluster: str) -> str:

@@ -32,7 +32,7 @@ def answer(arguments: list[str], refused: str) -> int:
         fairlead(["kube", "token", *arguments], prog_name="fairlead")
         return Exit.DONE
     wanted = dict(zip(arguments[::2], arguments[1::2], strict=True))
-    profile, cluster, account = wanted["--profile"], wanted["--cluster"], wanted.get("--account", "")
+    profile, cluster, account = wanted["--profile"], wanted["--cluster"], plugin.account_of(wanted)
     with barrier():
         try:
             kept = _renewed(profile, cluster, account, refused)

@@ -17,6 +17,7 @@ from ops.cli import places
 from ops.cli.faults import SIGN_IN, Exit, Fault
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
+_HOST = re.compile(r"[\w.:-]+")  # what could be read as something else in a shell or a terminal is in no name
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +96,19 @@ def origin(given: str) -> str:
         text = f"https://{text}"
     try:
         parts = urlsplit(text)
-        port = parts.port
+        host, port = parts.hostname or "", parts.port
     except ValueError:
         raise _no_origin(given) from None
     if (
         parts.scheme != "https"
-        or not parts.hostname
+        or not _HOST.fullmatch(host)
         or parts.path not in {"", "/"}
         or parts.query
         or parts.fragment
-        or parts.username
+        or "@" in text
     ):
         raise _no_origin(given)
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    host = f"[{host}]" if ":" in host else host
     return f"https://{host}" if port in {None, 443} else f"https://{host}:{port}"
 
 

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import click
 
 from ops.cli import keeping, kubeconfig, places, profiles
 from ops.cli.admin.desk import consent
 from ops.cli.admin.options import yes_option
-from ops.cli.faults import Exit, Fault
+from ops.cli.faults import Exit, Fault, plain
 from ops.cli.lazy import Group
 from ops.cli.logout import signed_out
 from ops.cli.options import output_option
 from ops.cli.output.kinds import Kind
 from ops.cli.output.tables import Column
 from ops.cli.showing import whole
+
+#: In our directory. What else is there is somebody else's, in case FAIRLEAD_CLI_HOME names a directory of other things.
+OURS: Final = ("config.json", ".config.json.*.part", "config.lock", "asking.lock", "sessions", "credentials")
 
 CONFIG = Kind(
     "configuration",
@@ -95,9 +100,9 @@ def clean(dry_run: bool, yes: bool) -> None:
         book = profiles.Book()  # what cannot be read can be removed
     gone = [f"session  {name} at {it.server}" for it in book.profiles.values() for name in keeping.accounts(it.name)]
     gone += [f"context  {it.context} in {it.file}" for it in kubeconfig.marked()]
-    gone += [f"file     {it}" for it in sorted(home.rglob("*")) if it.is_file()]
+    gone += [f"file     {it}" for top in _ours(home) for it in (top, *sorted(top.rglob("*"))) if it.is_file()]
     for line in gone:
-        click.echo(line)
+        click.echo(plain(line))
     if not gone:
         click.echo("There is nothing to remove.", err=True)
     if dry_run or not gone:
@@ -110,8 +115,20 @@ def clean(dry_run: bool, yes: bool) -> None:
         kubeconfig.remove(it.server)
     for server in {it.server for it in kubeconfig.marked()}:
         kubeconfig.remove(server)
-    if (home / "config.json").exists() or (home / "config.lock").exists():  # it is ours, whatever it is called
-        shutil.rmtree(home)
+    for top in _ours(home):
+        if top.is_dir() and not top.is_symlink():
+            shutil.rmtree(top)
+        else:
+            top.unlink()
+    with suppress(OSError):  # other things are in it, or it was never made
+        home.rmdir()
     click.echo("Removed.", err=True)
     if untold is not None:
         raise Fault(f"All is removed here, but not all was ended at the appliance: {untold}", Exit.UNREACHABLE)
+
+
+def _ours(home: Path) -> list[Path]:
+    """What of our directory is ours; nothing, if we never wrote there."""
+    if not any((home / name).exists() for name in ("config.json", "config.lock")):
+        return []
+    return [it for pattern in OURS for it in sorted(home.glob(pattern))]

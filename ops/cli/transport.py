@@ -70,7 +70,7 @@ class Transport:
         self.heard: Mapping[str, str] = {}  # the headers of the last answer, by lower-case name
         try:
             self._context = ssl.create_default_context(cadata=ca_pem)
-        except ssl.SSLError:
+        except (ssl.SSLError, TypeError):  # TypeError: it is not even ASCII
             raise Fault("The CA is not a certificate in PEM form.", next_step="give the right file with --ca") from None
 
     def ask(

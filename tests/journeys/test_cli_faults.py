@@ -253,6 +253,12 @@ def test_a_machine(house: Gatehouse, tmp_path: Path) -> None:
     assert laptop.kubectl(*who_am_i).out == "machine:builder"
     next((laptop.kept / "credentials").rglob("current.json")).unlink()
     assert laptop.kubectl(*who_am_i).out == "machine:builder"
+    asked = ("kube", "token", "--cluster", "toy")
+    assert laptop.run(*asked, environment=as_machine).json()["status"]["token"]
+    other = tmp_path / "other"
+    other.write_text("flm_of-nobody")
+    stranger = laptop.run(*asked, environment={**as_machine, "FAIRLEAD_CLI_TOKEN_FILE": str(other)})
+    assert (stranger.code, stranger.out) == (3, ""), "what is kept is the first machine's"
     file.write_text("flm_of-somebody-else")
     refused = laptop.run("clusters", "list", environment=as_machine)  # the token, not the right
     assert (refused.code, "INVALID_TOKEN" in refused.err) == (3, True)

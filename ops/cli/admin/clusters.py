@@ -13,6 +13,7 @@ from ops.cli.admin.desk import Desk, at
 from ops.cli.admin.naming import CLUSTER
 from ops.cli.admin.options import desk_command, labels, yes_option
 from ops.cli.lazy import Group
+from ops.cli.output import clean
 from ops.cli.output.kinds import Kind
 from ops.cli.output.tables import Column, Item, age
 
@@ -137,7 +138,7 @@ def label(desk: Desk, cluster: str, changes: Sequence[str], overwrite: bool) -> 
     before: dict[str, str] = dict(found["labels"])
     taken = sorted(name for name in added if before.get(name, added[name]) != added[name])
     if taken and not overwrite:
-        raise click.UsageError(f"{taken[0]} is {before[taken[0]]} now; give --overwrite to change it.")
+        raise click.UsageError(f"{taken[0]} is {clean.plain(before[taken[0]])} now; give --overwrite to change it.")
     after = {name: value for name, value in before.items() if name not in gone} | added
     edited = desk.api.patch(at("clusters", found["id"]), {"labels": after}, found["etag"])
     desk.done(CLUSTERS, edited, f"Labelled cluster {edited['name']}.")
@@ -197,7 +198,10 @@ def _handed_over(desk: Desk, made: dict[str, Any], file: Path, what: str, **name
     if desk.form.for_people:
         until = f"Its bundle is in {file}, good for one agent until {made['bundle_expires_at']}."
         desk.said(
-            "".join(f"{line}\n" for line in [what, until, "", *installing.lines(desk, made["name"], file, **names)])
+            "".join(
+                f"{clean.plain(line)}\n"
+                for line in [what, until, "", *installing.lines(desk, made["name"], file, **names)]
+            )
         )
     else:
         desk.done(CLUSTERS, {**shown, "bundle_file": str(file)}, what)

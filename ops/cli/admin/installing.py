@@ -27,7 +27,7 @@ def place(wanted: Path | None, name: str) -> Path:
     """Where the bundle goes. What is there already is not overwritten, for it may be the one that is needed."""
     safe = name if all(it.isalnum() or it in "-_." for it in name) and not name.startswith(".") else "cluster"
     file = wanted if wanted is not None else Path(f"{safe}-bundle.json")
-    if file.exists():
+    if file.exists() or file.is_symlink():
         raise Fault(
             f"{clean.plain(file)} exists, so nothing was asked.", next_step="move it away, or give --bundle-out"
         )

@@ -85,6 +85,17 @@ def identify(desk: Desk, noun: Noun, text: str) -> str:
         return text
 
 
+def to_edit(desk: Desk, noun: Noun, text: str) -> tuple[str, str]:
+    """Its path, and the etag of what is changed; whoever may not look at it changes whatever is there."""
+    try:
+        found = find(desk, noun, text)
+    except Fault as fault:
+        if fault.exit_code is not Exit.FORBIDDEN:
+            raise
+        return at(noun.path, identify(desk, noun, text)), "*"
+    return at(noun.path, found["id"]), str(found["etag"])
+
+
 def chosen(noun: Noun, text: str, items: Sequence[Item]) -> Item:
     """The one of these that is meant: exactly, else whatever the case, else by the beginning of its id."""
     for fits in (

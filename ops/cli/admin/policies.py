@@ -139,7 +139,8 @@ def update(desk: Desk, policy: str, **given: Any) -> None:
     body = _body(desk, given)
     if not body:
         raise click.UsageError("Nothing to change was given.")
-    edited = desk.api.patch(at("request-policies", naming.find(desk, POLICY, policy)["id"]), body)
+    path, etag = naming.to_edit(desk, POLICY, policy)
+    edited = desk.api.patch(path, body, etag)
     desk.done(POLICIES, edited, f"Updated policy {edited['id']}.")
 
 

@@ -46,9 +46,10 @@ _file = click.option(
     "-f",
     "--file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="YAML or JSON with the fields that -o yaml shows (claims, parameters); options come on top.",
+    help="YAML or JSON with the fields that -o yaml shows (claims, parameters); options come on top."
+    " Its etag, if any, must still be true.",
 )
-_SET_BY_IT = ("id", "etag", "redirect_uri", "confidential")
+_SET_BY_IT = ("id", "redirect_uri", "confidential")
 
 
 @click.group(cls=Group)
@@ -96,7 +97,9 @@ def create(desk: Desk, slug: str, file: Path | None, **given: Any) -> None:
     Example: fairlead providers create corp --issuer https://id.example.com --client-id fairlead \
                  --client-secret-file secret
     """
-    made = desk.api.post("providers", _body(file, given) | {"slug": slug})
+    body = _body(file, given) | {"slug": slug}
+    body.pop("etag", None)
+    made = desk.api.post("providers", body)
     desk.done(PROVIDERS, made, f"Created provider {made['slug']}. Its redirect URI is {made['redirect_uri']}")
 
 
@@ -116,9 +119,11 @@ def update(desk: Desk, provider: str, file: Path | None, **given: Any) -> None:
     body = _body(file, given)
     body.pop("slug", None)
     body.pop("issuer", None)
+    read = body.pop("etag", None)
     if not body:
         raise click.UsageError("Nothing to change was given.")
-    edited = desk.api.patch(_path(desk, provider), body)
+    path, etag = naming.to_edit(desk, PROVIDER, provider)
+    edited = desk.api.patch(path, body, str(read or etag))
     desk.done(PROVIDERS, edited, f"Updated provider {edited['slug']}.")
 
 
@@ -130,7 +135,8 @@ def enable(desk: Desk, provider: str) -> None:
 
     Example: fairlead providers enable corp
     """
-    edited = desk.api.patch(_path(desk, provider), {"enabled": True})
+    path, etag = naming.to_edit(desk, PROVIDER, provider)
+    edited = desk.api.patch(path, {"enabled": True}, etag)
     desk.done(PROVIDERS, edited, f"Enabled provider {edited['slug']}.")
 
 
@@ -145,7 +151,7 @@ def disable(desk: Desk, provider: str, yes: bool) -> None:
     """
     found = naming.find(desk, PROVIDER, provider)
     desk.consent(f"Let nobody sign in by provider {found['slug']} any more?", yes)
-    edited = desk.api.patch(at("providers", found["id"]), {"enabled": False})
+    edited = desk.api.patch(at("providers", found["id"]), {"enabled": False}, found["etag"])
     desk.done(PROVIDERS, edited, f"Disabled provider {edited['slug']}.")
 
 
@@ -162,10 +168,6 @@ def delete(desk: Desk, provider: str, yes: bool) -> None:
     desk.consent(f"Delete provider {found['slug']} ({found['issuer']})?", yes)
     desk.api.delete(at("providers", found["id"]))
     desk.done(PROVIDERS, found, f"Deleted provider {found['slug']}.")
-
-
-def _path(desk: Desk, provider: str) -> str:
-    return at("providers", naming.identify(desk, PROVIDER, provider))
 
 
 def _body(file: Path | None, given: dict[str, Any]) -> dict[str, Any]:

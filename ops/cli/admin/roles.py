@@ -44,7 +44,8 @@ _file = click.option(
     "-f",
     "--file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="A role as YAML or JSON with the fields that -o yaml shows; options come on top.",
+    help="A role as YAML or JSON with the fields that -o yaml shows; options come on top."
+    " Its etag, if any, must still be true.",
 )
 
 
@@ -94,6 +95,7 @@ def create(desk: Desk, name: str | None, file: Path | None, **given: Any) -> Non
              fairlead roles create -f developer.yaml
     """
     body = _body(file, given) | ({"name": name} if name else {})
+    body.pop("etag", None)
     if not body.get("name"):
         raise click.UsageError("A role has a name: give it, or a file that does.")
     made = desk.api.post("roles", body)
@@ -116,9 +118,11 @@ def update(desk: Desk, role: str, name: str | None, file: Path | None, **given: 
     Example: fairlead roles update developer --rule 'get,list pods' --rule 'get pods/log'
     """
     body = _body(file, given) | ({"name": name} if name else {})
+    read = body.pop("etag", None)
     if not body:
         raise click.UsageError("Nothing to change was given.")
-    edited = desk.api.patch(at("roles", naming.identify(desk, ROLE, role)), body)
+    path, etag = naming.to_edit(desk, ROLE, role)
+    edited = desk.api.patch(path, body, str(read or etag))
     desk.done(ROLES, edited, f"Updated role {edited['name']}.")
 
 
@@ -138,8 +142,8 @@ def delete(desk: Desk, role: str, yes: bool) -> None:
 
 
 def _body(file: Path | None, given: dict[str, Any]) -> dict[str, Any]:
-    """What was given: a file's fields, and the options on top of them."""
-    body = written.document(file, without=("id", "created_at", "etag")) if file is not None else {}
+    """What was given: a file's fields (its etag among them), and the options on top of them."""
+    body = written.document(file, without=("id", "created_at")) if file is not None else {}
     rules: Sequence[str] = given.pop("rules")
     if rules:
         body["rules"] = [written.read_rule(it) for it in rules]

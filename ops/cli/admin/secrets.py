@@ -28,7 +28,7 @@ def taken(file: Path | None) -> Path | None:
     """The file if it can be used; tried before anything is made."""
     if file is None:
         return None
-    if file.exists():
+    if file.exists() or file.is_symlink():
         raise Fault(f"{clean.plain(file)} exists, so nothing was made.", next_step="give another file")
     if not os.access(file.parent, os.W_OK | os.X_OK):
         raise Fault(f"{clean.plain(file)} cannot be written, so nothing was made.", next_step="give another file")

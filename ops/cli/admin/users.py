@@ -106,7 +106,8 @@ def update(desk: Desk, user: str, email: str | None, groups: Sequence[str], no_g
     if bool(groups) == no_groups and (groups or email is None):
         raise click.UsageError("Give what is to change: --email, and --group or --no-groups.")
     body: dict[str, Any] = {"groups": list(groups)} if groups or no_groups else {}
-    edited = desk.api.patch(_path(desk, user), body | ({"email": email} if email is not None else {}))
+    path, etag = naming.to_edit(desk, PERSON, user)
+    edited = desk.api.patch(path, body | ({"email": email} if email is not None else {}), etag)
     desk.done(USERS, edited, f"Updated user {edited['name']}.")
 
 

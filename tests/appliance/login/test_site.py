@@ -13,7 +13,7 @@ from quart_trio import QuartTrio
 
 from appliance.core.buckets import Admission, FailedLogins
 from appliance.core.events import AuditEvent
-from appliance.core.problems import Code
+from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.snapshot import Snapshot
 from appliance.login.dialling import Dialler
 from appliance.login.parts import LoginParts, Work
@@ -108,6 +108,19 @@ async def shown(app: QuartTrio, method: str, path: str, **headers: str) -> tuple
     assert response.status_code < 400 or (response.mimetype == "text/html" and code in body), body
     assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"]
     return response.status_code, code
+
+
+async def test_an_address_that_asks_too_often_is_told_so_as_anyone_else_is() -> None:
+    app = site()
+
+    @app.before_request
+    async def limit() -> None:
+        raise ProblemError(problem(Code.RATE_LIMITED, seconds=3, retry_after=3))
+
+    assert await shown(app, "GET", "/fairlead/sign-in") == (429, "RATE_LIMITED")
+    asked = await app.test_client().post("/fairlead/v1/oauth/token")
+    answer = json.loads(await asked.get_data(as_text=True))
+    assert (answer["error"], asked.headers["Retry-After"]) == ("temporarily_unavailable", "3")
 
 
 async def test_whatever_fails_is_a_page_for_people() -> None:

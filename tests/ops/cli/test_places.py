@@ -40,6 +40,8 @@ def test_what_is_written_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("https://fairlead.example.com/path", None),
         ("https://someone@fairlead.example.com", None),
         ("https://fairlead.example.com:x", None),
+        ("https://:secret@fairlead.example.com", None),
+        ("https://fairlead.example.com;id", None),
         ("https://", None),
     ],
 )

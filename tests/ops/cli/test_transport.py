@@ -101,6 +101,7 @@ def test_an_answer_that_does_not_come(tmp_path: Path, monkeypatch: pytest.Monkey
         over.set()
 
 
-def test_a_ca_that_is_none() -> None:
+@pytest.mark.parametrize("given", ["-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", "0\ufffd\ufffd"])
+def test_a_ca_that_is_none(given: str) -> None:
     with pytest.raises(Fault, match="not a certificate"):
-        Transport("https://fairlead.example.com", "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n")
+        Transport("https://fairlead.example.com", given)
