@@ -77,5 +77,5 @@ class ApiServer:
             stream.abort()
         try:
             return response.status, json.loads(said)
-        except ValueError:
+        except (ValueError, RecursionError):  # the latter: lists in lists without end
             return response.status, None

@@ -57,16 +57,20 @@ class Renewal:
                 continue
             await self._until_due(identity)
             if self._stored() != identity:
-                continue  # a new bundle, or another replica, was faster
+                self._renewed()  # a new bundle, or another replica, was faster: sessions may stand on the older one
+                continue
             try:
-                await self._renew(identity)
+                renewed = await self._renew(identity)
             except _FAULTS as error:
                 _log.warning("the certificate was not renewed: %s", error)
-                retry = min(RETRY_SECONDS, identity.life * RETRY_SHARE)
-                await trio.sleep(retry * random.uniform(0.5, 1))  # noqa: S311 # spreads load; nothing secret
-            else:
-                _log.info("the certificate was renewed")
-                self._renewed()
+                await _before_next(identity)
+                continue
+            _log.info("the certificate was renewed")
+            self._renewed()
+            if self._reporter.trust not in {"", trust_mark(renewed.ca_pem)}:
+                # Two appliances say different things: asking at once would go on for as long as they do.
+                _log.warning("the appliance asks to trust other CAs than the ones that it gave")
+                await _before_next(renewed)
 
     async def _until_due(self, identity: Identity) -> None:
         look = min(LOOK_SECONDS, identity.life * LOOK_SHARE)
@@ -79,3 +83,9 @@ class Renewal:
                 return
             with trio.move_on_after(look):
                 await self._reporter.trust_changed.wait()
+
+
+async def _before_next(identity: Identity) -> None:
+    """Wait before what did not help is tried again."""
+    retry = min(RETRY_SECONDS, identity.life * RETRY_SHARE)
+    await trio.sleep(retry * random.uniform(0.5, 1))  # noqa: S311 # spreads load; nothing secret

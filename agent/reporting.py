@@ -21,6 +21,7 @@ LOOK_SECONDS: Final = 10.0  # how late the appliance hears that the API server a
 FAULT_LOOK_SECONDS: Final = 3.0  # and that it answers again
 MAX_SENTENCE_CHARS: Final = 300
 MAX_SKEW_SECONDS: Final = 60  # certificates are backdated by five minutes
+COMPLAINT_SECONDS: Final = 60.0  # between two lines about notes, of which a peer may send any number
 
 _log = logging.getLogger("fairlead.agent")
 
@@ -37,6 +38,7 @@ class Reporter:
         self._said: dict[str, str | int] = {"version": version, "guard": guard[:MAX_SENTENCE_CHARS]}
         self._looked = trio.Event()
         self._live: dict[Session, Identity] = {}
+        self._complaint_at = float("-inf")
         self.fault = "not looked yet"
         self.trust = ""
         """SHA-256 of the CAs that the appliance wants trusted; empty: it has not said."""
@@ -93,7 +95,7 @@ class Reporter:
         try:
             said = calls.decode(body)
         except calls.MalformedBodyError as error:
-            _log.warning("a note of the appliance's cannot be read: %s", error)
+            self._complain("a note of the appliance's cannot be read: %s", error)
             return
         self.heard_clock(said.get("clock"))
         trust = said.get("trust")
@@ -109,7 +111,12 @@ class Reporter:
         skew = int(wall_seconds()) - theirs
         if abs(skew) > MAX_SKEW_SECONDS:
             which = "ahead of" if skew > 0 else "behind"
-            _log.warning("this host's clock is %d s %s the appliance's: check NTP on both", abs(skew), which)
+            self._complain("this host's clock is %d s %s the appliance's: check NTP on both", abs(skew), which)
+
+    def _complain(self, sentence: str, *of: object) -> None:
+        if trio.current_time() >= self._complaint_at + COMPLAINT_SECONDS:
+            self._complaint_at = trio.current_time()
+            _log.warning(sentence, *of)
 
 
 def _version(answer: Any) -> str:

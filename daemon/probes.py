@@ -23,7 +23,7 @@ import trio
 from daemon.metrics import CONTENT_TYPE
 
 MAX_HEAD_BYTES: Final = 8 * 1024  # a probe's request is a few hundred bytes
-MAX_CONNECTIONS: Final = 16  # probes and a scraper; more is a mistake on this host
+MAX_CONNECTIONS: Final = 16  # probes and a scraper; with one more the oldest is closed, so that nobody keeps probes out
 REQUEST_SECONDS: Final = 5.0  # a probe that is slower has timed out already on its own side
 RETRY_SECONDS: Final = 0.1  # when the process is out of descriptors
 
@@ -57,40 +57,47 @@ def _holds(check: Check) -> bool:
 
 async def serve(health: Health, listeners: Sequence[trio.SocketListener], metrics: Page | None = None) -> None:
     """Answer probes and scrapers until cancelled."""
-    slots = trio.Semaphore(MAX_CONNECTIONS)
+    talking: dict[trio.CancelScope, None] = {}
     async with contextlib.AsyncExitStack() as open_listeners, trio.open_nursery() as nursery:
         for listener in listeners:
             await open_listeners.enter_async_context(listener)
-            nursery.start_soon(_accept, health, listener, slots, nursery, metrics)
+            nursery.start_soon(_accept, health, listener, talking, nursery, metrics)
 
 
 async def _accept(
     health: Health,
     listener: trio.SocketListener,
-    slots: trio.Semaphore,
+    talking: dict[trio.CancelScope, None],
     nursery: trio.Nursery,
     metrics: Page | None,
 ) -> None:
     while True:
-        await slots.acquire()
         try:
             stream = await listener.accept()
         except OSError as error:
-            slots.release()
             if error.errno not in {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}:
                 raise
             await trio.sleep(RETRY_SECONDS)
             continue
-        except BaseException:
-            slots.release()
-            raise
-        nursery.start_soon(_answer, health, stream, slots, metrics)
+        if len(talking) >= MAX_CONNECTIONS:
+            oldest = next(iter(talking))
+            del talking[oldest]
+            oldest.cancel()
+        scope = trio.CancelScope(deadline=trio.current_time() + REQUEST_SECONDS)
+        talking[scope] = None
+        nursery.start_soon(_answer, health, stream, scope, talking, metrics)
 
 
-async def _answer(health: Health, stream: trio.SocketStream, slots: trio.Semaphore, metrics: Page | None) -> None:
+async def _answer(
+    health: Health,
+    stream: trio.SocketStream,
+    scope: trio.CancelScope,
+    talking: dict[trio.CancelScope, None],
+    metrics: Page | None,
+) -> None:
     """One connection: one request, one answer, closed."""
     try:
-        with trio.move_on_after(REQUEST_SECONDS):
+        with scope:
             async with stream:
                 head = b""
                 while b"\r\n\r\n" not in head:
@@ -107,7 +114,7 @@ async def _answer(health: Health, stream: trio.SocketStream, slots: trio.Semapho
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         pass  # the prober went away: its business
     finally:
-        slots.release()
+        talking.pop(scope, None)
 
 
 _SCRAPES: Final = {(b"GET", b"/metrics"), (b"HEAD", b"/metrics")}

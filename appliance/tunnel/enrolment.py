@@ -39,6 +39,10 @@ TOKEN_PREFIX: Final = "flb_"  # noqa: S105 # not a secret: it lets scanners and 
 TOKEN_BYTES: Final = 32
 TOKEN_SECONDS: Final = 24 * 60 * 60  # a day to carry a bundle to its cluster
 MAX_TOKEN_CHARS: Final = 128
+MAX_CERTIFICATES: Final = 256
+"""Of one cluster's generation, good at the same time: every appliance holds all of them in memory. Each agent has three
+(renewed after a third of their life), so sixteen agents with changes of the authority in between stay far below; more
+is somebody who renews in a loop."""
 
 _FAULTS: Final = {
     TokenFault.UNKNOWN: "unknown token",
@@ -46,6 +50,7 @@ _FAULTS: Final = {
     TokenFault.SPENT: "token spent by another key",
     TokenFault.CLUSTER_GONE: "the token's cluster was deleted",
 }
+_TOO_MANY: Final = f"This cluster's agents hold {MAX_CERTIFICATES} certificates already: one of them renews in a loop."
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,8 @@ class Enrolment:
             key = public_key_of(text(body, "request", MAX_REQUEST_BYTES))
         except (MalformedBodyError, BadRequestError) as error:
             return problem(Code.BAD_REQUEST, detail=str(error).rstrip("."))
+        if self._good(peer, now) >= MAX_CERTIFICATES:
+            return Problem(Code.RATE_LIMITED, _TOO_MANY)
         issued = self._certificate(key, peer.cluster_id, peer.generation, now)
         if not await self._store.keep_certificate(issued, peer.cluster_id, peer.generation, now):
             # Since its certificate was looked at: what it asks for would be worth nothing.
@@ -143,6 +150,12 @@ class Enrolment:
             EventType.AGENT_RENEWED, Redeemed(issued.pem, peer.cluster_id, again=False), address, now
         )
         return self._answer(issued.pem, peer.cluster_id)
+
+    def _good(self, peer: AgentName, now: int) -> int:
+        """How many certificates of the peer's cluster and generation open something."""
+        whose = (peer.cluster_id, peer.generation)
+        serials = self._store.snapshot.serials.values()
+        return sum((it.cluster_id, it.generation) == whose and it.not_after > now for it in serials)
 
     def _certificate(self, key: EllipticCurvePublicKey, cluster_id: str, generation: int, now: int) -> AgentCertificate:
         return self.trust.for_agents.agent_certificate(key, cluster_id, generation, now, self._agent_seconds)

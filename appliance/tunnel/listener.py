@@ -151,6 +151,7 @@ class _Connection:
         self._address = address
         self._source = source_of(address)
         self._counted = False
+        self._unreadable = False
         self.direct = not parts.proxy_protocol_from.hold(address)
         """Whether the peer is the agent itself, and not a load balancer that says whom it passes on."""
 
@@ -370,7 +371,9 @@ class _Connection:
         try:
             self._parts.registry.heard(cluster_id, session_id, report(calls.decode(body), now), now)
         except calls.MalformedBodyError as error:
-            _log.warning("an agent's note cannot be read", extra={"cluster": cluster_id, "reason": str(error)})
+            if not self._unreadable:  # it may send any number
+                _log.warning("an agent's note cannot be read", extra={"cluster": cluster_id, "reason": str(error)})
+            self._unreadable = True
 
     # Refusing
 

@@ -88,6 +88,16 @@ async def test_it_is_renewed_soon_when_other_authorities_are_to_be_trusted(repor
     assert world.heard == 1
 
 
+async def test_one_that_is_never_given_the_cas_it_is_to_trust_does_not_ask_without_end(reporter: Reporter) -> None:
+    """One appliance names a set of CAs, another gives certificates and has not heard of it."""
+    world = World(issued(trio.current_time()))
+    reporter.trust = trust_mark("three CAs")
+
+    await run_for(world, reporter, DAY)
+
+    assert 24 <= len(world.at) <= 49, "once or twice an hour"
+
+
 async def test_nothing_is_renewed_before_there_is_an_identity_nor_one_that_a_new_bundle_replaced(
     reporter: Reporter,
 ) -> None:
@@ -101,3 +111,4 @@ async def test_nothing_is_renewed_before_there_is_an_identity_nor_one_that_a_new
         await trio.sleep(9 * DAY)
         world.stored = issued(trio.current_time())
     assert not world.at
+    assert world.heard == 1, "other sessions may stand on the older one"

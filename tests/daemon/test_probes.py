@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
 import trio
 
-from daemon.probes import MAX_HEAD_BYTES, Health, respond, serve
+from daemon.probes import MAX_CONNECTIONS, MAX_HEAD_BYTES, REQUEST_SECONDS, Health, respond, serve
 from tests.support.flood import Flood, flooding, text
 from tests.support.heartbeat import LATE_SECONDS, worst_beat
 
@@ -62,6 +63,24 @@ async def test_over_a_socket_one_answer_then_the_connection_ends() -> None:
         assert answer.endswith(b'{"ready": true}\n')
         await rude.aclose()
         await polite.aclose()
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.real_clock
+async def test_who_connects_and_says_nothing_keeps_no_probe_out() -> None:
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listeners[0].socket.getsockname()[1]
+    async with trio.open_nursery() as nursery, contextlib.AsyncExitStack() as silent:
+        nursery.start_soon(serve, Health({}), listeners)
+        for _ in range(2 * MAX_CONNECTIONS):
+            await silent.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port))
+
+        with trio.fail_after(REQUEST_SECONDS / 2):
+            async with await trio.open_tcp_stream("127.0.0.1", port) as probe:
+                await probe.send_all(b"GET /livez HTTP/1.1\r\n\r\n")
+                answer = b"".join([piece async for piece in probe])
+
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
         nursery.cancel_scope.cancel()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -79,6 +80,16 @@ def test_kubernetes_knows_every_field(plain: list[Manifest], helmed: list[Manife
     )
 
     assert faults([*plain, *helmed, *everything]) == []
+
+
+def test_the_guard_stands_in_the_installation_s_own_folder(tmp_path: Path) -> None:
+    shutil.copytree(DEPLOY / "agent", tmp_path / "agent")
+    settings = tmp_path / "agent" / "example" / "settings.yaml"
+    settings.write_text(settings.read_text().replace('""', '"[guard]\\nread_only = true\\n"'))
+
+    made = by_name(kustomized(tmp_path / "agent" / "example"))
+
+    assert made["ConfigMap", RELEASE]["data"] == {"agent.toml": "[guard]\nread_only = true\n"}
 
 
 def test_the_pod_may_do_nothing_it_need_not(plain: list[Manifest]) -> None:

@@ -56,6 +56,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Mani
     """The place it was typed in, what kubectl made, and what each Helm line made."""
     place = tmp_path_factory.mktemp("typed")
     (place / "ops").symlink_to(ROOT / "ops")
+    for folder in ROOT.iterdir():  # the commands are typed at the top of the repository, beside all that is there
+        if folder.is_dir() and folder.name != "ops":
+            (place / folder.name).mkdir()
     helmed = []
     with recorder(tmp_path_factory.mktemp("cluster")) as cluster:
         for line in lines("install.md"):
@@ -96,6 +99,13 @@ def test_what_was_typed_is_there(installed: tuple[Path, list[Manifest], list[lis
     for line in lines("install.md"):  # whatever a line waits for or shows exists
         for kind, name in re.findall(r"(statefulset|deployment)/(\S+)", line):
             assert any(key[0].lower() == kind and key[1] == name for key in {**names, **agent}), line
+
+
+def test_an_upgrade_leaves_the_names_and_the_guard_of_an_installation_alone() -> None:
+    """What comes with the source holds an example's names and no guard: it may be copied, and is not applied."""
+    applied = [line for line in lines("upgrade.md") if re.match(r"kubectl (-n \S+ )?apply", line)]
+    assert applied
+    assert [line for line in applied if "ops/deploy/" in line] == []
 
 
 def test_compose_runs_the_appliance_with_what_the_runbook_made(

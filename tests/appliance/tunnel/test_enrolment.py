@@ -17,6 +17,7 @@ from appliance.core.buckets import FAILURES_BURST
 from appliance.core.events import EventType
 from appliance.store import units
 from appliance.store.store import utc_micros
+from appliance.tunnel import enrolment
 from appliance.tunnel.authority import Authority
 from appliance.tunnel.enrolment import mint_token, token_digest
 from tests.appliance.tunnel.rig import CLUSTER, Harbour, altered, harbour
@@ -184,6 +185,23 @@ async def test_a_renewal_that_crosses_a_revocation_is_told_so(tmp_path: Path, me
         assert caught.value.final
         assert here.kinds()[-1] is EventType.AGENT_AUTH_FAILED
         assert here.events[-1].details == (("reason", fault),)
+
+
+async def test_who_renews_in_a_loop_comes_to_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each certificate is kept in every appliance's memory for as long as it is good."""
+    monkeypatch.setattr(enrolment, "MAX_CERTIFICATES", 3)
+    async with harbour(tmp_path) as here:
+        identity = await here.enrolled()
+        for _ in range(2):
+            identity = await renew(identity, here.agent())
+
+        with pytest.raises(EnrolmentRefusedError, match="certificates already") as caught:
+            await renew(identity, here.agent())
+
+        assert not caught.value.final
+        assert len(here.store.snapshot.serials) == 3
+        await here.store.write(units.raise_generation(CLUSTER, utc_micros()))
+        await here.enrolled("other")
 
 
 async def test_a_bundle_shows_no_token_when_it_is_printed(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from appliance.tunnel.authority import Authority
 from tests.appliance.front.test_listener import dial_from
 from tests.appliance.tunnel.rig import CLUSTER, Harbour, harbour
 from tests.support.pair import ALICE, get
+from wire import calls
 from wire.heads import ResponseHead
 from wire.session import Exchange, Session, SessionEnded, TunnelRefused
 from wire.tls import client_context
@@ -66,6 +67,23 @@ async def test_an_enrolled_agent_gets_a_tunnel_and_is_connected_while_it_holds(t
         assert state.reason
         await until(lambda: EventType.CLUSTER_DISCONNECTED in here.kinds())
         assert EventType.CLUSTER_CONNECTED in here.kinds()
+        nursery.cancel_scope.cancel()
+
+
+async def test_notes_that_cannot_be_read_are_one_line_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with harbour(tmp_path) as here, trio.open_nursery() as nursery:
+        session = await here.dial(await here.enrolled())
+        nursery.start_soon(run, session)
+        await until(lambda: here.registry.session_for(CLUSTER))
+
+        for _ in range(50):
+            session.note(b"\xc1")
+        session.note(calls.encode({"version": "9"}))
+
+        await until(lambda: (state := here.registry.state(CLUSTER)) and state.agents[0].report)
+        assert [it for it in caplog.messages if "note" in it] == ["an agent's note cannot be read"]
         nursery.cancel_scope.cancel()
 
 
