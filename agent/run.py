@@ -76,6 +76,7 @@ async def run(
                 drain_seconds=config.drain_seconds,
                 session_bytes=session_bytes,
                 connect=reach,
+                readiness=relay.errands.readiness,
             ),
             config.connections,
         )

@@ -53,6 +53,8 @@ def _polled(transport: Transport, asking: Mapping[str, str], seconds: int, until
             seconds += SLOWER_SECONDS
         elif error not in {"authorization_pending", "temporarily_unavailable"}:
             ended = refused(answer.status, document, answer.correlation_id)
+            if ended.exit_code is Exit.UNREACHABLE:  # said by what stands before an appliance that starts anew
+                continue
             ended.exit_code = Exit.FORBIDDEN if error == "access_denied" else Exit.FAILED
             raise ended
     raise Fault("Nobody confirmed the code in time.", next_step="fairlead login --device")

@@ -17,7 +17,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given[:2] == ["kube", "token"] and not {"-h", "--help"} & set(given):
         from ops.cli.plugin import run
 
-        sys.exit(run(given[2:]))
+        try:
+            sys.exit(run(given[2:]))
+        except (Exception, KeyboardInterrupt):  # the barrier is imported only when something went wrong
+            from ops.cli.faults import barrier
+
+            with barrier():
+                raise
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # UTF-8 whatever the locale, as kubectl's: a script reads the same
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")

@@ -36,7 +36,13 @@ def renew(profile: Profile, account: str, transport: Transport, stale: str) -> K
             return kept
         if not kept.refresh_token:
             raise not_signed_in(profile, account)
-        answer = grant(transport, {"grant_type": "refresh_token", "refresh_token": kept.refresh_token})
+        form = {"grant_type": "refresh_token", "refresh_token": kept.refresh_token}
+        try:
+            answer = grant(transport, form)
+        except Fault:
+            if not transport.sent:
+                raise
+            answer = grant(transport, form)  # an answer that was lost is given again, for a minute
         if answer.status != 200:
             raise refused(answer.status, answer.document(), answer.correlation_id)
         renewed = keeping.of_grant(answer.document(), account)

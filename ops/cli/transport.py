@@ -8,6 +8,7 @@ it, and not this machine's clock, says when something expires.
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
@@ -21,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from ops.cli.faults import Exit, Fault, plain
 from ops.cli.masking import shown_body, shown_headers, shown_url
@@ -66,7 +67,7 @@ class Transport:
         self._debug = debug
         self._connection: http.client.HTTPSConnection | None = None
         self._used = 0.0
-        self._sent = False  # whether the other end may know of what was asked last
+        self.sent = False  # whether the other end may know of what was asked last
         self.heard: Mapping[str, str] = {}  # the headers of the last answer, by lower-case name
         try:
             self._context = ssl.create_default_context(cadata=ca_pem)
@@ -94,7 +95,7 @@ class Transport:
             self.close()
             self._tell(f"! {type(error).__name__}: {error}")
             fault = unreachable(self.server, error)
-            if self._sent and method != "GET":
+            if self.sent and method != "GET":
                 fault.next_step = "look whether it was done before you try again"
             raise fault from None
         took = (time.monotonic() - began) * 1000
@@ -109,7 +110,7 @@ class Transport:
             self._connection = None
 
     def _carried(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
-        self._sent = False
+        self.sent = False
         if time.monotonic() - self._used > IDLE_SECONDS:
             self.close()
         kept = self._connection is not None
@@ -123,7 +124,7 @@ class Transport:
 
     def _once(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
         connection = self._connection = self._connection or self._opened()
-        self._sent = True
+        self.sent = True
         connection.request(method, target, body, dict(headers))
         response = connection.getresponse()
         content = response.read(MAX_ANSWER_BYTES)
@@ -156,7 +157,7 @@ class Transport:
             there.hostname or "", there.port or usual, timeout=CONNECT_SECONDS, context=self._context
         )
         if proxy is not None:
-            connection.set_tunnel(self._host, self._port)
+            connection.set_tunnel(self._host, self._port, _proof(there))
         connection.connect()
         assert connection.sock is not None
         connection.sock.settimeout(ANSWER_SECONDS)
@@ -173,9 +174,17 @@ def proxy_for(host: str) -> str | None:
     return found if found is None or "://" in found else f"http://{found}"
 
 
+def _proof(proxy: SplitResult) -> dict[str, str]:
+    """What a proxy's URL says for the proxy alone (RFC 7617)."""
+    if proxy.username is None:
+        return {}
+    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return {"Proxy-Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+
+
 def unreachable(server: str, error: Exception) -> Fault:
     """Why there was no answer, and what to look at."""
-    host = urlsplit(server).netloc
+    host = urlsplit(server).netloc.rpartition("@")[2]  # a proxy's URL may hold a password
     sentence, step = f"{host} gave no answer: {error}", "fairlead doctor"
     match error:
         case ssl.SSLCertVerificationError(verify_code=code) if code in WRONG_CLOCK_CODES:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
 import sys
 import threading
 from contextlib import closing
@@ -12,9 +14,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from ops.cli import faults, login, patience, places, plugin
+from ops.cli import faults, keeping, login, patience, places, plugin
 from ops.cli.faults import Fault
+from ops.cli.keeping import Kept
 from ops.cli.profiles import Book, Profile
+from ops.cli.renewal import renew
 from ops.cli.settings_here import config
 from ops.cli.transport import Transport
 from tests.ops.cli.test_transport import certified, listening, speaking
@@ -39,6 +43,35 @@ def test_an_appliance_that_sends_the_browser_elsewhere(tmp_path: Path, there: st
         said.append(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
         with closing(Transport(url, ca.pem)) as transport, pytest.raises(Fault, match="leads elsewhere"):
             login.described(Profile("x", url), transport)
+
+
+def test_a_renewal_whose_answer_was_lost_is_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(places.HOME_VARIABLE, str(tmp_path / "home"))
+    monkeypatch.setenv(keeping.KEYRING_VARIABLE, "off")
+    ca = TestCA.make()
+    context = certified(ca, tmp_path, -1, 1)
+    body = json.dumps({"access_token": "fla_2", "refresh_token": "flr_2", "expires_in": 900}).encode()
+    answers = [b"", b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)]
+    with listening(lambda it: speaking(context, answers.pop(0))(it)) as url:
+        keeping.save("x", Kept("ann", "", "", "fla_1", 0.0, 0.0, "flr_1"))
+        with closing(Transport(url, ca.pem)) as transport:
+            assert renew(Profile("x", url), "ann", transport, "fla_1").refresh_token == "flr_2"
+    kept = keeping.load("x", "ann")
+    assert (kept and kept.access_token, answers) == ("fla_2", [])
+
+
+def test_the_plugin_says_what_is_wrong_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "config.json").mkdir()
+    ran = subprocess.run(
+        [sys.executable, "-m", "ops.cli.main", "kube", "token", "--profile", "x", "--cluster", "y"],
+        env={**os.environ, places.HOME_VARIABLE: str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr == f"fairlead: {tmp_path}/config.json: Is a directory.\n"
 
 
 def test_what_an_appliance_says_of_a_refusal_moves_no_cursor() -> None:

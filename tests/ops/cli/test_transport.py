@@ -101,6 +101,24 @@ def test_an_answer_that_does_not_come(tmp_path: Path, monkeypatch: pytest.Monkey
         over.set()
 
 
+def test_a_proxy_is_shown_its_password_and_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[bytes] = []
+
+    def refuse(connection: socket.socket) -> None:
+        heard.append(connection.recv(65536))
+        connection.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+
+    with listening(refuse) as url:
+        proxy = url.replace("https://", "http://ann:s%40fe@")
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        monkeypatch.setenv("NO_PROXY", "")
+        with pytest.raises(Fault, match="407"):
+            Transport("https://fairlead.example.com").ask("GET", "/", headers={"Authorization": "Bearer x"})
+    assert b"Proxy-Authorization: Basic YW5uOnNAZmU=" in heard[0]
+    assert b"Bearer" not in heard[0]
+    assert "ann" not in str(transport.unreachable(proxy, ConnectionRefusedError()))
+
+
 @pytest.mark.parametrize("given", ["-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", "0\ufffd\ufffd"])
 def test_a_ca_that_is_none(given: str) -> None:
     with pytest.raises(Fault, match="not a certificate"):
