@@ -24,7 +24,10 @@ from agent.file_mark import file_mark
 from agent.identity import Identity, IdentityError, wall_seconds
 from agent.outbound import Connect, OutboundError, Place, connect
 from wire.calls import CallError, MalformedBodyError
-from wire.session import Session, SessionEnded, TunnelRefused, dial_session
+from wire.endings import TunnelRefused
+from wire.opening import dial_session
+from wire.readiness import Readiness
+from wire.session import Session, SessionEnded
 from wire.tls import client_context
 from wire.workers import Begin, OnExchange
 
@@ -103,6 +106,8 @@ class Tunnels:
     drain_seconds: float
     session_bytes: int = SESSION_BYTES
     connect: Connect = connect
+    readiness: Readiness | None = None
+    """Where sessions are heard without a task; running for as long as the dialler."""
 
 
 class Dialler:
@@ -253,7 +258,8 @@ class Dialler:
 
     async def _run_session(self, session: Session, done: trio.Event) -> None:
         try:
-            await session.run(self._tunnels.on_exchange, self._tunnels.begin)
+            tunnels = self._tunnels
+            await session.run(tunnels.on_exchange, tunnels.begin, tunnels.readiness)
         except SessionEnded as error:
             _log.warning("the session ended: %s", error)
         finally:

@@ -76,11 +76,12 @@ async def run(
                 drain_seconds=config.drain_seconds,
                 session_bytes=session_bytes,
                 connect=reach,
+                readiness=relay.errands.readiness,
             ),
             config.connections,
         )
-        renewal = Renewal(directory.identity, enrolment.renew, reporter, dialler.replace)
-        numbers = Numbers(AgentNumbers(dialler, relay, upstream, directory.identity).collect)
+        renewal = Renewal(directory.sound, enrolment.renew, reporter, dialler.replace)
+        numbers = Numbers(AgentNumbers(dialler, relay, upstream, directory.sound).collect)
         beside.start_soon(probes.serve, _health(upstream, dialler), listeners, numbers.page)
         beside.start_soon(relay.sweep)
         beside.start_soon(reporter.run)

@@ -15,7 +15,7 @@ import sqlite3
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -75,6 +75,7 @@ from appliance.tunnel.trust import Trust
 from daemon import interpreter, probes
 from daemon.metrics import Numbers
 from daemon.probes import Health
+from wire.readiness import Readiness
 from wire.session import Session
 from wire.tls import server_context
 
@@ -164,6 +165,7 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
         async with trio.open_nursery() as background:
             background.start_soon(_await_signals, stop, background.cancel_scope)
             background.start_soon(_await_new_keys, watch, stop)
+            background.start_soon(common.readiness.run)
             background.start_soon(store.run)
             background.start_soon(ledger.run)
             if config.audit.retention_days:
@@ -230,6 +232,7 @@ class _Common:
     courier: Courier
     following: Following
     uses: BindingUses
+    readiness: Readiness = field(default_factory=Readiness)
 
 
 def _front_parts(it: _Common, app: QuartTrio) -> FrontParts:
@@ -251,6 +254,7 @@ def _front_parts(it: _Common, app: QuartTrio) -> FrontParts:
         max_connections=it.config.limits.connections,
         proxy_protocol_from=it.config.users.proxy_protocol_from,
         trusted_proxies=it.config.users.trusted_proxies,
+        readiness=it.readiness,
     )
 
 
@@ -352,6 +356,7 @@ def _agents_parts(it: _Common, context: ssl.SSLContext) -> tunnel.AgentsListener
         name=f"fairlead/{version('fairlead')}",
         drain_seconds=float(it.config.limits.drain_seconds),
         proxy_protocol_from=it.config.agents.proxy_protocol_from,
+        readiness=it.readiness,
     )
 
 

@@ -23,7 +23,8 @@ from benchmarks.processes import cpu_seconds
 from ops.demo.files import write_private
 from wire.carrier import Carrier, Payload, TunnelRequested
 from wire.heads import Identity, RequestHead, ResponseHead
-from wire.session import Exchange, Session, SessionEnded, accept_session, dial_session
+from wire.opening import accept_session, dial_session
+from wire.session import Exchange, Session, SessionEnded
 from wire.tls import client_context, dial_handshake, serve_handshake, server_context
 
 BIG_BYTES = 256 * 2**20

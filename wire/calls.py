@@ -15,7 +15,7 @@ import msgpack
 import trio
 
 from wire.carrier import MAX_CALL_BYTES, AnswerReceived, Carrier, CarrierEnded, CarrierError
-from wire.session import ByteStream
+from wire.transport import ByteStream
 
 ENROL_PATH: Final = b"/fairlead/v1/enrol"
 RENEW_PATH: Final = b"/fairlead/v1/renew"

@@ -370,6 +370,9 @@ class Exchange(trio.abc.HalfCloseableStream):
         self._closed = True
         self._chunks.clear()
         flow, connection = self._flow, self._session.connection
+        # Nobody is left to hear of it. Were it still named there, flow and exchange would hold each other until a
+        # collection: tens of thousands of them, spread over memory that no cache holds.
+        flow.owner = flow.lane.owner = None
         if not flow.ended and self._fault is None:
             if self.upgrade and flow.outgoing is not State.AWAITING and flow.incoming is not State.AWAITING:
                 connection.stop(flow)

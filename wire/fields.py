@@ -28,6 +28,11 @@ FRAMING = frozenset(
 _SECRET: Final = frozenset({b"authorization", b"cookie", b"set-cookie", b"proxy-authorization"})
 """Never remembered: what authenticates someone has no business in a table of strings."""
 
+_ONCE: Final = frozenset({b"audit-id", b"x-correlation-id", b"traceparent", b"traceresponse"})
+"""Not worth remembering: these never come twice."""
+
+_PASSING: Final = _SECRET | _ONCE
+
 _USUAL = (
     b"Accept",
     b"Accept-Encoding",
@@ -185,11 +190,11 @@ def _blame(name: bytes) -> str:
 
 
 def _keeps_line(line: bytes, field: Field) -> bool:
-    return len(line) <= MAX_REMEMBERED_BYTES and field.pair[0].lower() not in _SECRET
+    return len(line) <= MAX_REMEMBERED_BYTES and field.pair[0].lower() not in _PASSING
 
 
 def _keeps_pair(pair: tuple[bytes, bytes], line: bytes) -> bool:
-    return len(line) <= MAX_REMEMBERED_BYTES and pair[0].lower() not in _SECRET
+    return len(line) <= MAX_REMEMBERED_BYTES and pair[0].lower() not in _PASSING
 
 
 _LINES: Final = Memory(_read_line, MAX_REMEMBERED, _keeps_line)

@@ -1,7 +1,7 @@
 """What a pure function gave before, remembered: for what comes thousands of times, byte for byte. Pure but for that.
 
 What always holds: what is remembered is what the function gave for exactly this key, and a failure is not remembered;
-a memory is bounded in number, the oldest goes first, and by its `keeps` in size.
+a memory is bounded in number, and by its `keeps` in size; a full one forgets all.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ class Memory(dict[Key, Value]):
         made = self._make(key)
         if self._keeps(key, made):
             if len(self) >= self._most:
-                del self[next(iter(self))]
+                # What is used is soon known again. The oldest alone would cost a walk over the places of all that went
+                # before it, at every new key: a dict keeps those until it grows.
+                self.clear()
             self[key] = made
         return made

@@ -11,18 +11,22 @@ import logging
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final, NamedTuple
 
 import trio
 
-from wire.carrier import AnswerReceived, Carrier, CarrierEnded, CarrierError, Payload, TunnelOpened
+from wire.carrier import Carrier
 from wire.connection import Connection, Flow, PeerEnded, ProtocolViolation
 from wire.credit import PROCESS_POOL, Pool
-from wire.endings import SessionDraining, SessionEnded, SessionFull, TunnelRefused, first_sentence
-from wire.exchange import Exchange, ExchangeReset, PeerStopped, SessionLost
+from wire.endings import SessionDraining, SessionEnded, SessionFull, first_sentence
+from wire.exchange import Exchange, ExchangeReset, PeerStopped, SessionLost, Turn
 from wire.frames import Drain, Frame, Hello, Note, Open, Pong, ResetCode
 from wire.heads import Identity, RequestHead
 from wire.passes import passes
+from wire.pulse import Pulse
+from wire.readiness import Readiness
+from wire.tls import MAX_WRITE_BYTES, TLSStream
+from wire.transport import ByteStream, read_or_end
 from wire.workers import Begin, OnExchange, Workers
 
 __all__ = [
@@ -34,50 +38,30 @@ __all__ = [
     "SessionEnded",
     "SessionFull",
     "SessionLost",
-    "TunnelRefused",
-    "accept_session",
-    "dial_session",
 ]
-
-SILENCE_SECONDS: Final = 10.0
-"""After this long without a byte we PING: shorter than any load balancer's idle limit."""
-
-DEATH_SECONDS: Final = 10.0
-"""How long the PING may stay unanswered. Any byte counts as life."""
-
-STALLED_WRITE_SECONDS: Final = 20.0
-"""A write that makes no progress for this long means the path is dead."""
-
-LATE_LOOP_SECONDS: Final = 2.0
-"""If our own loop was late by more, the silence may be our fault: the clock starts again."""
 
 PULSE_SECONDS: Final = 1.0
 LINGER_PULSES: Final = 5
 """How long an acceptor that has drained waits for the opener to end the session, which it does at once."""
 
-MEASURE_SECONDS: Final = 30.0
-"""A busy session is never silent; its round trip is measured this often all the same."""
-
 GOODBYE_SECONDS: Final = 1.0
 """How long the last RESET of a session may take to write."""
 
-_READ_BYTES: Final = 256 * 1024
-
 _PIECE_BYTES: Final = 16 * 1024
 """Of one read, so much is heard before others may have the loop: 5,000 of the smallest frames, which take 4 ms."""
+
+_SHORTCUT_BYTES: Final = 64 * 1024
+"""One read that is heard where it is seen: more than the other end writes at once means a transfer."""
 
 _log = logging.getLogger("fairlead.session")
 _process_pool = Pool(PROCESS_POOL)
 
 
-class ByteStream(Protocol):
-    """What a session needs of its transport: `wire.tls.TLSStream`, or a test's."""
+class Shortcut(NamedTuple):
+    """Where a session's bytes are seen before any task runs."""
 
-    async def read(self, max_bytes: int = 0, /) -> bytes: ...
-    async def write(self, data: bytes, /) -> None: ...
-    def writable_now(self) -> bool: ...
-    async def wait_writable(self) -> None: ...
-    def abort(self) -> None: ...
+    readiness: Readiness
+    stream: TLSStream
 
 
 class Session:
@@ -89,16 +73,20 @@ class Session:
         self._stream = stream
         self._alive = True
         self._now = trio.current_time()
-        self._heard = self._now
+        self._life = Pulse(self._now)
         self.carried = 0  # bytes of the carrier, both ways
-        self._pinged: float | None = None
-        self._measured = self._now
-        self._write_began: float | None = None
         self._wake = trio.Event()
         self._writer_sleeps = False
         self._silent = trio.Event()  # set when nothing waits to be written
         self._answered = trio.Event()  # the peer answered a PING, or the session is over
         self._accepted: list[Exchange] = []  # opened by the peer, not yet running
+        self._workers: Workers | None = None
+        self._shortcut: Shortcut | None = None
+        self._needed = Turn()  # the reader's task, while the shortcut hears
+        self._unheard = b""  # read, and left to the reader's task
+        self._fault: SessionEnded | None = None  # what the shortcut met
+        self._unsent = b""  # begun to be written, and to be repeated by the writer's task
+        self._write_due = False  # when this round ends
         self._scope: trio.CancelScope | None = None
         self._drain_deadline = float("inf")
         self._on_drain: Callable[[], None] | None = None
@@ -196,6 +184,15 @@ class Session:
 
     def wake_writer(self) -> None:
         """Tell the writer that something waits."""
+        if self._writer_sleeps and not self._write_due:
+            shortcut = self._shortcut
+            if shortcut is not None and shortcut.readiness.in_round:
+                self._write_due = True
+                shortcut.readiness.later(self._write_now)
+            else:
+                self._call_writer()
+
+    def _call_writer(self) -> None:
         if self._writer_sleeps:
             self._writer_sleeps = False
             self._wake.set()
@@ -215,10 +212,10 @@ class Session:
 
         """
         try:
-            self._take_in(lambda: self.connection.receive_payload(early, self._now))
+            self._take_in(self.connection.receive_payload, early)
             await self._write_all()
             while self.connection.peer is None:
-                self._hear(await _read(self._stream))
+                self._hear(await read_or_end(self._stream))
         except trio.BrokenResourceError as error:
             raise SessionEnded(f"the connection broke: {error}") from error
         except SessionEnded:
@@ -226,22 +223,31 @@ class Session:
                 await self._write_all()
             raise
 
-    async def run(self, on_exchange: OnExchange | None = None, begin: Begin | None = None) -> None:
+    async def run(
+        self, on_exchange: OnExchange | None = None, begin: Begin | None = None, readiness: Readiness | None = None
+    ) -> None:
         """Run until the session ends. `begin` takes what needs no task, `on_exchange` all else.
+
+        With `readiness`, which must be running as long, what is said is heard where it is seen, and what that makes us
+        say is said at the end of the round: neither costs a task's turn.
 
         Raises:
             SessionEnded: always, except when cancelled; its sentence says why.
 
         """
         reason = "cancelled"
+        if readiness is not None and readiness.available and isinstance(self._stream, TLSStream):
+            self._shortcut = Shortcut(readiness, self._stream)
         try:
             async with trio.open_nursery() as nursery:
                 self._scope = nursery.cancel_scope
+                if on_exchange is not None:
+                    self._workers = Workers(nursery, on_exchange, begin)
                 nursery.start_soon(self._write_forever)
                 nursery.start_soon(self._pulse)
                 self._measure(trio.current_time())
                 try:
-                    await self._read_forever(nursery, on_exchange, begin)
+                    await self._read_forever()
                 except SessionEnded as ended:
                     reason = str(ended)
                 self._lose(reason)
@@ -268,17 +274,16 @@ class Session:
                 flow.owner.fail(lost)
         self.connection.flows.clear()
 
-    async def _read_forever(self, nursery: trio.Nursery, on_exchange: OnExchange | None, begin: Begin | None) -> None:
-        workers = None if on_exchange is None else Workers(nursery, on_exchange, begin)
+    async def _read_forever(self) -> None:
         while True:
-            for exchange in self._accepted:
-                if workers is None:
-                    exchange.reset(ResetCode.PROTOCOL, "this end accepts no exchanges")
-                else:
-                    workers.accept(exchange)
-            self._accepted.clear()
-            data = await _read(self._stream)
+            self._begin_accepted()
+            if self._shortcut is not None:
+                await self._shortcut_ends(self._shortcut)
             try:
+                if self._fault is not None:
+                    raise self._fault
+                data, self._unheard = self._unheard, b""
+                data = data or await read_or_end(self._stream)
                 if len(data) <= _PIECE_BYTES:
                     self._hear(data)
                 else:
@@ -286,6 +291,56 @@ class Session:
             except SessionEnded:
                 await self._say_goodbye()
                 raise
+
+    def _begin_accepted(self) -> None:
+        for exchange in self._accepted:
+            if self._workers is None:
+                exchange.reset(ResetCode.PROTOCOL, "this end accepts no exchanges")
+            else:
+                self._workers.accept(exchange)
+        self._accepted.clear()
+
+    async def _shortcut_ends(self, shortcut: Shortcut) -> None:
+        """Let everything be heard where it is seen until that leaves something to the reader's task."""
+        if shortcut.stream.more_likely:
+            return
+        shortcut.readiness.arm(shortcut.stream, self._on_readable)
+        try:
+            await self._needed.wait()
+        finally:
+            shortcut.readiness.disarm(shortcut.stream)
+
+    def _on_readable(self) -> None:
+        """Hear what there is, as much as a pass of the loop allows; call the reader's task to all else."""
+        shortcut = self._shortcut
+        assert shortcut is not None
+        try:
+            data = shortcut.stream.receive_nowait(_SHORTCUT_BYTES)
+            if data is None:
+                return
+            if data:
+                self._unheard = self._hear_some(data)
+                self._begin_accepted()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            data = b""  # the task meets the same fault
+        except SessionEnded as ended:
+            self._fault = ended
+        except Exception:  # noqa: BLE001 # it ends this session, and its task must say so to every exchange
+            _log.exception("a session ended by a defect of ours")
+            self._fault = SessionEnded("a defect of this end")
+        if not data or self._unheard or self._fault is not None or shortcut.stream.more_likely:
+            self._needed.call()
+
+    def _hear_some(self, data: bytes) -> bytes:
+        """Hear pieces until this pass of the loop has had its share; return the rest."""
+        start = 0
+        while len(data) - start > _PIECE_BYTES:
+            self._hear(data[start : start + _PIECE_BYTES])
+            start += _PIECE_BYTES
+            if passes().spent:
+                return data[start:]
+        self._hear(data[start:] if start else data)
+        return b""
 
     async def _hear_all(self, data: bytes) -> None:
         """Hand on a long read in pieces: what its sender calls 200 KiB may be a transfer or a flood."""
@@ -297,16 +352,16 @@ class Session:
 
     def _hear(self, data: bytes) -> None:
         """Hand on what the peer says."""
-        self._now = self._heard = trio.current_time()
-        self._pinged = None
+        self._now = trio.current_time()
+        self._life.heard(self._now)
         self.carried += len(data)
-        self._take_in(lambda: self.connection.receive(data, self._now))
+        self._take_in(self.connection.receive, data)
         if self.connection.wants_write or (self.draining and self._drained()):
             self.wake_writer()
 
-    def _take_in(self, receive: Callable[[], list[tuple[Flow | None, Frame]]]) -> None:
+    def _take_in(self, receive: Callable[[bytes, float], list[tuple[Flow | None, Frame]]], data: bytes) -> None:
         try:
-            said = receive()
+            said = receive(data, self._now)
         except ProtocolViolation as error:
             self.connection.end(ResetCode.PROTOCOL, str(error).encode())
             raise SessionEnded(f"the peer broke the protocol: {error}") from error
@@ -324,12 +379,12 @@ class Session:
                         self._on_note(frame.body)
             elif type(frame) is Open:
                 self._accepted.append(Exchange.accepted(self, flow, frame))
-            else:
+            elif flow.owner is not None:  # else closed meanwhile, perhaps by a frame of this very read
                 flow.owner.on_frame(frame)
 
     async def _write_forever(self) -> None:
         while True:
-            while not self.connection.wants_write:
+            while not self.connection.wants_write and not self._unsent:
                 if self.connection.opener and self._drained():
                     await self._leave()
                 self._silent.set()
@@ -343,19 +398,47 @@ class Session:
             except trio.ClosedResourceError as closed:
                 raise SessionEnded("the session was closed") from closed
 
+    def _write_now(self) -> None:
+        """At a round's end: write what the kernel takes at once, and call the writer's task to all else."""
+        self._write_due = False
+        stream, connection = self._stream, self.connection
+        if not self._writer_sleeps or not isinstance(stream, TLSStream):
+            return
+        try:
+            while connection.wants_write and stream.writable_now():
+                batch, spoke = connection.take()
+                self.carried += len(batch)
+                if batch and (len(batch) > MAX_WRITE_BYTES or not stream.write_nowait(batch)):
+                    self._unsent = batch
+                for lane in spoke:
+                    if lane.owner is not None:
+                        lane.owner.on_room()
+                if self._unsent:
+                    break
+        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
+            self._call_writer()  # it meets the same
+            return
+        if self._unsent or connection.wants_write or (connection.opener and self._drained()):
+            self._call_writer()
+
     async def _write_all(self) -> None:
         """Write until nothing waits. Frames are chosen as late as the kernel allows."""
-        stream, connection = self._stream, self.connection
+        stream, connection, life = self._stream, self.connection, self._life
+        if self._unsent:
+            life.writing_since = trio.current_time()
+            batch, self._unsent = self._unsent, b""
+            await stream.write(batch)
+            life.writing_since = None
         while connection.wants_write:
             if not stream.writable_now():
-                self._write_began = self._write_began or trio.current_time()
+                life.writing_since = life.writing_since or trio.current_time()
                 await stream.wait_writable()
             batch, spoke = connection.take()
             if batch:
-                self._write_began = trio.current_time()
+                life.writing_since = trio.current_time()
                 await stream.write(batch)
                 self.carried += len(batch)
-            self._write_began = None  # also when what waited for room is wanted no more
+            life.writing_since = None  # also when what waited for room is wanted no more
             for lane in spoke:
                 if lane.owner is not None:
                     lane.owner.on_room()
@@ -385,13 +468,13 @@ class Session:
         while True:
             await trio.sleep_until(expected)
             now = trio.current_time()
-            if now - expected > LATE_LOOP_SECONDS:
-                self._heard = now
-                self._pinged = None
-                if self._write_began is not None:
-                    self._write_began = now
+            self._life.excuse(now, now - expected)
             expected = now + PULSE_SECONDS
-            self._check_life(now)
+            fault = self._life.fault(now)
+            if fault is not None:
+                raise SessionEnded(fault)
+            if self._life.asks(now):
+                self._measure(now)
             if now >= self._drain_deadline:
                 raise SessionEnded("drained at its deadline")
             if self._drained():
@@ -400,95 +483,7 @@ class Session:
                 if lingered > LINGER_PULSES:
                     raise SessionEnded("drained")
 
-    def _check_life(self, now: float) -> None:
-        if self._write_began is not None and now - self._write_began >= STALLED_WRITE_SECONDS:
-            raise SessionEnded(f"no byte could be written for {STALLED_WRITE_SECONDS:.0f} s")
-        if self._pinged is not None:
-            if now - self._pinged >= DEATH_SECONDS:
-                raise SessionEnded(f"the peer has been silent for {now - self._heard:.0f} s")
-        elif now - self._heard >= SILENCE_SECONDS:
-            self._pinged = now
-            self._measure(now)
-        elif now - self._measured >= MEASURE_SECONDS:
-            self._measure(now)
-
     def _measure(self, now: float) -> None:
-        self._measured = now
+        self._life.measured(now)
         self.connection.ping(secrets.token_bytes(8), now)
         self.wake_writer()
-
-
-async def dial_session(stream: ByteStream, authority: bytes, name: str) -> Session:
-    """Agent: ask for the tunnel over a fresh TLS connection, and greet. The caller owns the deadline (10 s).
-
-    Raises:
-        TunnelRefused: the appliance said no.
-        SessionEnded: it hung up, or broke the protocol.
-
-    """
-    carrier = Carrier(client=True)
-    carrier.request_tunnel(authority)
-    session = Session(stream, carrier, opener=False, name=name)
-    early: list[bytes] = []
-    await _write_own(stream, carrier)
-    while True:
-        data = await _read(stream)
-        try:
-            events = carrier.receive(data)
-        except CarrierError as error:
-            raise SessionEnded(f"the appliance broke HTTP/2: {error}") from error
-        opened = False
-        for event in events:
-            match event:
-                case TunnelOpened():
-                    opened = True
-                case AnswerReceived():
-                    raise TunnelRefused(event.status, event.body.decode("utf-8", "replace"))
-                case CarrierEnded():
-                    raise SessionEnded(event.reason)
-                case Payload():
-                    early.append(event.data)
-                case _:
-                    raise SessionEnded("the appliance made a request of its own")
-        await _write_own(stream, carrier)
-        if opened:
-            await session.greet(b"".join(early))
-            return session
-
-
-async def accept_session(
-    stream: ByteStream, carrier: Carrier, stream_id: int, name: str, early: bytes = b""
-) -> Session:
-    """Appliance: accept the tunnel that `carrier` was asked for, and greet. The caller owns the deadline (10 s).
-
-    `early`: tunnel payload that came in the same read as the request.
-
-    Raises:
-        SessionEnded: the agent hung up, or broke the protocol.
-
-    """
-    carrier.accept_tunnel(stream_id)
-    session = Session(stream, carrier, opener=True, name=name)
-    await session.greet(early)
-    return session
-
-
-async def _write_own(stream: ByteStream, carrier: Carrier) -> None:
-    data = carrier.take()
-    if data:
-        try:
-            await stream.write(data)
-        except trio.BrokenResourceError as error:
-            raise SessionEnded(f"the connection broke: {error}") from error
-
-
-async def _read(stream: ByteStream) -> bytes:
-    try:
-        data = await stream.read(_READ_BYTES)
-    except trio.BrokenResourceError as error:
-        raise SessionEnded(f"the connection broke: {error}") from error
-    except trio.ClosedResourceError as closed:
-        raise SessionEnded("the session was closed") from closed
-    if not data:
-        raise SessionEnded("the peer closed the connection")
-    return data

@@ -320,6 +320,11 @@ class TLSStream(trio.abc.HalfCloseableStream):
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
         return b"" if self._at_end else None
 
+    @property
+    def more_likely(self) -> bool:
+        """Tell whether the last read may have left something that the kernel does not know of."""
+        return self._more_likely
+
     async def _share_the_loop(self, size: int, *, waited: bool) -> None:
         if waited:
             self._unyielded_bytes = self._unyielded_calls = 0

@@ -7,7 +7,7 @@ What a client sent (paths, names, argv) is cut when it would exceed that, and th
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
@@ -18,8 +18,8 @@ MAX_CUT_CHARS = 256  # what is left of each text of a record that was too long
 LEAST_CUT_CHARS = 16  # if that is not enough, because what was sent takes six characters each as JSON
 MAX_CUT_ITEMS = 16  # and of each list
 CUT_MARK = "..."
-MAX_REMEMBERED = 4_096  # rendered lists of groups and bindings, the same for all requests of one person
-MAX_REMEMBERED_CHARS = 1024 * 1024  # of all of them; with the lists themselves four times as much
+MAX_REMEMBERED = 4_096  # rendered lists, and runs of fields that one client's requests share
+MAX_REMEMBERED_CHARS = 1024 * 1024  # of each kind; with what they were made from four times as much
 
 _ENCODE = json.JSONEncoder(ensure_ascii=True, check_circular=False, separators=(",", ":"), default=str).encode
 _LOOKED_UP = ("actor_id", "cluster_id", "correlation_id")  # of these the columns show as much as a body
@@ -35,16 +35,24 @@ def render(event: AuditEvent) -> str:
     for chars in (MAX_CUT_CHARS, LEAST_CUT_CHARS):
         if len(body) > MAX_BODY_CHARS:
             body = _line(
-                [
-                    _cut(value, MAX_CUT_CHARS if name in _LOOKED_UP else chars)
-                    for name, value in zip(AuditEvent._fields, event, strict=True)
-                ]
+                tuple(
+                    [
+                        _cut(value, MAX_CUT_CHARS if name in _LOOKED_UP else chars)
+                        for name, value in zip(AuditEvent._fields, event, strict=True)
+                    ]
+                )
             )
     return body
 
 
-def _line(values: Iterable[object]) -> str:
-    return "{" + ",".join([key + _value(value) for key, value in zip(_KEYS, values, strict=True) if value]) + "}"
+def _line(values: tuple[object, ...]) -> str:
+    runs = (_run(0, values[:1]), _head.text(values[1:14]), _run(14, values[14:20]), _tail.text(values[20:]))
+    return "{" + ",".join([run for run in runs if run]) + "}"
+
+
+def _run(start: int, values: tuple[object, ...]) -> str:
+    """The fields from number `start` on, those that are not empty."""
+    return ",".join([_KEYS[start + place] + _value(value) for place, value in enumerate(values) if value])
 
 
 def _value(value: object) -> str:
@@ -54,20 +62,21 @@ def _value(value: object) -> str:
         return encode_basestring_ascii(value)  # type: ignore[arg-type]  # `kind` says that it is one
     if kind is int:
         return repr(value)
-    return _remembered.text(value)
+    return _lists.text(value)
 
 
 class _Remembered:
-    """Values as they were rendered before; of one that no body has room for, enough to see that."""
+    """What was rendered before; of what no body has room for, enough to see that."""
 
-    def __init__(self) -> None:
+    def __init__(self, render: Callable[[Any], str]) -> None:
+        self._render = render
         self._known: dict[object, str] = {}
         self._chars = 0
 
     def text(self, value: object) -> str:
         known = self._known.get(value)
         if known is None:
-            text = _ENCODE(value)
+            text = self._render(value)
             self._chars += len(text)
             if len(self._known) >= MAX_REMEMBERED or self._chars > MAX_REMEMBERED_CHARS:
                 self._known.clear()
@@ -76,7 +85,11 @@ class _Remembered:
         return known
 
 
-_remembered = _Remembered()
+_lists = _Remembered(_ENCODE)
+#: Who asks for what (type to path), and by which right (credential_id to tunnel_session): of a client's requests only
+#: what lies between, and the time, is new each time.
+_head = _Remembered(lambda values: _run(1, values))
+_tail = _Remembered(lambda values: _run(20, values))
 
 
 def columns(event: AuditEvent) -> Columns:

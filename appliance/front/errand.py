@@ -23,7 +23,6 @@ from appliance.front.relay import open_nowait, whole_nowait
 from appliance.front.running import Running
 from wire.exchange import Turn
 from wire.http1 import MAX_HEAD_BYTES, BadHead
-from wire.readiness import Readiness
 
 _HEAD_END: Final = b"\r\n\r\n"
 _log = logging.getLogger("fairlead.front")
@@ -38,7 +37,7 @@ class Errands:
         self.parts = parts
         self.running = running
         self.intake = intake
-        self.readiness = Readiness()
+        self.readiness = parts.readiness
         self.offered = offered and parts.lane == "express" and self.readiness.available
         self.stopping = False
 

@@ -111,7 +111,6 @@ class Front:
         try:
             async with self._lane.open(), trio.open_nursery() as background:
                 background.start_soon(self.watcher.watch)
-                background.start_soon(self._errands.readiness.run)
                 background.start_soon(self.running.watch)
                 async with trio.open_nursery() as nursery:
                     async with trio.open_nursery() as accepting:

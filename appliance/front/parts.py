@@ -15,6 +15,7 @@ from appliance.core.problems import Code
 from appliance.core.snapshot import Snapshot
 from appliance.front.outage import Outage
 from appliance.tunnel.registry import Registry
+from wire.readiness import Readiness
 from wire.session import Session
 
 Lane = Literal["express", "hypercorn"]
@@ -76,6 +77,8 @@ class FrontParts:
     """Whose connections begin with a PROXY header."""
     trusted_proxies: Networks = NOBODY
     """Whose word about the client is believed."""
+    readiness: Readiness = field(default_factory=Readiness)
+    """Where requests are begun without a task. Whoever made the parts has it run for as long as the front serves."""
     refusals: Counter[Code] = field(default_factory=Counter)
     """What the front answered itself, for whoever counts."""
     outage: Outage = field(default_factory=Outage)

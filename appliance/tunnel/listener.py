@@ -34,8 +34,10 @@ from appliance.tunnel.watch import end_revoked, fault_of, record_changes, refuse
 from wire import calls
 from wire.arrival import read_origin
 from wire.carrier import CallReceived, Carrier, CarrierEnded, CarrierError, CarrierEvent, Payload, TunnelRequested
+from wire.opening import accept_session
 from wire.proxy_header import BadProxyHeader
-from wire.session import Session, SessionEnded, accept_session
+from wire.readiness import Readiness
+from wire.session import Session, SessionEnded
 from wire.slots import Slots
 from wire.tls import TLSStream, serve_handshake
 
@@ -74,6 +76,7 @@ class AgentsListener:
     drain_seconds: float = DRAIN_SECONDS
     proxy_protocol_from: Networks = NOBODY
     """Load balancers whose connections begin with a PROXY header."""
+    readiness: Readiness | None = None  # where sessions are heard without a task; it runs as long as this serves
     handshakes: Slots = field(default_factory=lambda: Slots(HANDSHAKE_SLOTS, HANDSHAKE_SLOTS_PER_SOURCE), init=False)
     connections: trio.Semaphore = field(default_factory=lambda: trio.Semaphore(MAX_CONNECTIONS), init=False)
     unproven: Counter[str] = field(default_factory=Counter, init=False)
@@ -358,7 +361,7 @@ class _Connection:
         session.on_note(partial(self._heard, name.cluster_id, session.id))
         session.note(parts.enrolment.note())
         try:
-            await session.run()
+            await session.run(readiness=parts.readiness)
         except SessionEnded as error:
             ended = str(error)
         finally:

@@ -128,5 +128,5 @@ def test_what_is_remembered_is_bounded() -> None:
         send(((b"Kubectl-Session", b"%d" % number),), box=box)
     send(((b"X", b"y" * 10_000),), box=box)
 
-    assert len(box._headers) == MAX_REMEMBERED
+    assert 0 < len(box._headers) <= MAX_REMEMBERED
     assert len(box._identities) == 1

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,7 @@ async def api_server(caller: Caller) -> None:
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     (tmp_path / "upstream").mkdir()
     (tmp_path / "appliance").mkdir()
+    slow.asked, slow.may_answer = trio.Event(), trio.Event()
     async with harbour(tmp_path / "appliance") as here, staged(tmp_path / "upstream", api_server) as stage:
         bundle = await here.bundle()
         config = Config(bundle, tmp_path / "data", stage.settings, Bounds(), Address("127.0.0.1", 0), 5)
@@ -117,6 +119,20 @@ async def start(it: World, nursery: trio.Nursery, session_bytes: int = dialling.
     it.probe = probe.socket.getsockname()[1]
     await until(lambda: it.here.registry.session_for(CLUSTER))
     return done
+
+
+async def test_a_damaged_identity_is_said_and_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with world(tmp_path) as it, trio.open_nursery() as nursery:
+        it.config.data_dir.mkdir(mode=0o700)
+        (it.config.data_dir / "credential.json").write_text("{")
+        (probe, *_) = await nursery.start(partial(run, it.config, catch_signals=False, stop=it.stop))
+        await until(lambda: "is damaged: remove it, and enrol with a new bundle" in caplog.text)
+
+        async with await trio.open_tcp_stream("127.0.0.1", probe.socket.getsockname()[1]) as stream:
+            await stream.send_all(b"GET /metrics HTTP/1.1\r\n\r\n")
+            page = b"".join([piece async for piece in stream])
+        assert b"fairlead_agent_certificate_expiry_timestamp_seconds 0.0" in page
+        nursery.cancel_scope.cancel()
 
 
 async def test_an_agent_enrols_connects_and_carries_requests(tmp_path: Path) -> None:
@@ -185,7 +201,6 @@ async def test_a_stopping_agent_lets_open_requests_finish(tmp_path: Path) -> Non
         async def ask() -> None:
             answers.append(await it.fetch(b"/api/slow"))
 
-        slow.asked, slow.may_answer = trio.Event(), trio.Event()
         nursery.start_soon(ask)
         await slow.asked.wait()
         ((_, session),) = it.here.registry.sessions()

@@ -121,10 +121,12 @@ WIRE_DRIVERS = (
     "wire/workers.py",
     "wire/exchange.py",
     "wire/arrival.py",
+    "wire/opening.py",
     "wire/passes.py",
     "wire/readiness.py",
     "wire/slots.py",
     "wire/tls.py",
+    "wire/transport.py",
 )
 WAITING = {"trio", "socket", "ssl", "select", "selectors", "threading", "subprocess", "logging", "sqlite3"}
 

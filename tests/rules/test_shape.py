@@ -15,10 +15,12 @@ MOST_FUNCTION_LINES = 60
 
 #: Files of the program over 400 lines, each with the reason why it is still one idea.
 LONG = {
+    "appliance/assemble.py": "the start-up story, which names every part once",
     "appliance/api/shapes.py": "every type of an answer in one place, as the document lists them",
     "appliance/core/problems.py": "the catalogue is one closed list, and one reading shows what every caller is told",
     "appliance/front/client.py": "a connection's requests, answers and raw bytes share one buffer and one ending",
     "appliance/store/statements.py": "every statement stands in one list, which one test runs on both engines",
+    "appliance/tunnel/listener.py": "one connection is one thing, from its handshake to the end of its session",
     "wire/carrier.py": "the HTTP/2 carrier before and after the tunnel opens shares one set of window accounts",
     "wire/connection.py": "what frames do to a session is one set of rules, and both ends are the same class",
     "wire/exchange.py": "an exchange is one Trio stream: its two directions share credit, ending and abortion",

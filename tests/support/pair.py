@@ -11,7 +11,9 @@ import trio.testing
 
 from wire.carrier import Carrier, Payload, TunnelRequested
 from wire.heads import Identity, RequestHead
-from wire.session import Exchange, Session, SessionEnded, accept_session, dial_session
+from wire.opening import accept_session, dial_session
+from wire.readiness import Readiness
+from wire.session import Exchange, Session, SessionEnded
 from wire.workers import Begin
 
 ALICE = Identity(b"alice@example.com", b"uid-1", (b"viewers",))
@@ -93,6 +95,16 @@ async def joined_sessions(
             yield opener, acceptor
         finally:
             nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def running(readiness: Readiness | None) -> AsyncIterator[None]:
+    """Have a readiness run beside the block."""
+    async with trio.open_nursery() as nursery:
+        if readiness is not None:
+            nursery.start_soon(readiness.run)
+        yield
+        nursery.cancel_scope.cancel()
 
 
 def get(target: bytes = b"/api/v1/pods") -> RequestHead:

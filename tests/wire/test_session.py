@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 import trio
 import trio.testing
@@ -324,12 +326,32 @@ async def test_a_body_whose_reset_came_in_the_same_read_is_not_whole() -> None:
     async with joined_sessions(agent) as (_, acceptor):
         opened = Open(1, True, False, 65536, get(b"/"), ALICE)
         said = encode_open(opened) + encode_data(1, b"half") + encode_reset(1, ResetCode.CANCELLED, b"left")
-        acceptor._take_in(lambda: acceptor.connection.receive_payload(said, 0.0))
+        acceptor._take_in(acceptor.connection.receive_payload, said)
         (exchange,) = acceptor._accepted
         acceptor._accepted.clear()
         assert not exchange.at_eof
         with pytest.raises(ExchangeReset):
             exchange.receive_nowait()
+
+
+async def test_exchanges_that_ended_are_no_work_for_the_collector() -> None:
+    """Flow and exchange name each other while they live. Kept until a collection, they would fill every cache."""
+
+    async def agent(exchange: Exchange) -> None:
+        exchange.answer_nowait(OK, b"{}")
+        exchange.close()
+
+    async with joined_sessions(agent) as both:
+        opener = both[0]
+        for _ in range(200):
+            exchange = opener.open(get(), ALICE, has_body=False)
+            await exchange.head()
+            assert exchange.receive_nowait() == b"{}"
+            exchange.close()
+        del exchange
+        await trio.testing.wait_all_tasks_blocked()
+        left = [it for it in gc.get_objects() if type(it) is Exchange and it._session in both]
+    assert len(left) < 5
 
 
 async def test_either_end_says_something_of_itself() -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import trio
 
-from tests.support.pair import ALICE, get
+from tests.support.pair import ALICE, get, running
 from tests.wire.test_tls import joined, make_contexts
 from wire import frames
 from wire.carrier import Carrier, TunnelOpened, TunnelRequested
 from wire.heads import ResponseHead
-from wire.session import Exchange, Session, SessionEnded, SessionLost, accept_session, dial_session
+from wire.opening import accept_session, dial_session
+from wire.readiness import Readiness
+from wire.session import Exchange, Session, SessionEnded, SessionLost
 from wire.tls import TLSStream
 
 pytestmark = pytest.mark.real_clock
@@ -53,9 +56,22 @@ async def greeted(contexts: Contexts) -> tuple[Session, Session]:
     return sessions["opener"], sessions["acceptor"]
 
 
+@pytest.fixture(autouse=True, params=["by a task", "where it is seen"])
+def heard(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each test twice: what is said is heard by the reader's task, or before any task runs."""
+    HEARD["how"] = request.param
+    yield
+    HEARD.clear()
+
+
+HEARD: dict[str, str] = {}
+
+
 async def run(session: Session, handler: object = None) -> None:
-    with pytest.raises(SessionEnded):
-        await session.run(handler)  # type: ignore[arg-type]
+    readiness = Readiness() if HEARD["how"] == "where it is seen" else None
+    async with running(readiness):
+        with pytest.raises(SessionEnded):
+            await session.run(handler, None, readiness)  # type: ignore[arg-type]
 
 
 async def test_64_mib_pass_both_ways_at_once(contexts: Contexts) -> None:

@@ -26,7 +26,7 @@ from appliance.front.listener import Front, serve
 from appliance.front.parts import AsgiApp, FrontParts, Lane
 from appliance.tunnel.registry import Registry
 from tests.support.certificates import TestCA
-from tests.support.pair import joined_sessions
+from tests.support.pair import joined_sessions, running
 from wire import http1
 from wire.heads import Headers, ResponseHead
 from wire.session import Exchange, Session
@@ -320,7 +320,7 @@ async def fronted(
     port = listeners[0].socket.getsockname()[1]
     rig = Rig(parts, store, key, port, client_context(ca.pem, alpn=["http/1.1"], tls13_only=False))
     rig.ledger, rig.ca_pem = ledger, ca.pem
-    async with joined_sessions(agent) as (opener, _), trio.open_nursery() as nursery:
+    async with joined_sessions(agent) as (opener, _), running(parts.readiness), trio.open_nursery() as nursery:
         if connected:
             parts.registry.add(CLUSTER, opener, generation=1, serial="1", now=now())
         rig.tunnel = opener

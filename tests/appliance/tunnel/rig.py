@@ -26,7 +26,10 @@ from appliance.tunnel.enrolment import Enrolment, bundle, mint_token
 from appliance.tunnel.listener import AgentsListener, serve
 from appliance.tunnel.registry import Registry
 from appliance.tunnel.trust import Trust
-from wire.session import Session, dial_session
+from tests.support.pair import running
+from wire.opening import dial_session
+from wire.readiness import Readiness
+from wire.session import Session
 from wire.tls import TLSStream, client_context, server_context
 
 CLUSTER = "c_1"
@@ -118,10 +121,11 @@ async def harbour(tmp_path: Path, proxy_protocol_from: Networks = NOBODY) -> Asy
             "test appliance",
             drain_seconds=2.0,
             proxy_protocol_from=proxy_protocol_from,
+            readiness=Readiness(),
         )
         port = listener.socket.getsockname()[1]
         here = Harbour(parts, store, authority, port, tmp_path, trio.Event(), events)
-        async with trio.open_nursery() as nursery:
+        async with running(parts.readiness), trio.open_nursery() as nursery:
 
             async def served(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
                 await serve(parts, [listener], stop=here.stop, task_status=task_status)
