@@ -94,10 +94,9 @@ def _view(parts: Parts, route: Route, uses: TokenUses) -> Callable[..., Awaitabl
             where = "" if route.scoped else " everywhere"
             action = f"call {route.method} {PREFIX}/{route.path}, which needs {', '.join(missing)}{where},"
             return _reply(Problem(Code.FORBIDDEN, f"You may not {action} with this token."))
-        if route.proof is Proof.SIGNED_IN and caller.held is None:
-            return _reply(Problem(Code.FORBIDDEN, "This is about whoever signed in, and a machine has not."))
-        if route.proof is Proof.MACHINE and caller.token is None:
-            return _reply(Problem(Code.FORBIDDEN, "This is about the machine that asks, and you are not one."))
+        if unfit := _unfit(route, caller):
+            await _record_refusal(parts, caller.principal, address, now, Code.FORBIDDEN, "not for this kind of caller")
+            return _reply(Problem(Code.FORBIDDEN, unfit))
         await uses.note(parts, caller.token, now)
         for binding_id in caller.rights.bindings(route.permissions):
             parts.uses.note_one(binding_id, now)
@@ -187,6 +186,15 @@ def _query(route: Route) -> dict[str, Any]:
         else:
             found[field.name] = field.default
     return found
+
+
+def _unfit(route: Route, caller: Caller) -> str:
+    """Say why a route is not for this kind of caller; nothing if it is."""
+    if route.proof is Proof.SIGNED_IN and caller.held is None:
+        return "This is about whoever signed in, and a machine has not."
+    if route.proof is Proof.MACHINE and caller.token is None:
+        return "This is about the machine that asks, and you are not one."
+    return ""
 
 
 async def _record_refusal(

@@ -41,9 +41,10 @@ async def one(call: Call) -> Answer:
 
 async def end(call: Call) -> Answer:
     """Not needed any more: what waits is withdrawn, what was granted ends, with what runs on it."""
-    granted = _own(call).decided is RequestState.APPROVED
+    _own(call)
     ended = await call.parts.write(withdraw(call.caller, call.path["request"], call.now))
-    kind = EventType.ACCESS_REVOKED if granted else EventType.ACCESS_DENIED
+    # As it was written, not as we knew it before: another appliance may have approved it meanwhile.
+    kind = EventType.ACCESS_REVOKED if ended.decided is RequestState.REVOKED else EventType.ACCESS_DENIED
     await requests.note_request(call, kind, ended, reason=WITHDRAWN)
     return Answer(200, render.access_request(ended, call.now))
 

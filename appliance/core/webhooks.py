@@ -19,7 +19,7 @@ from typing import Final
 
 from appliance.core.access import SECOND, AccessRequest, RequestState
 
-MAX_WEBHOOKS: Final = 20  # each is told everything; more are a list that nobody looks after
+MAX_WEBHOOKS: Final = 16  # no more than are dialled at once, so that those that hang hold up only themselves
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 -- what a secret begins with
 SECRET_BYTES: Final = 32
 FIRST_RETRY_SECONDS: Final = 5  # a receiver that is being restarted
