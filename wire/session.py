@@ -308,7 +308,7 @@ class Session:
         try:
             await self._needed.wait()
         finally:
-            shortcut.readiness.disarm(shortcut.stream)
+            shortcut.readiness.disarm(shortcut.stream)  # when cancelled; else it is by now
 
     def _on_readable(self) -> None:
         """Hear what there is, as much as a pass of the loop allows; call the reader's task to all else."""
@@ -329,6 +329,8 @@ class Session:
             _log.exception("a session ended by a defect of ours")
             self._fault = SessionEnded("a defect of this end")
         if not data or self._unheard or self._fault is not None or shortcut.stream.more_likely:
+            # At once, not when the task runs: what comes next must not be heard before what is left to it.
+            shortcut.readiness.disarm(shortcut.stream)
             self._needed.call()
 
     def _hear_some(self, data: bytes) -> bytes:
@@ -399,13 +401,16 @@ class Session:
                 raise SessionEnded("the session was closed") from closed
 
     def _write_now(self) -> None:
-        """At a round's end: write what the kernel takes at once, and call the writer's task to all else."""
+        """At a round's end: write one batch if the kernel takes it at once, and call the writer's task to all else.
+
+        Never raises: whoever calls serves every connection.
+        """
         self._write_due = False
         stream, connection = self._stream, self.connection
         if not self._writer_sleeps or not isinstance(stream, TLSStream):
             return
         try:
-            while connection.wants_write and stream.writable_now():
+            if connection.wants_write and stream.writable_now():
                 batch, spoke = connection.take()
                 self.carried += len(batch)
                 if batch and (len(batch) > MAX_WRITE_BYTES or not stream.write_nowait(batch)):
@@ -413,13 +418,16 @@ class Session:
                 for lane in spoke:
                     if lane.owner is not None:
                         lane.owner.on_room()
-                if self._unsent:
-                    break
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
             self._call_writer()  # it meets the same
-            return
-        if self._unsent or connection.wants_write or (connection.opener and self._drained()):
-            self._call_writer()
+        except Exception:  # noqa: BLE001 # it ends this session, whose reader meets the closed stream
+            _log.exception("a session ended by a defect of ours")
+            self.abort()
+        else:
+            if self._unsent or connection.wants_write or (connection.opener and self._drained()):
+                self._call_writer()
+            else:
+                self._silent.set()
 
     async def _write_all(self) -> None:
         """Write until nothing waits. Frames are chosen as late as the kernel allows."""
