@@ -50,7 +50,7 @@ class Parts:
     `make_authority` gives a new one as it is sealed, `trusted` the certificates of those in force,
     `trust_settled` waits until a change of them is taken up here.
 
-    `seal` gives key id and box of a secret, for one row, and `unseal` the secret; `send_notice` tells a webhook;
+    `seal` gives key id and box of a secret, for one row; `send_notice` tells a webhook, whose secret is in that box;
     `record` raises when a record cannot be kept now; `prove` says what a kubeconfig token says, if we issued it;
     `help_url` is what a problem's code is appended to; `faults` are the exceptions of store and ledger, with what a
     caller is told; `key_set_fault` says why a text is no set of public keys; `failures` counts those who fail to prove
@@ -72,8 +72,7 @@ class Parts:
     trust_settled: Callable[[], Awaitable[None]]
     sign: Callable[[Credential], str]
     seal: Callable[[str, bytes], tuple[str, str]]
-    unseal: Callable[[str, str, str], bytes]
-    send_notice: Callable[[Webhook, Delivery, bytes], Awaitable[Outcome]]
+    send_notice: Callable[[Webhook, Delivery, str, str], Awaitable[Outcome]]
     prove: Callable[[bytes, int], Credential | Problem]
     clock: Callable[[], int]
     public_url: str

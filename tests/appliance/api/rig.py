@@ -28,7 +28,7 @@ from appliance.core.paces import Paces
 from appliance.core.people import Machine
 from appliance.core.problems import Code
 from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Scope, Subject, SubjectKind
-from appliance.core.webhooks import SECRET_BYTES, Delivery, Outcome, Webhook
+from appliance.core.webhooks import Delivery, Outcome, Webhook, shown_url, target
 from appliance.store import ids, units
 from appliance.store.store import Store
 from tests.appliance.api.promised import held_to_the_document
@@ -110,13 +110,6 @@ class Rig:
         return token
 
 
-async def send_notice(webhook: Webhook, delivery: Delivery, secret: bytes) -> Outcome:
-    """A receiver that takes everything."""
-    await trio.lowlevel.checkpoint()
-    assert (webhook.id, len(secret)) == (delivery.webhook_id, SECRET_BYTES)
-    return Outcome(204)
-
-
 @asynccontextmanager
 async def rig(directory: Path, *, burst: int = BURST, hsts: bool = False) -> AsyncIterator[Rig]:
     store = await Store.open(directory / "data" / "fairlead.db")
@@ -140,6 +133,13 @@ async def rig(directory: Path, *, burst: int = BURST, hsts: bool = False) -> Asy
         await trio.lowlevel.checkpoint()
         return {"type": str(recorded[number - 1].type)} if chain == 1 and number <= len(recorded) else None
 
+    async def send_notice(webhook: Webhook, delivery: Delivery, key_id: str, box: str) -> Outcome:
+        """A receiver that takes everything."""
+        await trio.lowlevel.checkpoint()
+        to = target(store.unseal(webhook.secret_name, key_id, box), webhook.shown)
+        assert (webhook.id, shown_url(to.url)) == (delivery.webhook_id, webhook.shown)
+        return Outcome(204)
+
     parts = Parts(
         snapshot=lambda: store.snapshot,
         write=store.write,
@@ -151,7 +151,6 @@ async def rig(directory: Path, *, burst: int = BURST, hsts: bool = False) -> Asy
         audit_record=one,
         make_bundle=lambda cluster, now: Bundle({"cluster": cluster, "token": "flb_x"}, ids.new_id("t"), now + HOUR),
         seal=store.seal,
-        unseal=store.unseal,
         send_notice=send_notice,
         sign=lambda credential: mint(credential, key),
         prove=verifier.verify,
