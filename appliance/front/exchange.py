@@ -11,7 +11,6 @@ The caller (express lane or ASGI) only carries bytes; it decides nothing.
 
 from __future__ import annotations
 
-import re
 from typing import Final, NamedTuple
 
 import trio
@@ -31,7 +30,6 @@ from appliance.front.running import Held, Running
 from wire.kube import Ask, BadTarget, understand
 
 PREFIX: Final = b"/api/proxy/"
-_END: Final = re.compile(rb"[/?]")
 
 
 class Refused(Exception):
@@ -52,8 +50,12 @@ class Route(NamedTuple):
 
     @classmethod
     def of(cls, target: bytes) -> Route:
-        found = _END.search(target, len(PREFIX))
-        end = found.start() if found else len(target)
+        end = target.find(b"/", len(PREFIX))
+        if end < 0:
+            end = len(target)
+        query = target.find(b"?", len(PREFIX), end)
+        if query >= 0:
+            end = query
         tail = target[end:]
         return cls(target[len(PREFIX) : end].decode("ascii"), tail if tail.startswith(b"/") else b"/" + tail)
 
