@@ -100,7 +100,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message to one webhook; its `body` goes when it is done. `error`: in our words, why the last try failed; `status`: what was answered then."""
+    """One message to one webhook; its `body` goes when it is done.
+
+    `error`: in our words, why the last try failed; `status`: what was answered then.
+    """
 
     id: str
     webhook_id: str
