@@ -12,6 +12,7 @@ from appliance.core.buckets import FailedLogins
 from appliance.core.credentials import Credential
 from appliance.core.events import AuditEvent
 from appliance.core.liveness import ClusterState
+from appliance.core.outages import Outages
 from appliance.core.paces import Paces
 from appliance.core.paging import Orders
 from appliance.core.problems import Code, Problem
@@ -83,6 +84,7 @@ class Parts:
     failures: FailedLogins = field(default_factory=FailedLogins)
     readings: Readings = field(default_factory=Readings)
     orders: Orders = field(default_factory=Orders)
+    outages: Outages = field(default_factory=Outages)
     uses: BindingUses = field(default_factory=BindingUses)
     paces: Paces = field(default_factory=Paces)
     hsts: bool = False

@@ -11,14 +11,15 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
 from typing import Final
-from urllib.parse import urlsplit
 
 from appliance.core.access import SECOND, AccessRequest, RequestState
+from appliance.core.destinations import destination
 
 MAX_WEBHOOKS: Final = 16  # no more than are dialled at once, so that those that hang hold up only themselves
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 -- what a secret begins with
@@ -27,6 +28,7 @@ FIRST_RETRY_SECONDS: Final = 5  # a receiver that is being restarted
 LONGEST_RETRY_SECONDS: Final = 3600
 GIVE_UP_SECONDS: Final = 24 * 3600  # a receiver that was down overnight still hears of it; later it is no news
 KEPT_SECONDS: Final = 7 * 24 * 3600  # a message that is done, to look at
+_AUTHORITY: Final = re.compile("https://[^/?]+")
 CUT: Final = "/…"  # stands for path and query of a URL
 GONE: Final = 410  # the receiver wants no more of it
 
@@ -80,7 +82,7 @@ class Webhook:
 
     @property
     def host(self) -> str:
-        return urlsplit(self.shown).hostname or ""
+        return destination(self.shown.removesuffix(CUT)).host
 
     def wants(self, notice: Notice) -> bool:
         return notice is Notice.TEST or not self.notices or notice in self.notices
@@ -142,8 +144,9 @@ class Names:
 
 def shown_url(url: str) -> str:
     """Scheme, host and port. What follows may be all that a chat service asks of whoever posts there."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}" + (CUT if parts.path.strip("/") or parts.query else "")
+    where = _AUTHORITY.match(url)
+    known = where[0] if where else ""
+    return known + (CUT if url[len(known) :].strip("/?") else "")
 
 
 def target(text: bytes, shown: str) -> Target:
