@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,14 @@ class Rig:
         return token
 
 
+async def send_notice(store: Store, webhook: Webhook, delivery: Delivery, key_id: str, box: str) -> Outcome:
+    """A receiver that takes everything."""
+    await trio.lowlevel.checkpoint()
+    to = target(store.unseal(webhook.secret_name, key_id, box), webhook.shown)
+    assert (webhook.id, shown_url(to.url)) == (delivery.webhook_id, webhook.shown)
+    return Outcome(204)
+
+
 @asynccontextmanager
 async def rig(directory: Path, *, burst: int = BURST, hsts: bool = False) -> AsyncIterator[Rig]:
     store = await Store.open(directory / "data" / "fairlead.db")
@@ -133,13 +142,6 @@ async def rig(directory: Path, *, burst: int = BURST, hsts: bool = False) -> Asy
         await trio.lowlevel.checkpoint()
         return {"type": str(recorded[number - 1].type)} if chain == 1 and number <= len(recorded) else None
 
-    async def send_notice(webhook: Webhook, delivery: Delivery, key_id: str, box: str) -> Outcome:
-        """A receiver that takes everything."""
-        await trio.lowlevel.checkpoint()
-        to = target(store.unseal(webhook.secret_name, key_id, box), webhook.shown)
-        assert (webhook.id, shown_url(to.url)) == (delivery.webhook_id, webhook.shown)
-        return Outcome(204)
-
     parts = Parts(
         snapshot=lambda: store.snapshot,
         write=store.write,
@@ -151,7 +153,7 @@ async def rig(directory: Path, *, burst: int = BURST, hsts: bool = False) -> Asy
         audit_record=one,
         make_bundle=lambda cluster, now: Bundle({"cluster": cluster, "token": "flb_x"}, ids.new_id("t"), now + HOUR),
         seal=store.seal,
-        send_notice=send_notice,
+        send_notice=partial(send_notice, store),
         sign=lambda credential: mint(credential, key),
         prove=verifier.verify,
         clock=lambda: made.now,
