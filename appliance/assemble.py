@@ -292,7 +292,6 @@ def _api_parts(it: _Common) -> Parts:
         trust_settled=it.following.settled,
         sign=partial(_sign, it.keys),
         seal=it.store.seal,
-        unseal=it.store.unseal,
         send_notice=it.courier.send,
         prove=it.verifier.verify,
         clock=utc_micros,
