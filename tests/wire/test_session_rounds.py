@@ -190,9 +190,8 @@ async def test_a_session_may_end_between_a_call_and_the_end_of_its_round(context
 async def test_a_write_that_was_begun_is_repeated_by_the_writer(contexts: Contexts) -> None:
     """A round's answers are more than the kernel takes: half a record is out when the writer's task goes on with it."""
     opener, acceptor = await greeted(contexts)
-    for session, option in ((acceptor, socket.SO_SNDBUF), (opener, socket.SO_RCVBUF)):
-        assert isinstance(session._stream, TLSStream)
-        session._stream.socket.setsockopt(socket.SOL_SOCKET, option, 20_000)
+    assert isinstance(acceptor._stream, TLSStream)
+    acceptor._stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # the kernel makes it its least
     begun: list[int] = []
     async with ends() as (readiness, running_sessions):
 
@@ -206,7 +205,7 @@ async def test_a_write_that_was_begun_is_repeated_by_the_writer(contexts: Contex
 
         running_sessions.run(opener, seen=False)
         running_sessions.run(acceptor, begin=begin)
-        for _ in range(10):
+        for _ in range(3):
             exchanges = [opener.open(get(b"/%d" % number), ALICE, has_body=False) for number in range(12)]
             for number, exchange in enumerate(exchanges):
                 body = b""
