@@ -112,6 +112,11 @@ class TLSStream(trio.abc.HalfCloseableStream):
         return self._fd
 
     @property
+    def closed(self) -> bool:
+        """Tell whether this end has closed it: from then on `file_number` may be another stream's."""
+        return self._closed
+
+    @property
     def alpn(self) -> str | None:
         """The protocol agreed in the handshake."""
         return self._sock.selected_alpn_protocol()
@@ -213,6 +218,8 @@ class TLSStream(trio.abc.HalfCloseableStream):
 
     async def wait_writable(self) -> None:
         """Wait until the kernel would take bytes."""
+        if self._closed:
+            raise trio.ClosedResourceError("this TLS stream is closed")
         await self._wait_writable()
 
     async def wait_send_all_might_not_block(self) -> None:
