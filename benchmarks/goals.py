@@ -40,6 +40,8 @@ GOALS = {
     "watch-appliance": Goal("idle watch after a 256 KiB list, RSS: appliance", 45, "KiB"),
     "watch-agent": Goal("idle watch after a 256 KiB list, RSS: agent", 30, "KiB"),
     "storm": Goal("1,000 agents reconnecting at once: all back", 30, "s"),
+    "arrivals": Goal("1,000 agents let go at once, the appliance up: all connected", 30, "s"),
+    "arrivals-p99": Goal("meanwhile, p99 of kubectl on another cluster", 3, "× calm"),
     "audit": Goal("audit: share of the rate it costs", 10, "%"),
     "bindings": Goal("requests/s with 1,000 bindings ÷ with one", 0.90, "", at_least=True),
     "plugin": Goal("credential plugin, warm, beyond bare Python", 40, "ms"),

@@ -10,6 +10,7 @@ import select
 import ssl
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 
 from benchmarks.client import BadAnswerError
@@ -22,6 +23,15 @@ CONNECTIONS = 16  # at 100 requests a second one of them is enough, unless answe
 
 def latencies(load: Load, *, per_second: int, seconds: float) -> list[float]:
     """Ask `per_second` times a second; each answer's time from its intended start, in ms. Blocks: for a thread."""
+    number = int(per_second * seconds)
+    return [took for _, took in answered(load, per_second=per_second, more=lambda sent: sent < number)]
+
+
+def answered(load: Load, *, per_second: int, more: Callable[[int], bool]) -> list[tuple[float, float]]:
+    """Ask `per_second` times a second while `more(how many were sent)`.
+
+    Returns each answer's intended start (CLOCK_MONOTONIC, seconds) and its time from then in ms. Blocks: for a thread.
+    """
     context, asking = trusting(load), request(load)
     with ExitStack() as ending:
         socks = []
@@ -30,30 +40,49 @@ def latencies(load: Load, *, per_second: int, seconds: float) -> list[float]:
             socks.append(sock)
             sock.sendall(asking)  # the first request of a connection pays for what later ones find
             read_answer(sock, len(small_json()))
-        return _ask(socks, asking, int(per_second * seconds), 1 / per_second)
+        return _ask(socks, asking, 1 / per_second, more)
 
 
-def _ask(socks: list[ssl.SSLSocket], asking: bytes, number: int, interval: float) -> list[float]:
+def dialled(load: Load, *, per_second: int, more: Callable[[int], bool]) -> list[tuple[float, float]]:
+    """The same with a new connection for each request, one after the other: the time has the dialling in it."""
+    context, asking = trusting(load), request(load)
+    taken: list[tuple[float, float]] = []
+    began = time.monotonic()
+    while more(len(taken)):
+        due = began + len(taken) / per_second
+        time.sleep(max(0.0, due - time.monotonic()))
+        with closing(dial(load, context)) as sock:
+            sock.sendall(asking)
+            read_answer(sock, len(small_json()))
+        taken.append((due, 1e3 * (time.monotonic() - due)))
+    return taken
+
+
+def _ask(
+    socks: list[ssl.SSLSocket], asking: bytes, interval: float, more: Callable[[int], bool]
+) -> list[tuple[float, float]]:
     free = deque(socks)
     waiting: dict[ssl.SSLSocket, tuple[float, bytes]] = {}
-    taken: list[float] = []
-    sent, began = 0, time.perf_counter() + interval
-    while len(taken) < number:
-        now = time.perf_counter()
+    taken: list[tuple[float, float]] = []
+    sent, began, going = 0, time.monotonic() + interval, True
+    while going or waiting:
+        now = time.monotonic()
         due = began + sent * interval
-        while sent < number and due <= now and free:
+        going = going and more(sent)
+        while going and due <= now and free:
             sock = free.popleft()
             waiting[sock] = (due, b"")
             sock.sendall(asking)
             sent += 1
             due = began + sent * interval
-        left = max(0.0, due - time.perf_counter()) if sent < number and free else STEP_SECONDS
+            going = more(sent)
+        left = max(0.0, due - time.monotonic()) if going and free else STEP_SECONDS
         readable, _, _ = select.select(list(waiting), [], [], left)  # in microseconds, unlike epoll
         for sock in readable:
             due_at, received = waiting[sock]
             received += read_some(sock)
             if _whole(received):
-                taken.append(1e3 * (time.perf_counter() - due_at))
+                taken.append((due_at, 1e3 * (time.monotonic() - due_at)))
                 del waiting[sock]
                 free.append(sock)
             else:

@@ -29,6 +29,7 @@ from appliance.core.problems import Code, Problem, problem
 from appliance.core.wordings import Wording, worded
 from appliance.tunnel.authority import AgentName, BadPeerError, agent_name
 from appliance.tunnel.enrolment import Enrolment
+from appliance.tunnel.patience import Patience
 from appliance.tunnel.ports import Clock, EnrolmentStore, Record
 from appliance.tunnel.registry import Registry, TooManySessionsError
 from appliance.tunnel.watch import end_revoked, fault_of, record_changes, refused, tell_trust
@@ -79,6 +80,7 @@ class AgentsListener:
     """Load balancers whose connections begin with a PROXY header."""
     readiness: Readiness | None = None  # where sessions are heard without a task; it runs as long as this serves
     handshakes: Slots = field(default_factory=lambda: Slots(HANDSHAKE_SLOTS, HANDSHAKE_SLOTS_PER_SOURCE), init=False)
+    patience: Patience = field(default_factory=Patience, init=False)
     connections: trio.Semaphore = field(default_factory=lambda: trio.Semaphore(MAX_CONNECTIONS), init=False)
     unproven: Counter[str] = field(default_factory=Counter, init=False)
 
@@ -219,6 +221,7 @@ class _Connection:
             if silence.cancelled_caught:
                 return None
             async with self._parts.handshakes.held(self._source):
+                await self._parts.patience.wait()
                 with trio.move_on_after(HANDSHAKE_SECONDS):
                     return await serve_handshake(sock, self._parts.context)
         _log.info("TLS handshake timed out", extra={"address": self._address})

@@ -34,6 +34,7 @@ SCENARIOS = (
     "one_shot",
     "added_latency",
     "storm",
+    "arrivals",
     "soak",
     "audit",
     "bindings",
