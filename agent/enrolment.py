@@ -108,6 +108,7 @@ class Enrolment:
         self._custody = custody or OwnFiles()
         self._connect = connect
         self._one_at_a_time = trio.Lock()  # several sessions begin at once, and one token buys one certificate
+        self.found = trio.Event()  # there is an identity
         self._refused = ""  # mark of a token that the appliance will not take
 
     async def identity(self) -> Identity:
@@ -120,7 +121,9 @@ class Enrolment:
 
         """
         async with self._one_at_a_time:
-            return await self._identity()
+            identity = await self._identity()
+        self.found.set()
+        return identity
 
     async def renew(self, identity: Identity) -> Identity:
         """Exchange an identity that is still good for a new one, unless another replica has. Raises as `enrol`."""

@@ -95,11 +95,8 @@ class DataDirectory:
             key = ec.generate_private_key(ec.SECP256R1())
             write_private(path, _key_pem(key))
             return key
-        try:
-            loaded = serialization.load_pem_private_key(pem, None)
-        except ValueError:
-            loaded = None
-        if not isinstance(loaded, ec.EllipticCurvePrivateKey):
+        loaded = _loaded_key(pem)
+        if loaded is None:
             raise IdentityError(f"{path} is not an agent's key: remove it, and enrol with a new bundle.")
         return loaded
 
@@ -112,15 +109,27 @@ class DataDirectory:
     def take(self, content: Mapping[str, bytes]) -> None:
         """Replace the identity by another's files: the key, and the credential if there is one.
 
+        Both are looked at before anything here is touched. With the same key, as after another's renewal, one file is
+        replaced; with another key a crash in between leaves that key alone, and what is shared is taken up again.
+
         Raises:
-            IdentityError: they are no key and no credential for it. What was here is gone then.
+            IdentityError: they are no key and no credential for it. What was here is here still.
 
         """
-        (self.path / CREDENTIAL).unlink(missing_ok=True)  # it never stands beside another's key
-        write_private(self.path / KEY, content[KEY])
-        self.private_key()
-        if CREDENTIAL in content:
-            write_private(self.path / CREDENTIAL, content[CREDENTIAL])
+        key = _loaded_key(content[KEY])
+        if key is None:
+            raise IdentityError(f"{KEY} is not an agent's key.")
+        credential = content.get(CREDENTIAL)
+        if credential is not None:
+            try:
+                _read_credential(credential, key)
+            except _DAMAGE:
+                raise IdentityError(f"{CREDENTIAL} is damaged.") from None
+        if content[KEY] != _read(self.path / KEY) or credential is None:
+            (self.path / CREDENTIAL).unlink(missing_ok=True)  # it never stands beside another's key
+            write_private(self.path / KEY, content[KEY])
+        if credential is not None:
+            write_private(self.path / CREDENTIAL, credential)
             self.identity()
 
     def signing_request(self) -> str:
@@ -145,7 +154,7 @@ class DataDirectory:
             IdentityError: it does not certify our key.
 
         """
-        certificate = self._check_certificate(certificate_pem)
+        certificate = _check_certificate(certificate_pem, self.private_key())
         now = wall_seconds()
         life = certificate.not_valid_after_utc.timestamp() - (now if their_clock is None else their_clock)
         content = {
@@ -173,32 +182,25 @@ class DataDirectory:
         if raw is None:
             return None
         try:
-            content = json.loads(raw)
-            cluster_id, url = str(content["cluster"]), str(content["url"])
-            ca_pem, certificate_pem = str(content["ca"]), str(content["certificate"])
-            spent = str(content["spent"])
-            certificate = self._check_certificate(certificate_pem)
-            not_after = certificate.not_valid_after_utc.timestamp()
-            issued = float(content.get("issued", certificate.not_valid_before_utc.timestamp()))
-            life = float(content.get("life", not_after - issued))
-        except (ValueError, KeyError, TypeError):
+            it = _read_credential(raw, self.private_key())
+        except _DAMAGE:
             raise IdentityError(
                 f"{self.path / CREDENTIAL} is damaged: remove it, and enrol with a new bundle."
             ) from None
         # OpenSSL wants a file of its own; it follows the credential, which alone is the truth.
         certificate_path = self.path / _CERTIFICATE
-        if _read(certificate_path) != certificate_pem.encode():
-            write_private(certificate_path, certificate_pem.encode())
+        if _read(certificate_path) != it.certificate_pem.encode():
+            write_private(certificate_path, it.certificate_pem.encode())
         return Identity(
-            cluster_id,
-            url,
-            ca_pem,
-            spent,
+            it.cluster_id,
+            it.url,
+            it.ca_pem,
+            it.spent,
             certificate_path,
             self.path / KEY,
-            not_after,
-            issued,
-            life,
+            it.not_after,
+            it.issued,
+            it.life,
         )
 
     def sound(self) -> Identity | None:
@@ -208,11 +210,57 @@ class DataDirectory:
         except IdentityError:
             return None
 
-    def _check_certificate(self, certificate_pem: str) -> x509.Certificate:
-        certificate = x509.load_pem_x509_certificate(certificate_pem.encode())
-        if certificate.public_key() != self.private_key().public_key():
-            raise IdentityError("The certificate is for another key: remove data_dir, and enrol with a new bundle.")
-        return certificate
+
+@dataclass(frozen=True, slots=True)
+class _Credential:
+    """What CREDENTIAL says; see Identity."""
+
+    cluster_id: str
+    url: str
+    ca_pem: str
+    certificate_pem: str
+    spent: str
+    not_after: float
+    issued: float
+    life: float
+
+
+_DAMAGE: Final = (ValueError, KeyError, TypeError)
+
+
+def _read_credential(raw: bytes, key: ec.EllipticCurvePrivateKey) -> _Credential:
+    """Read it. Raises one of _DAMAGE, or IdentityError when it is for another key."""
+    content = json.loads(raw)
+    certificate_pem = str(content["certificate"])
+    certificate = _check_certificate(certificate_pem, key)
+    not_after = certificate.not_valid_after_utc.timestamp()
+    issued = float(content.get("issued", certificate.not_valid_before_utc.timestamp()))
+    return _Credential(
+        str(content["cluster"]),
+        str(content["url"]),
+        str(content["ca"]),
+        certificate_pem,
+        str(content["spent"]),
+        not_after,
+        issued,
+        float(content.get("life", not_after - issued)),
+    )
+
+
+def _check_certificate(certificate_pem: str, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+    certificate = x509.load_pem_x509_certificate(certificate_pem.encode())
+    if certificate.public_key() != key.public_key():
+        raise IdentityError("The certificate is for another key: remove data_dir, and enrol with a new bundle.")
+    return certificate
+
+
+def _loaded_key(pem: bytes) -> ec.EllipticCurvePrivateKey | None:
+    """Read a key of the one kind an agent has; None: it is something else."""
+    try:
+        loaded = serialization.load_pem_private_key(pem, None)
+    except (ValueError, TypeError):  # TypeError: it is encrypted
+        return None
+    return loaded if isinstance(loaded, ec.EllipticCurvePrivateKey) else None
 
 
 def wall_seconds() -> float:

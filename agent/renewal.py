@@ -33,7 +33,10 @@ _log = logging.getLogger("fairlead.agent")
 
 
 class Renewal:
-    """Keeps one identity in time. `renew` exchanges it and keeps the new one; `renewed` hears of each."""
+    """Keeps one identity in time. `renew` exchanges it and keeps the new one; `renewed` hears of each.
+
+    `found`: set once there is an identity.
+    """
 
     def __init__(
         self,
@@ -41,19 +44,22 @@ class Renewal:
         renew: Callable[[Identity], Awaitable[Identity]],
         reporter: Reporter,
         renewed: Callable[[], None],
+        found: trio.Event,
     ) -> None:
         self._stored = stored
         self._renew = renew
         self._reporter = reporter
         self._renewed = renewed
+        self._found = found
         self._jitter = random.uniform(0, 1)  # noqa: S311 # spreads load; nothing secret
 
     async def run(self) -> None:
         """Renew whenever it is due, until cancelled. Begins once there is an identity."""
+        await self._found.wait()
         while True:
             identity = self._stored()
-            if identity is None:
-                await trio.sleep(1.0)
+            if identity is None:  # its files were damaged since: whoever dials says so, and waits for a new bundle
+                await trio.sleep(LOOK_SECONDS)
                 continue
             await self._until_due(identity)
             if self._stored() != identity:

@@ -80,7 +80,7 @@ async def run(
             ),
             config.connections,
         )
-        renewal = Renewal(directory.sound, enrolment.renew, reporter, dialler.replace)
+        renewal = Renewal(directory.sound, enrolment.renew, reporter, dialler.replace, enrolment.found)
         numbers = Numbers(AgentNumbers(dialler, relay, upstream, directory.sound).collect)
         beside.start_soon(probes.serve, _health(upstream, dialler), listeners, numbers.page)
         beside.start_soon(relay.sweep)
@@ -116,9 +116,11 @@ def _custody(config: Config, directory: DataDirectory, upstream: Upstream) -> Cu
 def _health(upstream: Upstream, dialler: Dialler) -> Health:
     return Health(
         {
-            "tunnel": lambda: bool(dialler.status.sessions),
-            "credential for the API server": lambda: not upstream.fault,
-            "draining": lambda: not dialler.status.stopping,
+            "tunnel": lambda: (
+                "" if dialler.status.sessions else dialler.status.fault or "no try to connect has ended yet"
+            ),
+            "credential for the API server": lambda: upstream.fault,
+            "draining": lambda: "it is ending and takes no new work" if dialler.status.stopping else "",
         }
     )
 

@@ -159,7 +159,7 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
         app, rereading = _app(common)
         users = front.Front(_front_parts(common, app))
         agents = _agents_parts(common, agents_context)
-        state = Health({"store": store.fresh, "audit": lambda: ledger.available, "listeners": layout.ports.exists})
+        state = _health(store, ledger, layout.ports)
         stop = trio.Event()
         watch = KeyWatch(store, keys)
         async with trio.open_nursery() as background:
@@ -198,6 +198,16 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
     log.info("stopped")
     if watch.replaced:
         raise StartError("The keys for credentials were replaced meanwhile. Start the appliance again.")
+
+
+def _health(store: Store, ledger: Ledger, ports: Path) -> Health:
+    return Health(
+        {
+            "store": lambda: "" if store.fresh() else f"the database has not answered for {store.age():.0f} s",
+            "audit": lambda: "" if ledger.available else ledger.fault() or "too many records wait for the disk",
+            "listeners": lambda: "" if ports.exists() else "they are not served yet",
+        }
+    )
 
 
 async def _await_new_keys(watch: KeyWatch, stop: trio.Event) -> None:

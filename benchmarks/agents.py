@@ -107,11 +107,13 @@ async def colony(
 async def _registered(serving: Serving, name: str) -> dict[str, Any]:
     while True:
         try:
-            return await serving.admin.call("POST", "clusters", {"name": name})
+            made: dict[str, Any] = await serving.admin.call("POST", "clusters", {"name": name})
         except ApiError as error:
             if error.status != HTTPStatus.TOO_MANY_REQUESTS:
                 raise
             await trio.sleep(TOO_MANY_SECONDS)
+        else:
+            return made
 
 
 def _make(*directories: Path) -> None:

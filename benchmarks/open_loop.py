@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import select
 import ssl
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -43,18 +44,18 @@ def answered(load: Load, *, per_second: int, more: Callable[[int], bool]) -> lis
         return _ask(socks, asking, 1 / per_second, more)
 
 
-def dialled(load: Load, *, per_second: int, more: Callable[[int], bool]) -> list[tuple[float, float]]:
-    """The same with a new connection for each request, one after the other: the time has the dialling in it."""
+def dialled(load: Load, *, per_second: int, done: threading.Event) -> list[tuple[float, float]]:
+    """The same until `done`, with a new connection for each request, one by one: the time has the dialling in it."""
     context, asking = trusting(load), request(load)
     taken: list[tuple[float, float]] = []
     began = time.monotonic()
-    while more(len(taken)):
-        due = began + len(taken) / per_second
-        time.sleep(max(0.0, due - time.monotonic()))
+    due = began
+    while not done.wait(max(0.0, due - time.monotonic())):
         with closing(dial(load, context)) as sock:
             sock.sendall(asking)
             read_answer(sock, len(small_json()))
         taken.append((due, 1e3 * (time.monotonic() - due)))
+        due = began + len(taken) / per_second
     return taken
 
 

@@ -1,13 +1,15 @@
 """Numbers for Prometheus: read when somebody scrapes, written as text in a thread.
 
-What always holds: whoever counts adds to a plain integer of its own and knows nothing of this; reading them is done at
-one moment, in the event loop; writing them, which for a thousand clusters takes milliseconds, is not. Names follow
+What always holds: whoever counts adds to a plain integer of its own and knows nothing of this; reading one number, with
+all its labels, is done at one moment, in the event loop, and others have their turn before the next; writing them down,
+which for a thousand clusters takes milliseconds, is done in the thread. Names follow
 https://prometheus.io/docs/practices/naming; a label is one of a few words, or the name of a cluster, never a person's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from typing import Final
 
 import trio
@@ -63,7 +65,10 @@ class Numbers:
 
     async def page(self) -> bytes:
         """Read every number, and write them down."""
-        read = [*self._collect(), *self._around.collect()]
+        read: list[Metric] = []
+        for family in chain(self._collect(), self._around.collect()):
+            read.append(family)
+            await trio.lowlevel.checkpoint()  # one of a thousand clusters takes some milliseconds
         return await trio.to_thread.run_sync(_written, read)
 
 

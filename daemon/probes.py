@@ -1,9 +1,10 @@
 """Whether a process lives and whether it is ready, over plain HTTP.
 
 `/livez` answers when the event loop runs at all: nothing else can make it fail, so a supervisor never restarts a
-process because its neighbours are ill. `/readyz` says whether new work should come here, and names what is missing.
+process because its neighbours are ill. `/readyz` says whether new work should come here, and names what is missing;
+`/readyz?verbose` says of each condition that it holds, or in words why not, as Kubernetes' own does.
 `/metrics` gives the numbers, where there are any.
-What always holds: no credential is asked for and nothing is revealed but these names; a connection that is slow, long
+What always holds: no credential is asked for and nothing is revealed but these words; a connection that is slow, long
 or many is cut off; an error here never reaches the rest of the process.
 """
 
@@ -27,7 +28,9 @@ MAX_CONNECTIONS: Final = 16  # probes and a scraper; with one more the oldest is
 REQUEST_SECONDS: Final = 5.0  # a probe that is slower has timed out already on its own side
 RETRY_SECONDS: Final = 0.1  # when the process is out of descriptors
 
-Check = Callable[[], bool]
+Check = Callable[[], str]
+"""What is wrong, in words for an operator and without secrets; empty: nothing."""
+
 Page = Callable[[], Awaitable[bytes]]
 
 _log = logging.getLogger("fairlead.daemon")
@@ -35,24 +38,27 @@ _log = logging.getLogger("fairlead.daemon")
 
 @dataclass(slots=True)
 class Health:
-    """The named conditions of being ready; each is asked anew at every probe and must not wait."""
+    """The named conditions of being ready; each is asked anew at every probe and must not wait.
+
+    `draining`: the program is about to end.
+    """
 
     checks: Mapping[str, Check]
     draining: bool = field(default=False)
 
-    def missing(self) -> list[str]:
-        """The names of the conditions that do not hold; a check that fails to answer does not hold."""
-        return [name for name, check in {"draining": self._not_draining, **self.checks}.items() if not _holds(check)]
+    def faults(self) -> dict[str, str]:
+        """What is wrong with each condition, by its name; a check that fails to answer does not hold."""
+        return {name: _fault(check) for name, check in {"draining": self._draining, **self.checks}.items()}
 
-    def _not_draining(self) -> bool:
-        return not self.draining
+    def _draining(self) -> str:
+        return "it is ending and takes no new work" if self.draining else ""
 
 
-def _holds(check: Check) -> bool:
+def _fault(check: Check) -> str:
     try:
         return check()
     except Exception:  # noqa: BLE001 -- a broken check means "not ready", and probes must still be answered
-        return False
+        return "it could not be found out: this is a defect"
 
 
 async def serve(health: Health, listeners: Sequence[trio.SocketListener], metrics: Page | None = None) -> None:
@@ -126,6 +132,12 @@ def asked(head: bytes) -> tuple[bytes, bytes]:
     return method, rest.partition(b" ")[0].partition(b"?")[0]
 
 
+def queried(head: bytes) -> list[bytes]:
+    """Names of the query's parameters."""
+    query = head.partition(b"\r\n")[0].split(b" ")[1:2]
+    return [it.partition(b"=")[0] for it in b"".join(query).partition(b"?")[2].split(b"&")]
+
+
 async def _scraped(metrics: Page, head: bytes) -> bytes:
     """The numbers; whatever is wrong with them is the scraper's loss only."""
     try:
@@ -142,13 +154,22 @@ def respond(health: Health, head: bytes) -> bytes:
     if path == b"/livez":
         status, body = 200, {"live": True}
     elif path == b"/readyz":
-        missing = health.missing()
-        status, body = (503, {"ready": False, "missing": missing}) if missing else (200, {"ready": True})
+        status, body = _readiness(health.faults(), verbose=b"verbose" in queried(head))
     else:
         status, body = 404, {"error": "only /livez, /readyz and /metrics are here"}
     if method not in {b"GET", b"HEAD"}:
         status, body = 405, {"error": "only GET and HEAD"}
     return _written(status, "application/json", json.dumps(body).encode() + b"\n", method != b"HEAD")
+
+
+def _readiness(faults: Mapping[str, str], *, verbose: bool) -> tuple[int, Mapping[str, object]]:
+    missing = [name for name, fault in faults.items() if fault]
+    body: dict[str, object] = {"ready": not missing}
+    if missing:
+        body["missing"] = missing
+    if verbose:
+        body["checks"] = {name: fault or "ok" for name, fault in faults.items()}
+    return (503 if missing else 200), body
 
 
 def _written(status: int, form: str, body: bytes, whole: bool) -> bytes:

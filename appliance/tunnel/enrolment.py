@@ -31,6 +31,7 @@ from appliance.tunnel.authority import (
     public_key_of,
 )
 from appliance.tunnel.ports import Clock, EnrolmentStore, Record, Redeemed, TokenFault
+from appliance.tunnel.refusals import Refusals
 from appliance.tunnel.trust import Trust
 from appliance.tunnel.watch import fault_of, refused
 from wire.calls import Body, MalformedBodyError, encode, text
@@ -97,6 +98,7 @@ class Enrolment:
         self._record = record
         self._clock = clock
         self._failures = FailedLogins() if failures is None else failures
+        self._refusals = Refusals()
 
     def note(self) -> bytes:
         """Return what an agent is told as soon as its session stands: see the protocol's NOTE."""
@@ -132,7 +134,7 @@ class Enrolment:
         now = self._clock()
         if body.get("cluster", peer.cluster_id) != peer.cluster_id:
             fault = "it was shown for another cluster than its own"
-            await self.audit_refusal(fault, address, peer.cluster_id)
+            await self.refuse_certificate(peer.serial, fault, address, peer.cluster_id)
             return refused(fault)
         try:
             key = public_key_of(text(body, "request", MAX_REQUEST_BYTES))
@@ -144,7 +146,7 @@ class Enrolment:
         if not await self._store.keep_certificate(issued, peer.cluster_id, peer.generation, now):
             # Since its certificate was looked at: what it asks for would be worth nothing.
             fault = fault_of(peer, self._store.snapshot) or "its generation was revoked"
-            await self.audit_refusal(fault, address, peer.cluster_id)
+            await self.refuse_certificate(peer.serial, fault, address, peer.cluster_id)
             return refused(fault)
         await self._audit_issue(
             EventType.AGENT_RENEWED, Redeemed(issued.pem, peer.cluster_id, again=False), address, now
@@ -160,14 +162,24 @@ class Enrolment:
     def _certificate(self, key: EllipticCurvePublicKey, cluster_id: str, generation: int, now: int) -> AgentCertificate:
         return self.trust.for_agents.agent_certificate(key, cluster_id, generation, now, self._agent_seconds)
 
-    async def audit_refusal(self, reason: str, address: str, cluster_id: str = "") -> None:
-        """Record that someone was not let in."""
+    async def refuse_certificate(self, serial: str, reason: str, address: str, cluster_id: str = "") -> bool:
+        """Record that a certificate opened nothing, unless it was recorded within the minute. False: it was.
+
+        `serial`: whoever can be told apart; without one it is the address.
+        """
+        times = self._refusals.due(serial or address, reason, self._clock())
+        if times:
+            await self.audit_refusal(reason, address, cluster_id, times)
+        return bool(times)
+
+    async def audit_refusal(self, reason: str, address: str, cluster_id: str = "", times: int = 1) -> None:
+        """Record that someone was not let in, so many times since it was last recorded."""
         event = AuditEvent(
             self._clock(),
             EventType.AGENT_AUTH_FAILED,
             client_address=address,
             cluster_id=cluster_id,
-            details=(("reason", reason),),
+            details=(("reason", reason), *((("times", str(times)),) if times > 1 else ())),
         )
         await self._record(event)
 

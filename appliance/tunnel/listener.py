@@ -158,6 +158,7 @@ class _Connection:
         self._source = source_of(address)
         self._counted = False
         self._unreadable = False
+        self._unsaid = False  # that this certificate is refused was said within the minute
         self.direct = not parts.proxy_protocol_from.hold(address)
         """Whether the peer is the agent itself, and not a load balancer that says whom it passes on."""
 
@@ -328,12 +329,13 @@ class _Connection:
         try:
             name = agent_name(der)
         except BadPeerError as error:
-            fault, cluster_id = str(error), ""
+            fault, cluster_id, serial = str(error), "", ""
         else:
+            serial = name.serial
             fault, cluster_id = fault_of(name, self._parts.store.snapshot), name.cluster_id
             if fault == "":
                 return name
-        await self._parts.enrolment.audit_refusal(fault, self._address, cluster_id)
+        self._unsaid = not await self._parts.enrolment.refuse_certificate(serial, fault, self._address, cluster_id)
         return refused(fault)
 
     async def _run_session(self, session: Session, name: AgentName) -> None:
@@ -383,6 +385,8 @@ class _Connection:
     # Refusing
 
     def _log_refusal(self, refusal: Problem) -> None:
+        if self._unsaid:
+            return
         _log.warning(
             "agent refused", extra={"address": self._address, "code": refusal.code.value, "reason": refusal.message}
         )

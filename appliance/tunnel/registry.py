@@ -191,6 +191,14 @@ class Registry(Generic[S]):
                     ended += 1
         return ended
 
+    def forget(self, known: Callable[[str], bool]) -> bool:
+        """Drop what is remembered of clusters that are not `known` any more. False: sessions of some still end."""
+        gone = [cluster_id for cluster_id in self._states if not known(cluster_id)]
+        for cluster_id in gone:
+            if cluster_id not in self._sessions:
+                del self._states[cluster_id]
+        return all(cluster_id not in self._sessions for cluster_id in gone)
+
     def _with_agents(self, cluster_id: str, state: ClusterState) -> ClusterState:
         links = tuple(
             replace(

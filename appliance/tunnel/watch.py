@@ -50,8 +50,8 @@ def refused(fault: str) -> Problem:
 
 
 async def end_revoked(registry: Registry[Any], store: EnrolmentStore) -> None:
-    """End sessions whose certificate the snapshot no longer supports, until cancelled."""
-    seen = -1
+    """End sessions whose certificate the snapshot no longer supports, and forget deleted clusters, until cancelled."""
+    seen, forgotten = -1, True
     while True:
         snapshot = store.snapshot
         if snapshot.version != seen:
@@ -59,6 +59,9 @@ async def end_revoked(registry: Registry[Any], store: EnrolmentStore) -> None:
             ended = registry.end_where(partial(_condemned, snapshot))
             if ended:
                 _log.warning("agent sessions ended by revocation", extra={"sessions": ended})
+            forgotten = False
+        if not forgotten:
+            forgotten = registry.forget(snapshot.clusters.__contains__)
         await trio.sleep(LOOK_SECONDS)
 
 

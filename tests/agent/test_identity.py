@@ -98,6 +98,38 @@ def test_a_damaged_key_says_what_to_do(directory: DataDirectory) -> None:
         directory.signing_request()
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"agent.key": b"nonsense"},
+        {"credential.json": b"{}"},
+        {"credential.json": b"\xff"},
+        {"agent.key": b"another's"},
+    ],
+)
+def test_what_cannot_be_taken_up_leaves_what_is_here(
+    directory: DataDirectory, tmp_path: Path, damage: dict[str, bytes]
+) -> None:
+    """Somebody wrote something else where replicas share their identity."""
+    other = DataDirectory(tmp_path / "other")
+    other.prepare()
+    for one in (directory, other):
+        pem = certified(one, Authority.make(NOW))
+        one.keep(cluster_id="c", url="u", ca_pem="x", certificate_pem=pem, spent="m")
+    before = directory.content()
+    if damage == {"agent.key": b"another's"}:
+        damage = {"agent.key": before["agent.key"]}
+
+    with pytest.raises(IdentityError):
+        directory.take({**other.content(), **damage})
+    assert directory.content() == before
+    assert directory.identity() is not None
+
+    directory.take(other.content())
+    assert directory.content() == other.content()
+    assert directory.identity() is not None
+
+
 def test_a_directory_that_others_can_enter_is_refused(tmp_path: Path) -> None:
     (tmp_path / "open").mkdir(mode=0o755)
 

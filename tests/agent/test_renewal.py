@@ -31,6 +31,11 @@ class World:
     refusals: int = 0
     at: list[float] = field(default_factory=list)
     heard: int = 0
+    found: trio.Event = field(default_factory=trio.Event)
+
+    def __post_init__(self) -> None:
+        if self.stored is not None:
+            self.found.set()
 
     async def renew(self, identity: Identity) -> Identity:
         await trio.lowlevel.checkpoint()
@@ -53,7 +58,7 @@ def reporter(monkeypatch: pytest.MonkeyPatch) -> Reporter:
 
 async def run_for(world: World, reporter: Reporter, seconds: float) -> None:
     with trio.move_on_after(seconds):
-        await Renewal(lambda: world.stored, world.renew, reporter, world.renewed).run()
+        await Renewal(lambda: world.stored, world.renew, reporter, world.renewed, world.found).run()
 
 
 async def test_it_is_renewed_after_a_third_of_each_life_a_little_later_in_each_agent(reporter: Reporter) -> None:
@@ -106,6 +111,7 @@ async def test_nothing_is_renewed_before_there_is_an_identity_nor_one_that_a_new
     assert not world.at
 
     world.stored = issued(trio.current_time())
+    world.found.set()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run_for, world, reporter, 12 * DAY)
         await trio.sleep(9 * DAY)

@@ -18,18 +18,34 @@ def ask(health: Health, line: str) -> tuple[int, dict[str, object]]:
     return int(head.split(b" ")[1]), json.loads(body) if body else {}
 
 
-def broken() -> bool:
+def holds() -> str:
+    return ""
+
+
+def broken() -> str:
     raise RuntimeError
 
 
 def test_ready_when_every_check_holds() -> None:
-    assert ask(Health({"store": lambda: True}), "GET /readyz") == (200, {"ready": True})
+    assert ask(Health({"store": holds}), "GET /readyz") == (200, {"ready": True})
 
 
 def test_what_is_missing_is_named() -> None:
-    health = Health({"store": lambda: False, "audit": broken, "listeners": lambda: True})
+    health = Health({"store": lambda: "the database does not answer", "audit": broken, "listeners": holds})
+    missing = {"ready": False, "missing": ["store", "audit"]}
 
-    assert ask(health, "GET /readyz?verbose") == (503, {"ready": False, "missing": ["store", "audit"]})
+    assert ask(health, "GET /readyz") == (503, missing)
+    said = {
+        "draining": "ok",
+        "store": "the database does not answer",
+        "audit": "it could not be found out: this is a defect",
+        "listeners": "ok",
+    }
+    assert ask(health, "GET /readyz?verbose") == (503, {**missing, "checks": said})
+    assert ask(Health({"store": holds}), "GET /readyz?timeout=5s&verbose") == (
+        200,
+        {"ready": True, "checks": {"draining": "ok", "store": "ok"}},
+    )
 
 
 def test_draining_is_not_ready_and_still_alive() -> None:
@@ -118,8 +134,13 @@ async def test_sixteen_probers_without_pause_leave_the_loop_to_others() -> None:
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listeners[0].socket.getsockname()[1]
     probed = trio.Event()
+
+    def seen() -> str:
+        probed.set()
+        return ""
+
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(serve, Health({"seen": lambda: probed.set() is None}), listeners)
+        nursery.start_soon(serve, Health({"seen": seen}), listeners)
         with flooding(Flood(port, opening=text(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"), again=True)):
             with trio.fail_after(30):
                 await probed.wait()

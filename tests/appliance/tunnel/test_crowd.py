@@ -29,7 +29,7 @@ class Highest(trio.abc.Instrument):
         self._here = here
         self.seen = 0
 
-    def after_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002 -- Trio's signature
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
         self.seen = max(self.seen, self._here.parts.handshakes.taken)
 
 

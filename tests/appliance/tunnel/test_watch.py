@@ -57,6 +57,21 @@ def test_a_serial_belongs_to_one_cluster_and_generation(serial: tuple[str, str, 
     assert fault_of(AgentName("c", 2, "s"), snapshot_of(serials=(serial,))) == "its serial is not known"
 
 
+async def test_a_deleted_cluster_is_forgotten_once_its_last_session_has_ended() -> None:
+    registry, kept = Registry[Line](), Kept()
+    registry.add("c", Line("1"), generation=2, serial="s", now=1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(end_revoked, registry, kept)
+        await trio.sleep(1)
+        kept.snapshot.put(Entity.CLUSTER, "c", None)
+        await trio.sleep(1)
+        assert registry.states().keys() == {"c"}, "it is ending"
+        registry.remove("c", "1", reason="revoked", now=2)
+        await trio.sleep(1)
+        assert not registry.states()
+        nursery.cancel_scope.cancel()
+
+
 async def test_sessions_end_within_a_second_of_the_change() -> None:
     store, line = Kept(), Line("1")
     registry: Registry[Line] = Registry()
