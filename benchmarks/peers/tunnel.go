@@ -182,13 +182,13 @@ func (c *current) RoundTrip(request *http.Request) (*http.Response, error) {
 	return (*through).RoundTrip(request)
 }
 
-// proxied sends each request on, rewritten, and passes on at once what comes of the answer, as a watch needs it.
+// proxied sends each request on, rewritten. What comes of an answer without a length is passed on at once, as a watch
+// needs it: ReverseProxy does so by itself.
 func proxied(through http.RoundTripper, rewrite func(*http.Request)) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
-		Rewrite:       func(both *httputil.ProxyRequest) { rewrite(both.Out) },
-		Transport:     through,
-		FlushInterval: -1,
-		BufferPool:    &buffers{sync.Pool{New: func() any { return new([bufferBytes]byte) }}},
+		Rewrite:    func(both *httputil.ProxyRequest) { rewrite(both.Out) },
+		Transport:  through,
+		BufferPool: &buffers{sync.Pool{New: func() any { return new([bufferBytes]byte) }}},
 	}
 }
 
