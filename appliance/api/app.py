@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, Final
 
 import structlog
+import trio
 from quart import Response, g, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
@@ -64,7 +65,7 @@ def make_app(parts: Parts, routes: Sequence[Route]) -> QuartTrio:
     app.register_error_handler(ProblemError, lambda error: _reply(error.problem))
     app.register_error_handler(BodyError, _refuse_body)
     for fault, code in parts.faults.items():
-        app.register_error_handler(fault, partial(_refuse_fault, code))
+        app.register_error_handler(fault, partial(_refuse_fault, parts, code))
     app.register_error_handler(HTTPException, _refuse_http)
     app.register_error_handler(Exception, _refuse_unexpected)
     return app
@@ -131,7 +132,7 @@ async def _changed(parts: Parts, route: Route, call: Call) -> Response:
     try:
         return _render(await route.answer(call))
     except tuple(parts.faults) as error:
-        _log_fault(error)
+        _log_fault(parts, Code.OUTCOME_UNKNOWN, error)
         return _reply(problem(Code.OUTCOME_UNKNOWN))
 
 
@@ -303,14 +304,16 @@ async def _refuse_body(error: BodyError) -> Response:
     return _reply(problem(Code.VALIDATION_ERROR, field=error.field or "body", detail=detail), error.field)
 
 
-async def _refuse_fault(code: Code, error: Exception) -> Response:
-    _log_fault(error)
+async def _refuse_fault(parts: Parts, code: Code, error: Exception) -> Response:
+    _log_fault(parts, code, error)
     return _reply(problem(code))
 
 
-def _log_fault(error: Exception) -> None:
-    why = str(error) or type(error).__name__
-    structlog.get_logger().error("admin API call refused", correlation_id=g.correlation_id, path=request.path, why=why)
+def _log_fault(parts: Parts, code: Code, error: Exception) -> None:
+    """Once for as long as it lasts, whoever calls."""
+    if times := parts.outages.met(code, trio.current_time()):
+        said = {"correlation_id": g.correlation_id, "path": request.path, "code": code, "times": times}
+        structlog.get_logger().error("admin API call refused", why=str(error) or type(error).__name__, **said)
 
 
 async def _refuse_http(error: HTTPException) -> Response:

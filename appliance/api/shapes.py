@@ -357,7 +357,7 @@ AuditRecord = Annotated[dict[str, Any], ("description", "one record; its members
 
 class Webhook(TypedDict):
     id: str
-    url: str
+    url: Annotated[str, ("description", "scheme and host, with /… for what follows")]
     events: list[Notice]
     description: str
     created_at: Moment

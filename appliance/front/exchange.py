@@ -11,7 +11,7 @@ The caller (express lane or ASGI) only carries bytes; it decides nothing.
 
 from __future__ import annotations
 
-import re
+import logging
 from typing import Final, NamedTuple
 
 import trio
@@ -31,7 +31,8 @@ from appliance.front.running import Held, Running
 from wire.kube import Ask, BadTarget, understand
 
 PREFIX: Final = b"/api/proxy/"
-_END: Final = re.compile(rb"[/?]")
+
+_log: Final = logging.getLogger("fairlead.front")
 
 
 class Refused(Exception):
@@ -52,8 +53,12 @@ class Route(NamedTuple):
 
     @classmethod
     def of(cls, target: bytes) -> Route:
-        found = _END.search(target, len(PREFIX))
-        end = found.start() if found else len(target)
+        end = target.find(b"/", len(PREFIX))
+        if end < 0:
+            end = len(target)
+        query = target.find(b"?", len(PREFIX), end)
+        if query >= 0:
+            end = query
         tail = target[end:]
         return cls(target[len(PREFIX) : end].decode("ascii"), tail if tail.startswith(b"/") else b"/" + tail)
 
@@ -219,9 +224,18 @@ async def record(permit: Permit, parts: FrontParts, story: records.Story) -> Non
             await ledger.record(story.opened())
     except Exception as error:
         # Whatever stands between us and the record, the request does not go on.
-        parts.outage.refused(error, story.correlation_id)
+        _say_unkept(parts, error, story.correlation_id)
         story.code = Code.AUDIT_UNAVAILABLE.value
         raise Refused(problem(Code.AUDIT_UNAVAILABLE), recorded=False) from error
+
+
+def _say_unkept(parts: FrontParts, error: Exception, correlation_id: bytes) -> None:
+    if times := parts.outages.met("audit", trio.current_time()):
+        _log.error(
+            "audit records cannot be kept, and until they can requests are refused: %s",
+            str(error) or type(error).__name__,
+            extra={"correlation_id": correlation_id.decode(), "times": times},
+        )
 
 
 async def refuse(refused: Refused, caller: Caller, parts: FrontParts, story: records.Story) -> None:

@@ -23,6 +23,7 @@ from typing import Final
 import trio
 
 from appliance.front.client import Client, Ending
+from appliance.front.intake import Asked
 
 SWEEP_SECONDS: Final = 1.0
 """How late a deadline may be noticed. Seconds are what our deadlines are measured in."""
@@ -48,11 +49,16 @@ class Watcher:
 
     def __init__(self) -> None:
         self._clients: dict[int, Client] = {}
-        self._armed: set[int] = set()
+        self._armed: dict[int, Asked] = {}  # for input, and the request that was open then
         self._epoll = select.epoll() if hasattr(select, "epoll") else None
 
     def __len__(self) -> int:
         return len(self._clients)
+
+    @property
+    def armed(self) -> int:
+        """How many connections wake the listener with what they send."""
+        return len(self._armed)
 
     def clients(self) -> list[Client]:
         """Return every connection there is."""
@@ -62,7 +68,7 @@ class Watcher:
         """Watch a connection from now on."""
         number = client.file_number
         self._clients[number] = client
-        self._armed.discard(number)
+        self._armed.pop(number, None)
         if self._epoll is not None:
             self._epoll.register(number, _EDGE)
 
@@ -71,7 +77,7 @@ class Watcher:
         number = client.file_number
         if self._clients.get(number) is client:
             del self._clients[number]
-            self._armed.discard(number)
+            self._armed.pop(number, None)
             if self._epoll is not None:
                 with suppress(OSError):  # closed already: the kernel has forgotten it
                     self._epoll.unregister(number)
@@ -97,8 +103,10 @@ class Watcher:
                     continue
                 if events & _HANG_UP:
                     client.hang_up()
-                elif events & _INPUT:
+                elif events & _INPUT and self._armed.get(number) is client.asked and client.serving:
                     client.peek()
+                else:
+                    self._arm(client, _EDGE)  # what it was armed for has ended: the next requests wake nobody
 
     async def _sweep_forever(self) -> None:
         count = 0
@@ -131,7 +139,10 @@ class Watcher:
         if self._epoll is not None and armed != (number in self._armed):
             with suppress(OSError):  # its task has closed it and is on its way out
                 self._epoll.modify(number, events)
-            (self._armed.add if armed else self._armed.discard)(number)
+        if armed:
+            self._armed[number] = client.asked
+        else:
+            self._armed.pop(number, None)
 
 
 def died_in_silence(client: Client) -> bool:

@@ -11,7 +11,7 @@ anything that was not started is, too. All else ends in an answer that says what
 from __future__ import annotations
 
 import logging
-from typing import Final, NamedTuple
+from typing import Final
 
 import trio
 
@@ -45,11 +45,14 @@ class Unanswered(Exception):
         self.again = again
 
 
-class Opened(NamedTuple):
+class Opened:
     """An exchange that was opened without waiting, and its session."""
 
-    session: Session
-    tunnel: Exchange
+    __slots__ = ("session", "tunnel")
+
+    def __init__(self, session: Session, tunnel: Exchange) -> None:
+        self.session = session
+        self.tunnel = tunnel
 
 
 def open_nowait(asked: Asked, permit: Permit, target: bytes, parts: FrontParts) -> Opened | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import time
 from collections.abc import Iterator
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
-from tests.support.pair import ALICE, get, running
+from tests.support.pair import ALICE, get, running, until
 from tests.wire.test_tls import joined, make_contexts
 from wire import frames
 from wire.carrier import Carrier, TunnelOpened, TunnelRequested
@@ -54,6 +56,18 @@ async def greeted(contexts: Contexts) -> tuple[Session, Session]:
         nursery.start_soon(accept)
         sessions["acceptor"] = await dial_session(client, b"localhost", "agent")
     return sessions["opener"], sessions["acceptor"]
+
+
+async def greet_by_hand(client: TLSStream) -> Carrier:
+    """Greet as an agent that has nothing but a carrier."""
+    carrier = Carrier(client=True)
+    carrier.request_tunnel(b"localhost")
+    await client.write(carrier.take())
+    while TunnelOpened() not in carrier.receive(await client.read()):
+        pass
+    hello = frames.encode_hello(frames.Hello(1, 1, (), 65536, 10, b""))
+    await client.write(carrier.take() + carrier.wrap(hello))
+    return carrier
 
 
 @pytest.fixture(autouse=True, params=["by a task", "where it is seen"])
@@ -126,13 +140,7 @@ async def test_a_flooding_agent_does_not_delay_a_heartbeat(contexts: Contexts) -
             late.append(time.process_time() - began)
 
     async def flood() -> None:
-        carrier = Carrier(client=True)
-        carrier.request_tunnel(b"localhost")
-        await client.write(carrier.take())
-        while TunnelOpened() not in carrier.receive(await client.read()):
-            pass
-        hello = frames.encode_hello(frames.Hello(1, 1, (), 65536, 10, b""))
-        await client.write(carrier.take() + carrier.wrap(hello))
+        carrier = await greet_by_hand(client)
         burst = frames.encode_ping(b"12345678") * 4000
         try:
             while carrier.sendable > len(burst):
@@ -198,3 +206,37 @@ async def test_mangled_bytes_end_the_session_and_nothing_else(
         await client.write(mangled)
         client.abort()
     server.abort()
+
+
+async def test_a_session_aborted_while_its_writer_is_about_to_run_has_ended(contexts: Contexts) -> None:
+    opener, acceptor = await greeted(contexts)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run, acceptor)
+        nursery.start_soon(run, opener)
+        assert await opener.stands()
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        opener.note(b"\x80")
+        opener.abort()  # as a revocation does; `run` sees that nothing but SessionEnded comes of it
+
+
+@pytest.mark.interpreted
+async def test_a_write_that_fails_ends_the_session_though_nothing_is_heard(
+    contexts: Contexts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer to a PING cannot be written; the peer neither ends nor reads, and no pulse comes to notice."""
+    monkeypatch.setattr("wire.session.PULSE_SECONDS", 1_000.0)
+    client, server = await joined(contexts)
+
+    async def appliance() -> None:
+        await run(await serve(server))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(appliance)
+        carrier = await greet_by_hand(client)
+        await client.write(carrier.wrap(frames.encode_ping(b"first")))
+        while b"first" not in await client.read():
+            pass  # what comes before it is HELLO and a PING
+        server.socket.shutdown(socket.SHUT_WR)
+        await client.write(carrier.wrap(frames.encode_ping(b"second")))
+        await until(lambda: server.closed)
+    client.abort()

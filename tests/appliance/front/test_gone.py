@@ -148,3 +148,27 @@ async def test_a_reader_that_pauses_is_not_dead(tmp_path: Path) -> None:
         await trio.sleep(0.3)
         assert client.writing
         assert not gone.died_in_silence(client)
+
+
+async def test_a_request_that_ended_leaves_nobody_watching_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Armed for input since a request lasted; or each of the next ones would wake the listener."""
+    monkeypatch.setattr(gone, "SWEEP_SECONDS", 0.05)
+    go = trio.Event()
+
+    async def agent(tunnel: Exchange) -> None:
+        await go.wait()
+        await answers_hello(tunnel)
+
+    async with fronted(tmp_path, agent) as rig:
+        talk = await rig.dial()
+        await talk.say(rig.get("/api/v1/slow"))
+        await until(lambda: rig.front.watcher.armed)
+        monkeypatch.setattr(gone, "SWEEP_SECONDS", 60.0)
+        await trio.sleep(0.1)  # the last short sweep
+        go.set()
+        assert (await talk.answer()).status == 200
+        await talk.say(rig.get("/api/v1/pods"))
+        assert (await talk.answer()).status == 200
+        await until(lambda: not rig.front.watcher.armed)
