@@ -46,7 +46,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What is between the ends (smux or http2), and on how many cores Go code of each runs at once: 0 is all of them."""
+    """What is between the ends (smux or http2), and on how many cores each runs Go code at once; 0: all of them."""
 
     name: str
     mux: str
