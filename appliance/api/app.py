@@ -35,6 +35,7 @@ from appliance.core.problems import CATALOGUE, Code, Problem, ProblemError, prob
 from appliance.core.rights import Principal
 from appliance.core.safe_headers import SAFE_HEADERS, TRANSPORT
 from appliance.core.traces import trace_id, traceresponse
+from appliance.core.wordings import Wording, worded
 
 BODY_SECONDS: Final = 20  # for at most MAX_BODY_BYTES; slower is stuck or hostile
 _CORRELATION: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")  # what may come back in a header and stand in a log line
@@ -93,11 +94,11 @@ def _view(parts: Parts, route: Route, uses: TokenUses) -> Callable[..., Awaitabl
             rule = "needs " + ", ".join(route.permissions)
             await _record_refusal(parts, caller.principal, address, now, Code.FORBIDDEN, rule)
             where = "" if route.scoped else " everywhere"
-            action = f"call {route.method} {PREFIX}/{route.path}, which needs {', '.join(missing)}{where},"
-            return _reply(Problem(Code.FORBIDDEN, f"You may not {action} with this token."))
+            called = f"{route.method} {PREFIX}/{route.path}"
+            return _reply(worded(Wording.NO_PERMISSION, call=called, needs=f"{', '.join(missing)}{where}"))
         if unfit := _unfit(route, caller):
             await _record_refusal(parts, caller.principal, address, now, Code.FORBIDDEN, "not for this kind of caller")
-            return _reply(Problem(Code.FORBIDDEN, unfit))
+            return _reply(worded(unfit))
         await uses.note(parts, caller.token, now)
         for binding_id in caller.rights.bindings(route.permissions):
             parts.uses.note_one(binding_id, now)
@@ -189,13 +190,13 @@ def _query(route: Route) -> dict[str, Any]:
     return found
 
 
-def _unfit(route: Route, caller: Caller) -> str:
-    """Say why a route is not for this kind of caller; nothing if it is."""
+def _unfit(route: Route, caller: Caller) -> Wording | None:
+    """Why a route is not for this kind of caller; None if it is."""
     if route.proof is Proof.SIGNED_IN and caller.held is None:
-        return "This is about whoever signed in, and a machine has not."
+        return Wording.NOT_SIGNED_IN
     if route.proof is Proof.MACHINE and caller.token is None:
-        return "This is about the machine that asks, and you are not one."
-    return ""
+        return Wording.NOT_A_MACHINE
+    return None
 
 
 async def _record_refusal(
