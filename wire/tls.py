@@ -69,6 +69,9 @@ class _Ended:
     def read(self, most: int) -> bytes:
         raise OSError(errno.EBADF, f"nothing to read {most} bytes from")
 
+    def pending(self) -> int:
+        return 0
+
     def write(self, data: bytes | bytearray | memoryview) -> int:
         raise OSError(errno.EBADF, f"nothing to write {len(data)} bytes to")
 
@@ -335,7 +338,7 @@ class TLSStream(trio.abc.HalfCloseableStream):
             gathered += len(piece)
             if len(piece) < RECORD_BYTES:
                 # Not a full record: usually the last there is. OpenSSL may still hold the rest of a cut record.
-                self._more_likely = self._goodbye_due or self._sock.pending() > 0
+                self._more_likely = self._goodbye_due or self._tls.pending() > 0
                 if not self._goodbye_due:
                     break
                 continue

@@ -25,6 +25,7 @@ ROUNDS = 5  # unless a scenario knows better: fewer say little on a shared machi
 
 SCENARIOS = (
     "small_get",
+    "peers",
     "mixed_sizes",
     "transfer",
     "round_trip",
