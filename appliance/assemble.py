@@ -47,6 +47,7 @@ from appliance.certificates import (
 )
 from appliance.config import Config
 from appliance.core.buckets import Admission, FailedLogins
+from appliance.core.clock import utc_micros
 from appliance.core.credentials import Credential, TokenVerifier, mint
 from appliance.core.destinations import HTTPS_PORT, destination
 from appliance.core.paces import Paces
@@ -67,7 +68,7 @@ from appliance.machine_token import record_new
 from appliance.metrics import ApplianceNumbers
 from appliance.store.faults import StoreRefused, StoreUnavailable
 from appliance.store.sealing import SealError
-from appliance.store.store import Store, utc_micros
+from appliance.store.store import Store
 from appliance.tunnel import listener as tunnel
 from appliance.tunnel.enrolment import Enrolment
 from appliance.tunnel.registry import Registry

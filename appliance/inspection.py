@@ -24,6 +24,7 @@ from appliance.audit.sqlite import SQLitePlace
 from appliance.audit.verify import verify_chain
 from appliance.audit_place import audit_place
 from appliance.config import Config
+from appliance.core.clock import utc_micros
 from appliance.keys import AUDIT_KEY, open_keys
 from appliance.layout import Layout
 from appliance.store import soundness
@@ -31,7 +32,6 @@ from appliance.store.faults import StoreRefused, StoreUnavailable
 from appliance.store.sealing import Sealer, SealError, read_master_key
 from appliance.store.server import Server
 from appliance.store.soundness import RESTORE, Fault, Looked
-from appliance.store.store import utc_micros
 
 INVESTIGATE = "Keep the ledger as it is for whoever looks into it; the records beside those named can be trusted."
 NO_DATABASE = "Give the settings of the appliance with --config; or start it, which makes one; or restore a backup."

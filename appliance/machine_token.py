@@ -15,6 +15,7 @@ import structlog
 from appliance import database
 from appliance.audit.ledger import Ledger
 from appliance.config import Config
+from appliance.core.clock import utc_micros
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.machines import MachineToken
 from appliance.core.people import Machine, name_fault
@@ -24,7 +25,7 @@ from appliance.core.snapshot import Entity
 from appliance.host_record import record_unless_running, told_as
 from appliance.layout import Layout
 from appliance.store import administrator, ids, units
-from appliance.store.store import Applied, Store, utc_micros
+from appliance.store.store import Applied, Store
 from appliance.store.unit import Unit
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from appliance import database
 from appliance.config import Config
+from appliance.core.clock import utc_micros
 from appliance.layout import Layout
 from appliance.store import schema
-from appliance.store.store import utc_micros
 from appliance.store.unit import Unit
 
 

@@ -12,12 +12,12 @@ from collections.abc import Callable
 
 from appliance import database
 from appliance.config import Config
+from appliance.core.clock import utc_micros
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.sessions import SECOND, SETUP_CODE_SECONDS
 from appliance.host_record import record_unless_running, told_as
 from appliance.layout import Layout
 from appliance.store import flows, ids
-from appliance.store.store import utc_micros
 
 PREFIX = "fls"
 

@@ -26,6 +26,7 @@ from appliance.backup.faults import BackupDamaged, BackupError
 from appliance.backup.ledger import remove_ledger
 from appliance.backup.voiding import Voided
 from appliance.config import Config
+from appliance.core.clock import utc_micros
 from appliance.core.credentials import MAX_CLOCK_SKEW_SECONDS, SECOND
 from appliance.core.events import AuditEvent, EventType
 from appliance.inspection import Inspection, inspect_databases
@@ -33,7 +34,6 @@ from appliance.keys import open_keys
 from appliance.layout import Layout
 from appliance.store.sealing import Sealer, keep_master_key, read_master_key
 from appliance.store.server import Server
-from appliance.store.store import utc_micros
 from appliance.store.unit import Unit
 
 

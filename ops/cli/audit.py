@@ -195,10 +195,10 @@ def _ledger(path: Path | None) -> tuple[Place, Ed25519PublicKey]:
     import trio
 
     from appliance import database
+    from appliance.core.clock import utc_micros
     from appliance.keys import open_keys
     from appliance.store.faults import StoreRefused, StoreUnavailable
     from appliance.store.sealing import SealError
-    from appliance.store.store import utc_micros
 
     config = _settings(path)
     place = _place(config)

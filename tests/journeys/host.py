@@ -19,6 +19,7 @@ from typing import Any
 
 import trio
 
+from appliance.core.clock import utc_micros
 from appliance.core.credentials import SECOND, CredentialKind, mint
 from appliance.core.roles import Rule
 from appliance.core.snapshot import Snapshot
@@ -26,7 +27,7 @@ from appliance.keys import open_keys
 from appliance.layout import Layout
 from appliance.store import ids, issuing, units
 from appliance.store.issuing import Wanted
-from appliance.store.store import Store, utc_micros
+from appliance.store.store import Store
 from appliance.store.unit import Unit
 
 REPOSITORY = Path(__file__).resolve().parents[2]

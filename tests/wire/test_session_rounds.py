@@ -77,7 +77,7 @@ async def ends(*, by_a_task: bool = False) -> AsyncIterator[tuple[Readiness, End
 def spend_every_pass() -> None:
     """From here on each pass of this loop has had its share before anything is done in it."""
     made = Passes(clock=itertools.count().__next__)
-    trio.lowlevel.add_instrument(made)
+    made.follow()
     passes_of_this_run.set(made)
 
 
