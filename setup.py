@@ -44,7 +44,7 @@ COMPILED = [
     "appliance/audit/chain.py",
     "appliance/audit/records.py",
     "appliance/core/buckets.py",
-    "appliance/core/clock.py",
+    "appliance/clock.py",
     "appliance/core/clusters.py",
     "appliance/core/credentials.py",
     "appliance/core/decision.py",

@@ -45,9 +45,9 @@ from appliance.certificates import (
     first_context,
     keep_current,
 )
+from appliance.clock import utc_micros
 from appliance.config import Config
 from appliance.core.buckets import Admission, FailedLogins
-from appliance.core.clock import utc_micros
 from appliance.core.credentials import Credential, TokenVerifier, mint
 from appliance.core.destinations import HTTPS_PORT, destination
 from appliance.core.paces import Paces

@@ -14,8 +14,8 @@ from pathlib import Path
 import trio
 
 from appliance import config as settings
+from appliance.clock import utc_micros
 from appliance.config import Config
-from appliance.core.clock import utc_micros
 from appliance.layout import Layout
 from appliance.store import server
 from appliance.store.engine import Engine, open_engine

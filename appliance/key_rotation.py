@@ -14,8 +14,8 @@ from collections.abc import Callable
 from appliance import database
 from appliance.audit.shelf import Place
 from appliance.audit_place import audit_place
+from appliance.clock import utc_micros
 from appliance.config import Config
-from appliance.core.clock import utc_micros
 from appliance.core.credentials import key_id
 from appliance.core.events import AuditEvent, EventType
 from appliance.host_record import record, told_as

@@ -14,8 +14,8 @@ import structlog
 
 from appliance import database
 from appliance.audit.ledger import Ledger
+from appliance.clock import utc_micros
 from appliance.config import Config
-from appliance.core.clock import utc_micros
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.machines import MachineToken
 from appliance.core.people import Machine, name_fault

@@ -23,8 +23,8 @@ from appliance.backup.faults import BackupError
 from appliance.backup.ledger import write_ledger
 from appliance.backup.new_file import new_file
 from appliance.backup.pages import pages
+from appliance.clock import utc_micros
 from appliance.config import Config
-from appliance.core.clock import utc_micros
 from appliance.layout import Layout
 from appliance.store import schema, statements
 from appliance.store.sealing import Sealer, read_master_key

@@ -25,8 +25,8 @@ from appliance.backup.content import ContentReader, Head, Told
 from appliance.backup.faults import BackupDamaged, BackupError
 from appliance.backup.ledger import remove_ledger
 from appliance.backup.voiding import Voided
+from appliance.clock import utc_micros
 from appliance.config import Config
-from appliance.core.clock import utc_micros
 from appliance.core.credentials import MAX_CLOCK_SKEW_SECONDS, SECOND
 from appliance.core.events import AuditEvent, EventType
 from appliance.inspection import Inspection, inspect_databases

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import trio
 
-from appliance.core.clock import utc_micros
+from appliance.clock import utc_micros
 from appliance.core.snapshot import Entity, Snapshot
 from appliance.store import forgetting, schema, statements
 from appliance.store.engine import Engine, open_engine

@@ -195,7 +195,7 @@ def _ledger(path: Path | None) -> tuple[Place, Ed25519PublicKey]:
     import trio
 
     from appliance import database
-    from appliance.core.clock import utc_micros
+    from appliance.clock import utc_micros
     from appliance.keys import open_keys
     from appliance.store.faults import StoreRefused, StoreUnavailable
     from appliance.store.sealing import SealError

@@ -16,7 +16,7 @@ from agent import dialling, identity, reporting
 from agent.config import Bounds, Config
 from agent.identity import wall_seconds
 from agent.run import run
-from appliance.core.clock import utc_micros
+from appliance.clock import utc_micros
 from appliance.core.events import EventType
 from appliance.core.liveness import AgentLink
 from appliance.store import units

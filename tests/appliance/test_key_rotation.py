@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.core.clock import utc_micros
+from appliance.clock import utc_micros
 from appliance.core.credentials import SECOND, Credential, TokenVerifier, key_id, mint
 from appliance.core.events import EventType
 from appliance.core.problems import Problem

@@ -11,8 +11,8 @@ from appliance.api import callers
 from appliance.api.callers import Caller
 from appliance.audit.ledger import Ledger
 from appliance.audit.reader import Reader
+from appliance.clock import utc_micros
 from appliance.config import Config, load
-from appliance.core.clock import utc_micros
 from appliance.core.events import EventType
 from appliance.core.roles import Permission
 from appliance.keys import open_keys

@@ -19,7 +19,7 @@ from typing import Any
 
 import trio
 
-from appliance.core.clock import utc_micros
+from appliance.clock import utc_micros
 from appliance.core.credentials import SECOND, CredentialKind, mint
 from appliance.core.roles import Rule
 from appliance.core.snapshot import Snapshot

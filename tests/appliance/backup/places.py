@@ -18,8 +18,8 @@ from appliance.audit.reader import Reader
 from appliance.audit.verify import Verdict, verify_chain
 from appliance.audit_place import audit_place
 from appliance.backup import envelope
+from appliance.clock import utc_micros
 from appliance.config import Config, load
-from appliance.core.clock import utc_micros
 from appliance.core.clusters import AgentCertificate, Cluster
 from appliance.core.credentials import Credential
 from appliance.core.events import AuditEvent, EventType

@@ -14,7 +14,7 @@ from appliance.audit_place import audit_place
 from appliance.backup.faults import BackupDamaged, BackupError
 from appliance.backup.making import Made, back_up
 from appliance.backup.restoring import Restored, Wishes, restore
-from appliance.core.clock import utc_micros
+from appliance.clock import utc_micros
 from appliance.core.problems import Code, Problem
 from appliance.inspection import inspect
 from appliance.layout import InUseError

@@ -13,8 +13,8 @@ from agent.enrolment import EnrolmentRefusedError, enrol, read_bundle, renew
 from agent.identity import Identity
 from agent.outbound import Failing, OutboundError
 from appliance.bridges import Enrolments
+from appliance.clock import utc_micros
 from appliance.core.buckets import FAILURES_BURST
-from appliance.core.clock import utc_micros
 from appliance.core.events import EventType
 from appliance.store import units
 from appliance.tunnel import enrolment

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from agent.identity import Identity
-from appliance.core.clock import utc_micros
+from appliance.clock import utc_micros
 from appliance.core.events import EventType
 from appliance.store import units
 from appliance.tunnel import listener
