@@ -14,7 +14,19 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.audit import statements
-from appliance.audit.chain import NOTHING, Checkpoint, Cut, Head, fingerprint, genesis, key_id, link, sign, signed_by
+from appliance.audit.chain import (
+    NOTHING,
+    Checkpoint,
+    Cut,
+    Head,
+    Progress,
+    fingerprint,
+    genesis,
+    key_id,
+    link,
+    sign,
+    signed_by,
+)
 from appliance.audit.reader import Reader
 from appliance.audit.records import columns, render
 from appliance.audit.shelf import AuditBroken, AuditRefused, Place, Shelf
@@ -32,12 +44,20 @@ PAGE = 1_000  # records read at once, about 1 MB
 class Notary:
     """Adds checkpoints to a shelf, each following the one before it. What was signed is remembered: a cut shows."""
 
-    def __init__(self, shelf: Shelf, key: Ed25519PrivateKey) -> None:
+    def __init__(self, shelf: Shelf, key: Ed25519PrivateKey, left: Progress | None = None) -> None:
         self._shelf = shelf
         self._key = key
         self._public = key.public_key()
         self._key_id = key_id(self._public)
         self._signed: tuple[Checkpoint, str] = (NOTHING, "")
+        if left is not None and left.mark:
+            self._signed = Checkpoint.parse(left.signed), left.mark
+
+    @property
+    def signed(self) -> tuple[str, str]:
+        """The body and the fingerprint of the last checkpoint of ours; empty before the first."""
+        checkpoint, mark = self._signed
+        return (checkpoint.body(), mark) if mark else ("", "")
 
     def last(self) -> tuple[Checkpoint, str]:
         """The last checkpoint and its fingerprint; of one that is not ours, only its number is believed."""
@@ -75,19 +95,31 @@ class Notary:
 
 
 class Book:
-    """One open ledger and the chain being written to it."""
+    """One open ledger and the chain being written to it.
 
-    def __init__(self, place: Path | Place, key: Ed25519PrivateKey, now: int) -> None:
+    `left`: how far a process that died was with writing this very chain; `recover` is called next, and goes on there.
+    """
+
+    def __init__(self, place: Path | Place, key: Ed25519PrivateKey, now: int, left: Progress | None = None) -> None:
         self._place: Place = SQLitePlace(place) if isinstance(place, Path) else place
         self._shelf = self._place.open()
         try:
             self._shelf.claim()
-            self._notary = Notary(self._shelf, key)
-            self.head = self._start_chain(now)
+            self._notary = Notary(self._shelf, key, left)
+            self._looked = now
+            self.head = self._start_chain(now) if left is None else left.head
         except BaseException:
             self._shelf.close()
             raise
         self._now = now
+
+    @property
+    def progress(self) -> Progress:
+        return Progress(self.head, *self._notary.signed)
+
+    def check(self) -> None:
+        """Raises when it cannot be written any more, as far as that shows without writing."""
+        self._shelf.check()
 
     def append(self, events: Sequence[AuditEvent]) -> None:
         """Adds the events in one commit, or raises and leaves `head` where it was."""

@@ -32,17 +32,21 @@ Columns = tuple[int, str, str, str, str]
 def render(event: AuditEvent) -> str:
     """The body: what the hash covers, and all that is known of the event."""
     body = _line(event)
+    return body if len(body) <= MAX_BODY_CHARS else _line(fitting(event))
+
+
+def fitting(event: AuditEvent) -> AuditEvent:
+    """The event, cut until there is room for its body: the two are rendered alike."""
+    fit = event
     for chars in (MAX_CUT_CHARS, LEAST_CUT_CHARS):
-        if len(body) > MAX_BODY_CHARS:
-            body = _line(
-                tuple(
-                    [
-                        _cut(value, MAX_CUT_CHARS if name in _LOOKED_UP else chars)
-                        for name, value in zip(AuditEvent._fields, event, strict=True)
-                    ]
-                )
+        if len(_line(fit)) > MAX_BODY_CHARS:
+            fit = AuditEvent(
+                *[
+                    _cut(value, MAX_CUT_CHARS if name in _LOOKED_UP else chars)
+                    for name, value in zip(AuditEvent._fields, event, strict=True)
+                ]
             )
-    return body
+    return fit
 
 
 def _line(values: tuple[object, ...]) -> str:
