@@ -42,6 +42,7 @@ COMPILED = [
     "agent/upload.py",
     "appliance/audit/chain.py",
     "appliance/audit/records.py",
+    "appliance/audit/sheaf.py",
     "appliance/core/buckets.py",
     "appliance/core/clusters.py",
     "appliance/core/credentials.py",

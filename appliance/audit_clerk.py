@@ -68,12 +68,12 @@ class Clerk:
             raise AuditBroken("the audit ledger is not open")
         kept = 0
         match order:
-            case orders.Append(events):
-                book.append(events)
+            case orders.Append(found):
+                book.keep(found)
             case orders.Checkpoint(now):
                 book.checkpoint(now)
             case orders.Recover(now, unsure):
-                kept = book.recover(now, unsure)
+                kept = book.resume(now, unsure)
             case orders.Close():
                 self.close()
         return orders.Answer(self._progress(), kept)

@@ -21,6 +21,7 @@ from appliance.audit.chain import (
     Head,
     Progress,
     fingerprint,
+    follow,
     genesis,
     key_id,
     link,
@@ -28,7 +29,8 @@ from appliance.audit.chain import (
     signed_by,
 )
 from appliance.audit.reader import Reader
-from appliance.audit.records import columns, render
+from appliance.audit.records import Entry
+from appliance.audit.sheaf import entries, gather
 from appliance.audit.shelf import AuditBroken, AuditRefused, Place, Shelf
 from appliance.audit.sqlite import SQLitePlace
 from appliance.core.events import AuditEvent
@@ -123,22 +125,15 @@ class Book:
 
     def append(self, events: Sequence[AuditEvent]) -> None:
         """Adds the events in one commit, or raises and leaves `head` where it was."""
+        self.keep(entries(*gather(events)))
+
+    def keep(self, found: Sequence[Entry]) -> None:
+        """Adds what events have become, as `append` does."""
         self._shelf.check()
-        moved, values = self._rows(events)
+        moved, values = follow(self.head, found)
         self._shelf.add(values)
         self.head = moved
-        self._now = max(self._now, events[-1].time) if events else self._now
-
-    def _rows(self, events: Sequence[AuditEvent]) -> tuple[Head, list[object]]:
-        """The values of all rows, one row after the other, and the head they lead to."""
-        chain, number, previous = self.head.chain, self.head.number, self.head.hash
-        values: list[object] = []
-        for event in events:
-            body = render(event)
-            number += 1
-            previous = link(previous, number, body)
-            values += (chain, number, *columns(event), body, previous)
-        return Head(chain, number, previous), values
+        self._now = max(self._now, found[-1][0]) if found else self._now
 
     def checkpoint(self, now: int) -> None:
         """Signs where the chain stands."""
@@ -151,6 +146,10 @@ class Book:
         self._now = now
 
     def recover(self, now: int, unsure: Sequence[AuditEvent]) -> int:
+        """Opens the ledger again after a failure, as `resume` does."""
+        return self.resume(now, entries(*gather(unsure)))
+
+    def resume(self, now: int, unsure: Sequence[Entry]) -> int:
         """Opens the ledger again after a failure; how many of `unsure`, the batch that failed, it holds after all.
 
         A commit that failed may have reached the disk nevertheless. If the ledger no longer ends where we left it, or
@@ -160,7 +159,7 @@ class Book:
         before = self.head
         if not self._shelf.hold(before.chain):
             raise AuditBroken("the connection that broke still holds the chain of audit records")
-        after = self._rows(unsure)[0]
+        after, _ = follow(before, unsure)
         rows = self._shelf.rows(statements.HEAD, before.chain)
         found = Head(before.chain, *rows[0]) if rows else Head(before.chain, 0, before.hash)
         if found not in {before, after}:

@@ -1,8 +1,8 @@
 """What the appliance says to the process that writes its ledger, and what that answers: values as bytes. Pure.
 
 An order is one message, and so is its answer. What always holds: no event that can be rendered is too odd or too long
-to be sent, and what arrives is rendered as it would have been here; an answer that is none raises ValueError. What the
-requests of one client share is sent once for a batch: that is most of an event, and it halves what sending it costs.
+to be sent, and what arrives is rendered as it would have been here; an answer that is none raises ValueError. Events
+are sent as a sheaf, which halves what sending them costs; see sheaf.py.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Any, Final
 import msgpack
 
 from appliance.audit.chain import Head, Progress
-from appliance.audit.records import fitting
-from appliance.core.events import AuditEvent, EventType
+from appliance.audit.records import Entry, fitting
+from appliance.audit.sheaf import entries, gather
+from appliance.core.events import AuditEvent
 
 MAX_BYTES: Final = 16 * 1024 * 1024  # of a message: a batch of which every record is as long as one may be has 8 MiB
 MAX_LINES: Final = 100  # of the log with one answer
@@ -26,8 +27,6 @@ REFUSED, BROKEN = "refused", "broken"  # what an answer's fault is: see AuditRef
 
 Line = tuple[int, str, str]
 """Of the log: level, logger, text."""
-
-_TYPES = {str(it): it for it in EventType}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    events: list[AuditEvent]
+    entries: list[Entry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class Checkpoint:
 @dataclass(frozen=True, slots=True)
 class Recover:
     now: int
-    unsure: list[AuditEvent]
+    unsure: list[Entry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +99,12 @@ def read_order(message: bytes) -> Order:
         match _unpacked(message):
             case (str(it), told, bytes(key), int(now), left) if it == OPEN:
                 return Open(told, key, now, _progress(left))
-            case (str(it), *sheaf) if it == APPEND:
-                return Append(_events(sheaf))
+            case (str(it), runs, rows) if it == APPEND:
+                return Append(entries(runs, rows))
             case (str(it), int(now)) if it == CHECKPOINT:
                 return Checkpoint(now)
-            case (str(it), int(now), *sheaf) if it == RECOVER:
-                return Recover(now, _events(sheaf))
+            case (str(it), int(now), runs, rows) if it == RECOVER:
+                return Recover(now, entries(runs, rows))
             case (str(it),) if it == CLOSE:
                 return Close()
     except (TypeError, KeyError, IndexError) as error:
@@ -131,34 +130,11 @@ def read_answer(message: bytes) -> Answer:
         raise ValueError(f"not an answer: {error}") from None
 
 
-# Events
-
-
 def _with_events(order: list[object], events: Sequence[AuditEvent]) -> bytes:
-    message = _packed([*order, *_sheaf(events)])
+    message = _packed([*order, *gather(events)])
     if len(message) > MAX_BYTES:  # texts of which a body shows little anyway
-        message = _packed([*order, *_sheaf([fitting(event) for event in events])])
+        message = _packed([*order, *gather([fitting(event) for event in events])])
     return message
-
-
-def _sheaf(events: Sequence[AuditEvent]) -> tuple[list[tuple[object, ...]], list[object]]:
-    """Runs of fields that are there once, type to path and credential_id to the end; and one row for each event."""
-    runs: dict[tuple[object, ...], int] = {}
-    rows: list[object] = []
-    for event in events:
-        head = runs.setdefault(event[1:14], len(runs))
-        tail = runs.setdefault(event[20:], len(runs))
-        rows.append((head, tail, event[0], *event[14:20]))
-    return list(runs), rows
-
-
-def _events(sheaf: Sequence[Any]) -> list[AuditEvent]:
-    runs, rows = sheaf
-    known = [(_TYPES.get(run[0], run[0]), *run[1:]) if len(run) == 13 else run for run in runs]
-    return [
-        AuditEvent._make((time, *known[head], *between, *known[tail]))  # which raises TypeError for too few or many
-        for head, tail, time, *between in rows
-    ]
 
 
 # Bytes
