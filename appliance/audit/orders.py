@@ -18,7 +18,7 @@ from appliance.audit.records import Entry, fitting
 from appliance.audit.sheaf import entries, gather
 from appliance.core.events import AuditEvent
 
-MAX_BYTES: Final = 16 * 1024 * 1024  # of a message: a batch of which every record is as long as one may be has 8 MiB
+MAX_BYTES: Final = 16 * 1024 * 1024  # of a message: a batch of which every body is as long as one may be stays below
 MAX_LINES: Final = 100  # of the log with one answer
 MAX_LINE_CHARS: Final = 4 * 1024
 

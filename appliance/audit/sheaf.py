@@ -24,10 +24,11 @@ HEAD = 12
 def gather(events: Sequence[AuditEvent]) -> tuple[list[Run], list[Row]]:
     numbers: dict[Run, int] = {}
     rows: list[Row] = []
-    for event in events:
-        head = numbers.setdefault(event[2:14], len(numbers))
-        tail = numbers.setdefault(event[20:], len(numbers))
-        rows.append((*event[:2], *event[14:20], head, tail))
+    fields: Run  # a tuple of any length to the compiler, which would take one that it knows apart for each slice
+    for fields in events:
+        head = numbers.setdefault(fields[2:14], len(numbers))
+        tail = numbers.setdefault(fields[20:], len(numbers))
+        rows.append(fields[:2] + fields[14:20] + (head, tail))
     return list(numbers), rows
 
 
