@@ -42,7 +42,6 @@ COMPILED = [
     "agent/upload.py",
     "appliance/audit/chain.py",
     "appliance/audit/records.py",
-    "appliance/audit/sheaf.py",
     "appliance/core/buckets.py",
     "appliance/core/clusters.py",
     "appliance/core/credentials.py",
