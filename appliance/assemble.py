@@ -32,7 +32,6 @@ from appliance.api.app import make_app
 from appliance.api.parts import Parts
 from appliance.api.routes import UndeclaredRouteError
 from appliance.api.table import ROUTES
-from appliance.audit.desk import Desk
 from appliance.audit.ledger import AuditUnavailable, Ledger
 from appliance.audit.retention import Retention
 from appliance.audit.shelf import AuditBroken
@@ -127,7 +126,7 @@ async def _main(config: Config) -> None:
 @asynccontextmanager
 async def _open_ledger(keys: Keys, config: Config) -> AsyncIterator[Ledger]:
     place = audit_place(config)
-    ledger = Ledger(place, keys.audit, utc_micros, Desk)
+    ledger = Ledger(place, keys.audit, utc_micros)
     try:
         await ledger.start()
     except (sqlite3.Error, OSError, AuditBroken) as error:

@@ -19,7 +19,6 @@ from appliance.audit.chain import (
     Checkpoint,
     Cut,
     Head,
-    Progress,
     fingerprint,
     follow,
     genesis,
@@ -29,8 +28,7 @@ from appliance.audit.chain import (
     signed_by,
 )
 from appliance.audit.reader import Reader
-from appliance.audit.records import Entry
-from appliance.audit.sheaf import entries, gather
+from appliance.audit.sheaf import entries
 from appliance.audit.shelf import AuditBroken, AuditRefused, Place, Shelf
 from appliance.audit.sqlite import SQLitePlace
 from appliance.core.events import AuditEvent
@@ -46,20 +44,12 @@ PAGE = 1_000  # records read at once, about 1 MB
 class Notary:
     """Adds checkpoints to a shelf, each following the one before it. What was signed is remembered: a cut shows."""
 
-    def __init__(self, shelf: Shelf, key: Ed25519PrivateKey, left: Progress | None = None) -> None:
+    def __init__(self, shelf: Shelf, key: Ed25519PrivateKey) -> None:
         self._shelf = shelf
         self._key = key
         self._public = key.public_key()
         self._key_id = key_id(self._public)
         self._signed: tuple[Checkpoint, str] = (NOTHING, "")
-        if left is not None and left.mark:
-            self._signed = Checkpoint.parse(left.signed), left.mark
-
-    @property
-    def signed(self) -> tuple[str, str]:
-        """The body and the fingerprint of the last checkpoint of ours; empty before the first."""
-        checkpoint, mark = self._signed
-        return (checkpoint.body(), mark) if mark else ("", "")
 
     def last(self) -> tuple[Checkpoint, str]:
         """The last checkpoint and its fingerprint; of one that is not ours, only its number is believed."""
@@ -97,43 +87,31 @@ class Notary:
 
 
 class Book:
-    """One open ledger and the chain being written to it.
+    """One open ledger and the chain being written to it."""
 
-    `left`: how far a process that died was with writing this very chain; `recover` is called next, and goes on there.
-    """
-
-    def __init__(self, place: Path | Place, key: Ed25519PrivateKey, now: int, left: Progress | None = None) -> None:
+    def __init__(self, place: Path | Place, key: Ed25519PrivateKey, now: int) -> None:
         self._place: Place = SQLitePlace(place) if isinstance(place, Path) else place
         self._shelf = self._place.open()
         try:
             self._shelf.claim()
-            self._notary = Notary(self._shelf, key, left)
-            self._looked = now
-            self.head = self._start_chain(now) if left is None else left.head
+            self._notary = Notary(self._shelf, key)
+            self.head = self._start_chain(now)
         except BaseException:
             self._shelf.close()
             raise
         self._now = now
 
-    @property
-    def progress(self) -> Progress:
-        return Progress(self.head, *self._notary.signed)
-
-    def check(self) -> None:
-        """Raises when it cannot be written any more, as far as that shows without writing."""
-        self._shelf.check()
-
     def append(self, events: Sequence[AuditEvent]) -> None:
         """Adds the events in one commit, or raises and leaves `head` where it was."""
-        self.keep(entries(*gather(events)))
-
-    def keep(self, found: Sequence[Entry]) -> None:
-        """Adds what events have become, as `append` does."""
         self._shelf.check()
-        moved, values = follow(self.head, found)
+        moved, values = self._rows(events)
         self._shelf.add(values)
         self.head = moved
-        self._now = max(self._now, found[-1][0]) if found else self._now
+        self._now = max(self._now, events[-1].time) if events else self._now
+
+    def _rows(self, events: Sequence[AuditEvent]) -> tuple[Head, list[object]]:
+        """The values of all rows, one row after the other, and the head they lead to."""
+        return follow(self.head, entries(events))
 
     def checkpoint(self, now: int) -> None:
         """Signs where the chain stands."""
@@ -146,10 +124,6 @@ class Book:
         self._now = now
 
     def recover(self, now: int, unsure: Sequence[AuditEvent]) -> int:
-        """Opens the ledger again after a failure, as `resume` does."""
-        return self.resume(now, entries(*gather(unsure)))
-
-    def resume(self, now: int, unsure: Sequence[Entry]) -> int:
         """Opens the ledger again after a failure; how many of `unsure`, the batch that failed, it holds after all.
 
         A commit that failed may have reached the disk nevertheless. If the ledger no longer ends where we left it, or
@@ -159,7 +133,7 @@ class Book:
         before = self.head
         if not self._shelf.hold(before.chain):
             raise AuditBroken("the connection that broke still holds the chain of audit records")
-        after, _ = follow(before, unsure)
+        after = self._rows(unsure)[0]
         rows = self._shelf.rows(statements.HEAD, before.chain)
         found = Head(before.chain, *rows[0]) if rows else Head(before.chain, 0, before.hash)
         if found not in {before, after}:

@@ -126,18 +126,6 @@ class Checkpoint:
 NOTHING = Checkpoint(0, 0, "", "", ())  # what the first checkpoint follows
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a writer is: the last record it knows to be kept, and what it signed last.
-
-    `signed`: the body of that checkpoint, `mark`: its fingerprint; both empty before the first.
-    """
-
-    head: Head
-    signed: str = ""
-    mark: str = ""
-
-
 def genesis(chain: int, started_at: int) -> str:
     """What the first record of a chain hangs on."""
     return sha256(f"fairlead audit chain 1\n{chain}\n{started_at}\n".encode()).hexdigest()

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.audit.book import Book
 from appliance.audit.retries import Retries
-from appliance.audit.scribe import Awaited, Scribe, Writable
+from appliance.audit.scribe import Awaited, Scribe
 from appliance.audit.shelf import Place
 from appliance.core.events import AuditEvent, EventType
 
@@ -40,20 +40,10 @@ class AuditUnavailable(Exception):
 
 
 class Ledger:
-    """The audit of one start of the appliance: `start` it, keep `run` running, close it with `aclose`.
+    """The audit of one start of the appliance: `start` it, keep `run` running, close it with `aclose`."""
 
-    `book` opens what is written: a `Book` in this process, or a `Desk`, which has another process write it.
-    """
-
-    def __init__(
-        self,
-        place: Path | Place,
-        key: Ed25519PrivateKey,
-        clock: Callable[[], int],
-        book: Callable[[Path | Place, Ed25519PrivateKey, int], Writable] = Book,
-    ) -> None:
+    def __init__(self, place: Path | Place, key: Ed25519PrivateKey, clock: Callable[[], int]) -> None:
         self.place = place
-        self._book = book
         self._key = key
         self._clock = clock
         self.counted = 0  # allowed discovery requests, since the start
@@ -76,7 +66,7 @@ class Ledger:
 
         """
         self._token = trio.lowlevel.current_trio_token()
-        book = await trio.to_thread.run_sync(self._book, self.place, self._key, self._clock())
+        book = await trio.to_thread.run_sync(Book, self.place, self._key, self._clock())
         self._scribe = Scribe(book, self._clock, self._settled)
         await self.record(AuditEvent(self._clock(), EventType.APPLIANCE_STARTED))
 

@@ -16,7 +16,6 @@ import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import asyncpg
@@ -58,10 +57,6 @@ class Server(Protocol):
     def user(self) -> str: ...
     @property
     def tls(self) -> ssl.SSLContext | None: ...
-    @property
-    def url(self) -> str: ...
-    @property
-    def file(self) -> Path | None: ...
 
     def current_password(self) -> str:
         """As it is now: it may be changed while we run."""
@@ -77,9 +72,6 @@ class PostgresPlace:
     def __str__(self) -> str:
         hosts = ", ".join(host for host, _ in self.server.hosts)
         return f"in database {self.server.database} of PostgreSQL on {hosts}"
-
-    def told(self) -> tuple[str, ...]:
-        return "postgres", self.server.url, str(self.server.file or "")
 
     def open(self) -> PostgresShelf:
         return PostgresShelf(self)

@@ -34,25 +34,21 @@ Entry = tuple[int, str, str, str, str, str]
 def render(event: AuditEvent) -> str:
     """The body: what the hash covers, and all that is known of the event."""
     body = _line(event)
-    return body if len(body) <= MAX_BODY_CHARS else _line(fitting(event))
-
-
-def fitting(event: AuditEvent) -> AuditEvent:
-    """The event, cut until there is room for its body: the two are rendered alike."""
-    fit = event
     for chars in (MAX_CUT_CHARS, LEAST_CUT_CHARS):
-        if len(_line(fit)) > MAX_BODY_CHARS:
-            fit = AuditEvent(
-                *[
-                    _cut(value, MAX_CUT_CHARS if name in _LOOKED_UP else chars)
-                    for name, value in zip(AuditEvent._fields, event, strict=True)
-                ]
+        if len(body) > MAX_BODY_CHARS:
+            body = _line(
+                tuple(
+                    [
+                        _cut(value, MAX_CUT_CHARS if name in _LOOKED_UP else chars)
+                        for name, value in zip(AuditEvent._fields, event, strict=True)
+                    ]
+                )
             )
-    return fit
+    return body
 
 
-def _line(event: AuditEvent) -> str:
-    return join(run_text(0, event[:2]), head_text(event[2:14]), run_text(14, event[14:20]), tail_text(event[20:]))
+def _line(values: tuple[object, ...]) -> str:
+    return join(run_text(0, values[:2]), head_text(values[2:14]), run_text(14, values[14:20]), tail_text(values[20:]))
 
 
 def join(*runs: str) -> str:

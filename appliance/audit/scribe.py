@@ -1,4 +1,4 @@
-"""The thread that has the book written: takes what waits, commits it together, says when.
+"""The thread that writes the book: takes what waits, commits it together, says when.
 
 What always holds: what was taken is committed or tried again, never dropped; while that fails `failing` says why and
 the thread recovers by itself; the Trio thread spends a queue append on a record and nothing else. Ordinary records
@@ -11,12 +11,12 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import trio
 
+from appliance.audit.book import Book
 from appliance.core.events import AuditEvent
 
 LINGER_SECONDS = 0.05  # at 5,000 requests/s 250 records share a commit; alone each costs twice. A crash loses as much
@@ -25,7 +25,7 @@ BATCH = 1024  # records a commit; one takes about 10 ms
 RETRY_SECONDS = 0.25  # between two tries while the disk is full or broken
 CHECKPOINT_SECONDS = 10.0  # how long a record may be unsigned while the appliance runs
 CHECKPOINT_RECORDS = 10_000
-IDLE_SECONDS = 5.0  # between two looks whether the book can still be written; a wake-up that is lost costs this, too
+IDLE_SECONDS = 60.0  # a wake-up that is lost costs this and no more
 
 log = logging.getLogger("fairlead.audit")
 
@@ -39,27 +39,13 @@ class Awaited:
     abandoned: bool = False
 
 
-class Writable(Protocol):
-    """What is written: a `Book` of this process, or a `Desk`, whose book is another's. Every call raises or is done."""
-
-    def check(self) -> None: ...
-
-    def append(self, events: Sequence[AuditEvent]) -> None: ...
-
-    def checkpoint(self, now: int) -> None: ...
-
-    def recover(self, now: int, unsure: Sequence[AuditEvent]) -> int: ...
-
-    def close(self) -> None: ...
-
-
 Settled = Callable[[list[AuditEvent], list[Awaited]], None]
 
 
 class Scribe:
     """The queue, the thread, and how far it is. Only the thread writes `settled`, `failing` and `busy_since`."""
 
-    def __init__(self, book: Writable, clock: Callable[[], int], on_settled: Settled) -> None:
+    def __init__(self, book: Book, clock: Callable[[], int], on_settled: Settled) -> None:
         self.settled = 0  # records taken from the queue and dealt with
         self.failing = ""
         self.busy_since: float | None = None
@@ -109,8 +95,6 @@ class Scribe:
                 self._hurry.wait(LINGER_SECONDS)
                 self._hurry.clear()
                 self._take_and_commit()
-            else:
-                self._look()
             self._sign_if_due()
         self._sign_if_due(now=True)
         self._book.close()
@@ -130,14 +114,6 @@ class Scribe:
             self.busy_since = None
             self._on_settled(events, awaited)
 
-    def _look(self) -> None:
-        """So that what broke while nobody asked is mended before somebody does."""
-        try:
-            self._book.check()
-        except Exception as error:  # noqa: BLE001 -- as in `_commit`
-            self._fail(error)
-            self._mend([])
-
     def _commit(self, events: list[AuditEvent]) -> bool:
         """Until it is on the disk. False only when we were told to stop and it still fails."""
         try:
@@ -146,14 +122,11 @@ class Scribe:
             self._fail(error)
         else:
             return True
-        return self._mend(events)
-
-    def _mend(self, events: list[AuditEvent]) -> bool:
         while True:
             try:
                 if self._book.recover(self._clock(), events) == 0:
                     self._book.append(events)
-            except Exception as error:  # noqa: BLE001 -- as in `_commit`
+            except Exception as error:  # noqa: BLE001 -- as above
                 self._fail(error)
             else:
                 log.warning("the audit ledger can be written again")
@@ -179,7 +152,7 @@ class Scribe:
     def _until_checkpoint(self) -> float:
         if not self._unsigned:
             return IDLE_SECONDS
-        return min(IDLE_SECONDS, max(0.0, self._signed_at + CHECKPOINT_SECONDS - time.monotonic()))
+        return max(0.0, self._signed_at + CHECKPOINT_SECONDS - time.monotonic())
 
     def _fail(self, error: Exception) -> None:
         if not self.failing:

@@ -61,9 +61,6 @@ class Place(Protocol):
     @property
     def shared(self) -> bool: ...
 
-    def told(self) -> tuple[str, ...]:
-        """What another process of ours needs to find it: which engine, and what only we may know."""
-
     def open(self) -> Shelf:
         """For writing; makes what is missing."""
 

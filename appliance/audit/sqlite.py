@@ -13,8 +13,6 @@ import os
 import re
 import sqlite3
 import stat
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -24,7 +22,6 @@ from typing import Any, ClassVar
 from appliance.audit import statements
 from appliance.audit.shelf import AuditRefused
 
-CLAIM_SECONDS = 2.0  # the writer of an appliance that was killed signs its end and goes
 BUSY_SECONDS = 1.0  # readers never hold us up in WAL mode; retention does, for milliseconds
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -42,9 +39,6 @@ class SQLitePlace:
 
     def __str__(self) -> str:
         return str(self.path)
-
-    def told(self) -> tuple[str, ...]:
-        return "sqlite", str(self.path)
 
     def open(self) -> SQLiteShelf:
         return SQLiteShelf(self.path)
@@ -70,10 +64,12 @@ class SQLiteShelf:
         """Two appliances writing one file would each take the other's records for forgeries."""
         name = self._path.with_name(self._path.name + ".lock")
         lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        if not _locked(lock):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             os.close(lock)
             sentence = f"Another appliance is writing to {self._path}. Stop it, or use another data_dir."
-            raise AuditRefused(sentence)
+            raise AuditRefused(sentence) from None
         self._lock = lock
 
     def check(self) -> None:
@@ -170,18 +166,6 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def _locked(lock: int) -> bool:
-    until, turn = time.monotonic() + CLAIM_SECONDS, threading.Event()
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() >= until:
-                return False
-        turn.wait(0.02)
 
 
 def _own_file(path: Path) -> None:

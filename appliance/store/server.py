@@ -11,7 +11,7 @@ import ipaddress
 import re
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -38,7 +38,6 @@ class Server:
     tls: ssl.SSLContext | None = field(repr=False, compare=False)
     file: Path | None = None  # read again for each new connection, so that a new password is taken up
     connections: int = 8
-    url: str = field(default="", repr=False, compare=False)  # what `parse` was given
 
     def current_password(self) -> str:
         """The password as the file has it now; ours, while the file cannot be read or is being replaced."""
@@ -57,7 +56,8 @@ def read(file: Path, connections: int = 8) -> Server:
         ServerFault: the file or the URL in it cannot be used.
 
     """
-    return replace(parse(_text(file)), file=file, connections=connections)
+    found = parse(_text(file))
+    return Server(found.hosts, found.database, found.user, found.password, found.tls, file, connections)
 
 
 def _text(file: Path) -> str:
@@ -97,7 +97,7 @@ def parse(url: str) -> Server:
     if not at or not user or not database or "\0" in unquote(url):
         raise ServerFault("names no user or no database: postgresql://USER:PASSWORD@HOST/DATABASE")
     hosts = _hosts(where, parameters.get("host"))
-    return Server(hosts, database, unquote(user), unquote(password), _tls(hosts, parameters), url=url)
+    return Server(hosts, database, unquote(user), unquote(password), _tls(hosts, parameters))
 
 
 def _hosts(where: str, directory: str | None) -> tuple[tuple[str, int], ...]:

@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.audit import ledger as ledger_module
 from appliance.audit import scribe as scribe_module
-from appliance.audit.book import Book
 from appliance.audit.ledger import AuditUnavailable, Ledger
 from appliance.audit.shelf import AuditRefused
 from appliance.audit.verify import verify_chain
@@ -126,9 +125,7 @@ async def test_a_full_disk_is_survived(
     monkeypatch.setattr(scribe_module, "RETRY_SECONDS", 0.02)
     path = tmp_path / "audit.db"
     async with opened(path) as ledger:
-        book = ledger._scribe._book
-        assert isinstance(book, Book)
-        book._shelf.rows("PRAGMA max_page_count = 12")
+        ledger._scribe._book._shelf.rows("PRAGMA max_page_count = 12")
         for number in range(1000, 1400):
             assert ledger.try_reserve()
             ledger.close(event(number, path="/" + "x" * 1000))
