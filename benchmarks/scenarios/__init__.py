@@ -31,6 +31,7 @@ SCENARIOS = (
     "round_trip",
     "watches",
     "stalled_readers",
+    "peers_stalled",
     "shell",
     "one_shot",
     "added_latency",

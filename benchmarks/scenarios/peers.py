@@ -42,7 +42,7 @@ async def run(options: Options) -> dict[str, Any]:
     """Load every way at every number of connections, then download through each."""
     async with AsyncExitStack() as stack:
         program = await go_tunnel.built(options.directory, go_tunnel.searched())
-        targets = await _targets(stack, options, program)
+        targets = await start_ways(stack, options, program)
         samples = []
         for connections in CONNECTIONS:
             samples += await rounds.interleaved(
@@ -66,7 +66,8 @@ async def run(options: Options) -> dict[str, Any]:
     }
 
 
-async def _targets(stack: AsyncExitStack, options: Options, program: go_tunnel.Program) -> list[Target]:
+async def start_ways(stack: AsyncExitStack, options: Options, program: go_tunnel.Program) -> list[Target]:
+    """The upstream, and the ways to it: through nginx, each tunnel in Go, and Fairlead."""
     ca = TestCA.make("benchmark CA")
     upstream = await stack.enter_async_context(nginx.upstream(options.directory, ca))
     proxy = await stack.enter_async_context(nginx.proxy(options.directory, ca, upstream))

@@ -14,7 +14,7 @@ from __future__ import annotations
 import statistics
 import time
 from contextlib import AsyncExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from benchmarks import client, nginx
@@ -70,8 +70,7 @@ async def moving(way: Target, direction: str) -> dict[str, float]:
 
 
 async def _moved(way: Target, direction: str) -> int:
-    path = nginx.BIG_PATH if direction == DOWN else nginx.UPLOAD_PATH
-    load = replace(way.load, path=way.load.path.removesuffix(nginx.SMALL_PATH) + path)
+    load = way.asking(nginx.BIG_PATH if direction == DOWN else nginx.UPLOAD_PATH)
     body = 0 if direction == DOWN else nginx.BIG_BYTES
     async with client.asked(load, body_bytes=body) as answer:
         size = await answer.drain()
