@@ -24,11 +24,11 @@ from agent.file_mark import file_mark
 from agent.identity import Identity, IdentityError, wall_seconds
 from agent.outbound import Connect, OutboundError, Place, connect
 from wire.calls import CallError, MalformedBodyError
+from wire.contexts import client_context
 from wire.endings import TunnelRefused
 from wire.opening import dial_session
 from wire.readiness import Readiness
 from wire.session import Session, SessionEnded
-from wire.tls import client_context
 from wire.workers import Begin, OnExchange
 
 FIRST_BOUND_SECONDS: Final = 0.5

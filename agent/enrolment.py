@@ -22,7 +22,7 @@ from agent.custody import Custody, OwnFiles
 from agent.identity import DataDirectory, Identity, IdentityError
 from agent.outbound import Connect, Place, connect
 from wire import calls
-from wire.tls import client_context
+from wire.contexts import client_context
 
 BUNDLE_VERSION: Final = 1
 MAX_BUNDLE_BYTES: Final = 64 * 1024

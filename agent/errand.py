@@ -24,6 +24,7 @@ from wire.headers import response_end_to_end
 from wire.heads import ResponseHead
 from wire.http1 import MAX_HEAD_BYTES, BadHead, ChunkedReader, Response, parse_response
 from wire.readiness import Readiness
+from wire.tls import MAX_WRITE_BYTES
 
 _HEAD_END: Final = b"\r\n\r\n"
 _SECOND_LOOK: Final = frozenset({101, 401})
@@ -46,7 +47,8 @@ class Errands:
 
         An exchange that needs a task after all is given to `carry`; `take` then tells how far it has come.
         """
-        connection = self._pool.take() if self.readiness.available else None
+        fits = len(outgoing.head) <= MAX_WRITE_BYTES
+        connection = self._pool.take() if fits and self.readiness.available else None
         if connection is None:
             return False
         try:
@@ -108,6 +110,10 @@ class Errand:
         """Take what came of the answer."""
         if self._given or not self._all.has(self.exchange):
             self._all.readiness.disarm(self.connection.stream)  # it rests in the pool, or a task reads it
+            return
+        if self.exchange.unwanted:  # its session may be over, and with it whoever could carry it
+            self.connection.abort()
+            self._all.drop(self.exchange)
             return
         try:
             self._look()

@@ -19,8 +19,9 @@ from agent import config
 from agent.file_mark import file_mark
 from agent.guard import RefusedError
 from agent.outbound import Failing, OutboundError, Place, connect
+from wire.contexts import client_context
 from wire.frames import ResetCode
-from wire.tls import TLSStream, client_context
+from wire.tls import TLSStream
 
 CONNECT_SECONDS: Final = 5.0  # inside a cluster: an API server that takes longer to accept is not there
 RECEIVE_BYTES: Final = 512 * 1024

@@ -75,9 +75,9 @@ from appliance.tunnel.trust import Trust
 from daemon import interpreter, probes
 from daemon.metrics import Numbers
 from daemon.probes import Health
+from wire.contexts import server_context
 from wire.readiness import Readiness
 from wire.session import Session
-from wire.tls import server_context
 
 MAX_DESCRIPTORS: Final = 1_048_576  # more than any connection limit needs; some systems allow a billion
 LINGER_SECONDS: Final = 5.0  # beyond the drain: the last answers leave, then whatever hangs is cut
@@ -292,7 +292,6 @@ def _api_parts(it: _Common) -> Parts:
         trust_settled=it.following.settled,
         sign=partial(_sign, it.keys),
         seal=it.store.seal,
-        unseal=it.store.unseal,
         send_notice=it.courier.send,
         prove=it.verifier.verify,
         clock=utc_micros,

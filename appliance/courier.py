@@ -18,13 +18,13 @@ import trio
 
 from appliance.audit.ledger import Ledger
 from appliance.core.access import SECOND
-from appliance.core.destinations import destination
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.snapshot import Entity
 from appliance.core.traces import traceresponse
-from appliance.core.webhooks import Delivery, Outcome, Webhook, next_try, signature
+from appliance.core.webhooks import Delivery, Outcome, Webhook, next_try, signature, target
 from appliance.login.dialling import DialError, Dialler
 from appliance.store import outbox
+from appliance.store.sealing import SealError
 from appliance.store.store import Applied, Store
 
 LOOK_SECONDS: Final = 2.0  # for what is due again, and for what other appliances have put in
@@ -47,19 +47,23 @@ class Courier:
         self._failing: set[str] = set()  # webhooks whose last message was not taken; "": the store
         store.on_change.append(self._hear)
 
-    async def send(self, webhook: Webhook, delivery: Delivery, secret: bytes) -> Outcome:
-        """One try, now."""
+    async def send(self, webhook: Webhook, delivery: Delivery, key_id: str, box: str) -> Outcome:
+        """One try, now. A secret that cannot be opened is a failure like any other: the key's file may come back."""
+        try:
+            to = target(self._store.unseal(webhook.secret_name, key_id, box), webhook.shown)
+        except SealError as error:
+            return Outcome(None, str(error))
         body = delivery.body.encode()
         seconds = self._clock() // SECOND
         headers = (
             ("Content-Type", "application/json"),
             ("webhook-id", delivery.id),
             ("webhook-timestamp", str(seconds)),
-            ("webhook-signature", signature(secret, delivery.id, seconds, body)),
+            ("webhook-signature", signature(to.secret, delivery.id, seconds, body)),
             ("traceparent", traceresponse(secrets.token_hex(16).encode()).decode()),
         )
         try:
-            reply = await self._dialler.ask("POST", webhook.url, headers=headers, body=body)
+            reply = await self._dialler.ask("POST", to.url, headers=headers, body=body)
         except DialError as error:
             return Outcome(None, str(error))
         if 200 <= reply.status < 300:
@@ -104,8 +108,7 @@ class Courier:
         taken = await self._store.write(outbox.take(webhook_id, self._clock()))
         if taken is None:
             return False
-        secret = self._store.unseal(taken.webhook.secret_name, taken.key_id, taken.box)
-        outcome = await self.send(taken.webhook, taken.delivery, secret)
+        outcome = await self.send(taken.webhook, taken.delivery, taken.key_id, taken.box)
         now = self._clock()
         again = next_try(taken.delivery, outcome, now, random.random())  # noqa: S311 -- no secret: it spreads the load
         if outcome.delivered:
@@ -145,7 +148,7 @@ class Courier:
 def _given_up(webhook: Webhook, delivery: Delivery, outcome: Outcome, now: int) -> AuditEvent:
     details = {
         "webhook_id": webhook.id,
-        "host": destination(webhook.url).host,
+        "host": webhook.host,
         "message_id": delivery.id,
         "message": str(delivery.notice),
         "tries": str(delivery.tries),

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import trio
 
 from benchmarks.wrk import Load
-from wire.tls import TLSStream, client_context, dial_handshake
+from wire.contexts import client_context
+from wire.tls import TLSStream, dial_handshake
 
 CONNECT_SECONDS = 10.0
 STALLED_RECEIVE_BYTES = 16 * 1024  # a reader that will stop keeps its own kernel buffer out of the picture

@@ -22,10 +22,11 @@ from benchmarks.nginx import small_json
 from benchmarks.processes import cpu_seconds
 from ops.demo.files import write_private
 from wire.carrier import Carrier, Payload, TunnelRequested
+from wire.contexts import client_context, server_context
 from wire.heads import Identity, RequestHead, ResponseHead
 from wire.opening import accept_session, dial_session
 from wire.session import Exchange, Session, SessionEnded
-from wire.tls import client_context, dial_handshake, serve_handshake, server_context
+from wire.tls import dial_handshake, serve_handshake
 
 BIG_BYTES = 256 * 2**20
 PIECE_BYTES = 64 * 1024  # what a relay reads from its upstream at once

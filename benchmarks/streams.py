@@ -24,7 +24,8 @@ import trio
 from benchmarks.processes import Part, running, until
 from ops.demo.files import write_private
 from tests.support.certificates import TestCA
-from wire.tls import TLSStream, serve_handshake, server_context
+from wire.contexts import server_context
+from wire.tls import TLSStream, serve_handshake
 
 PROBE_PATH = "/api/v1/namespaces/default"
 WATCH_PATH = "/api/v1/namespaces/default/pods?watch=true"

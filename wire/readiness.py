@@ -50,11 +50,11 @@ class Readiness:
         return len(self._calls)
 
     def arm(self, stream: TLSStream, call: Callable[[], None]) -> None:
-        """Have `call` called whenever `stream` has bytes, its end or a fault to read, until `disarm` or its closing.
+        """Have `call` called whenever `stream`, which is open, has something to read, until `disarm` or its closing.
 
-        `call` must take what is there (`receive_nowait`), or disarm.
+        Something is bytes, its end or a fault. `call` must take what is there (`receive_nowait`), or disarm.
         """
-        if self._epoll is None:
+        if self._epoll is None or self._epoll.closed:  # the latter when everything is about to end
             return
         number = stream.file_number
         known = self._calls.get(number)
@@ -66,7 +66,9 @@ class Readiness:
     def disarm(self, stream: TLSStream) -> None:
         """Call nothing for this stream until it is armed again."""
         number = stream.file_number
-        if self._calls.pop(number, None) is not None and self._epoll is not None:
+        known = self._calls.get(number)
+        if known is not None and known[0] is stream and self._epoll is not None:  # else the number is another's by now
+            del self._calls[number]
             stream.on_close = None
             with suppress(OSError, ValueError):  # closed already: the kernel has forgotten it
                 self._epoll.unregister(number)

@@ -72,7 +72,8 @@ class Session:
         self.connection = Connection(carrier, opener=opener, name=name.encode(), process_pool=_process_pool)
         self._stream = stream
         self._alive = True
-        self._now = trio.current_time()
+        self._time = trio.lowlevel.current_clock().current_time  # what trio.current_time calls in the end
+        self._now = self._time()
         self._life = Pulse(self._now)
         self.carried = 0  # bytes of the carrier, both ways
         self._wake = trio.Event()
@@ -84,7 +85,7 @@ class Session:
         self._shortcut: Shortcut | None = None
         self._needed = Turn()  # the reader's task, while the shortcut hears
         self._unheard = b""  # read, and left to the reader's task
-        self._fault: SessionEnded | None = None  # what the shortcut met
+        self._fault: Exception | None = None  # what the shortcut met
         self._unsent = b""  # begun to be written, and to be repeated by the writer's task
         self._write_due = False  # when this round ends
         self._scope: trio.CancelScope | None = None
@@ -291,6 +292,9 @@ class Session:
             except SessionEnded:
                 await self._say_goodbye()
                 raise
+            except Exception as error:  # the barrier: it ends this session, and no other
+                _log.exception("a session ended by a defect of ours")
+                raise SessionEnded("a defect of this end") from error
 
     def _begin_accepted(self) -> None:
         for exchange in self._accepted:
@@ -302,7 +306,7 @@ class Session:
 
     async def _shortcut_ends(self, shortcut: Shortcut) -> None:
         """Let everything be heard where it is seen until that leaves something to the reader's task."""
-        if shortcut.stream.more_likely:
+        if shortcut.stream.more_likely or shortcut.stream.closed:
             return
         shortcut.readiness.arm(shortcut.stream, self._on_readable)
         try:
@@ -314,6 +318,7 @@ class Session:
         """Hear what there is, as much as a pass of the loop allows; call the reader's task to all else."""
         shortcut = self._shortcut
         assert shortcut is not None
+        data: bytes | None = b""
         try:
             data = shortcut.stream.receive_nowait(_SHORTCUT_BYTES)
             if data is None:
@@ -322,12 +327,9 @@ class Session:
                 self._unheard = self._hear_some(data)
                 self._begin_accepted()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            data = b""  # the task meets the same fault
-        except SessionEnded as ended:
-            self._fault = ended
-        except Exception:  # noqa: BLE001 # it ends this session, and its task must say so to every exchange
-            _log.exception("a session ended by a defect of ours")
-            self._fault = SessionEnded("a defect of this end")
+            pass  # the task meets the same fault
+        except Exception as error:  # noqa: BLE001 # its task raises it, be it the session's end or a defect
+            self._fault = error
         if not data or self._unheard or self._fault is not None or shortcut.stream.more_likely:
             # At once, not when the task runs: what comes next must not be heard before what is left to it.
             shortcut.readiness.disarm(shortcut.stream)
@@ -354,7 +356,7 @@ class Session:
 
     def _hear(self, data: bytes) -> None:
         """Hand on what the peer says."""
-        self._now = trio.current_time()
+        self._now = self._time()
         self._life.heard(self._now)
         self.carried += len(data)
         self._take_in(self.connection.receive, data)
@@ -413,13 +415,14 @@ class Session:
             if connection.wants_write and stream.writable_now():
                 batch, spoke = connection.take()
                 self.carried += len(batch)
-                if batch and (len(batch) > MAX_WRITE_BYTES or not stream.write_nowait(batch)):
-                    self._unsent = batch
+                self._unsent = batch
+                if len(batch) <= MAX_WRITE_BYTES and (not batch or stream.write_nowait(batch)):
+                    self._unsent = b""
                 for lane in spoke:
                     if lane.owner is not None:
                         lane.owner.on_room()
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
-            self._call_writer()  # it meets the same
+            self._call_writer()  # it meets the same, for it is left what could not be written
         except Exception:  # noqa: BLE001 # it ends this session, whose reader meets the closed stream
             _log.exception("a session ended by a defect of ours")
             self.abort()

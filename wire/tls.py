@@ -15,14 +15,14 @@ Nothing here has a deadline; whoever owns the connection does.
 
 from __future__ import annotations
 
+import errno
 import operator
 import select
 import socket as stdlib_socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import trio
 
@@ -63,11 +63,30 @@ def tune_socket(sock: stdlib_socket.socket | trio.socket.SocketType) -> None:
         sock.setsockopt(stdlib_socket.IPPROTO_TCP, lowat, NOTSENT_LOWAT_BYTES)
 
 
+class _Ended:
+    """Stands where the TLS of a connection was."""
+
+    def read(self, most: int) -> bytes:
+        raise OSError(errno.EBADF, f"nothing to read {most} bytes from")
+
+    def pending(self) -> int:
+        return 0
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        raise OSError(errno.EBADF, f"nothing to write {len(data)} bytes to")
+
+
+_ENDED: Final = _Ended()
+
+
 class TLSStream(trio.abc.HalfCloseableStream):
     """One TLS connection after its handshake. Made by `serve_handshake` or `dial_handshake`."""
 
     def __init__(self, sock: ssl.SSLSocket) -> None:
         self._sock = sock
+        # What `recv` and `send` of the socket call in the end, two interpreted functions later. They would also send in
+        # clear once TLS was shut down. It knows the descriptor by its number: it must not outlive the socket.
+        self._tls: Any = sock._sslobj  # type: ignore[attr-defined]  # noqa: SLF001
         self._fd = sock.fileno()
         self.on_close: Callable[[], None] | None = None  # called once, before the socket is closed
         self._poll = select.poll()
@@ -94,6 +113,11 @@ class TLSStream(trio.abc.HalfCloseableStream):
     def file_number(self) -> int:
         """The socket's descriptor, as it was when the stream was made."""
         return self._fd
+
+    @property
+    def closed(self) -> bool:
+        """Tell whether this end has closed it: from then on `file_number` may be another stream's."""
+        return self._closed
 
     @property
     def alpn(self) -> str | None:
@@ -160,7 +184,7 @@ class TLSStream(trio.abc.HalfCloseableStream):
         self._write_broken = True  # until the piece is whole: a cancellation inside must leave it so
         while True:
             try:
-                self._sock.send(piece)
+                self._tls.write(piece)
             except ssl.SSLWantWriteError:
                 await self._wait_writable()
             except ssl.SSLWantReadError:
@@ -183,7 +207,7 @@ class TLSStream(trio.abc.HalfCloseableStream):
         self._claim_write()
         self._writing = False
         try:
-            self._sock.send(data)
+            self._tls.write(data)
         except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
             return False
         except _BROKEN as error:
@@ -191,12 +215,24 @@ class TLSStream(trio.abc.HalfCloseableStream):
             raise self._fault(error) from error
         return True
 
+    def drop_write_buffer(self) -> None:
+        """Give back what OpenSSL keeps for the next write, on a stream that will mostly be read. Never raises.
+
+        Each session ticket that comes has OpenSSL allocate a buffer of 16 KiB that only a write frees. An empty
+        one does, and sends nothing (SSL_write(3)).
+        """
+        if not (self._writing or self._write_broken or self._write_ended or self._closed):
+            with suppress(*_BROKEN):  # whoever uses the stream next meets the same fault
+                self._tls.write(b"")
+
     def writable_now(self) -> bool:
         """Tell whether the kernel would take bytes at once, so that a writer can choose them as late as possible."""
         return not self._closed and bool(self._poll.poll(0))
 
     async def wait_writable(self) -> None:
         """Wait until the kernel would take bytes."""
+        if self._closed:
+            raise trio.ClosedResourceError("this TLS stream is closed")
         await self._wait_writable()
 
     async def wait_send_all_might_not_block(self) -> None:
@@ -231,6 +267,7 @@ class TLSStream(trio.abc.HalfCloseableStream):
         # `unwrap` also asks for the peer's close_notify; on a non-blocking socket that part raises, as intended.
         with suppress(*_BROKEN, ValueError):
             self._sock.unwrap()
+            self._tls = _ENDED
             self._at_end = True  # both sides have said goodbye; the socket below is plain from here on
 
     # Reading
@@ -287,7 +324,7 @@ class TLSStream(trio.abc.HalfCloseableStream):
         gathered = 0
         while gathered < max_bytes:
             try:
-                piece = self._sock.recv(min(max_bytes - gathered, RECORD_BYTES))
+                piece = self._tls.read(min(max_bytes - gathered, RECORD_BYTES))
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 self._more_likely = False
                 if self._goodbye_due:
@@ -311,7 +348,7 @@ class TLSStream(trio.abc.HalfCloseableStream):
             gathered += len(piece)
             if len(piece) < RECORD_BYTES:
                 # Not a full record: usually the last there is. OpenSSL may still hold the rest of a cut record.
-                self._more_likely = self._goodbye_due or self._sock.pending() > 0
+                self._more_likely = self._goodbye_due or self._tls.pending() > 0
                 if not self._goodbye_due:
                     break
                 continue
@@ -364,6 +401,7 @@ class TLSStream(trio.abc.HalfCloseableStream):
             if self.on_close is not None:
                 self.on_close()
             trio.lowlevel.notify_closing(self._sock)
+            self._tls = _ENDED
             self._sock.close()
 
 
@@ -434,53 +472,3 @@ async def _handshake(wrapped: ssl.SSLSocket) -> TLSStream:
     except BaseException:
         wrapped.close()
         raise
-
-
-def server_context(
-    chain_path: str | Path,
-    key_path: str | Path,
-    *,
-    alpn: list[str],
-    client_ca_pem: str | None = None,
-    tls13_only: bool = False,
-) -> ssl.SSLContext:
-    """Build a server's context. With `client_ca_pem`, a certificate that a client shows must verify against it.
-
-    Clients may show none: the route then decides (enrolment has no certificate yet).
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    _harden(context, tls13_only=tls13_only)
-    context.load_cert_chain(chain_path, key_path)
-    context.set_alpn_protocols(alpn)
-    if client_ca_pem is not None:
-        context.load_verify_locations(cadata=client_ca_pem)
-        context.verify_mode = ssl.CERT_OPTIONAL
-    if tls13_only:
-        context.num_tickets = 0  # agents cannot resume; a ticket would be bytes for nobody
-    return context
-
-
-def client_context(
-    ca_pem: str,
-    *,
-    certificate: tuple[str | Path, str | Path] | None = None,
-    alpn: list[str],
-    tls13_only: bool = True,
-) -> ssl.SSLContext:
-    """Build a client's context that trusts `ca_pem` alone. `certificate`: paths of our chain and key."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    _harden(context, tls13_only=tls13_only)
-    context.load_verify_locations(cadata=ca_pem)
-    if certificate is not None:
-        context.load_cert_chain(*certificate)
-    if alpn:
-        context.set_alpn_protocols(alpn)
-    return context
-
-
-def _harden(context: ssl.SSLContext, *, tls13_only: bool) -> None:
-    context.minimum_version = ssl.TLSVersion.TLSv1_3 if tls13_only else ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
-    if not tls13_only:
-        # Forward secrecy and AEAD only for what still speaks TLS 1.2.
-        context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")

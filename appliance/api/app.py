@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, Final
 
 import structlog
+import trio
 from quart import Response, g, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
@@ -34,6 +35,7 @@ from appliance.core.problems import CATALOGUE, Code, Problem, ProblemError, prob
 from appliance.core.rights import Principal
 from appliance.core.safe_headers import SAFE_HEADERS, TRANSPORT
 from appliance.core.traces import trace_id, traceresponse
+from appliance.core.wordings import Wording, worded
 
 BODY_SECONDS: Final = 20  # for at most MAX_BODY_BYTES; slower is stuck or hostile
 _CORRELATION: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")  # what may come back in a header and stand in a log line
@@ -64,7 +66,7 @@ def make_app(parts: Parts, routes: Sequence[Route]) -> QuartTrio:
     app.register_error_handler(ProblemError, lambda error: _reply(error.problem))
     app.register_error_handler(BodyError, _refuse_body)
     for fault, code in parts.faults.items():
-        app.register_error_handler(fault, partial(_refuse_fault, code))
+        app.register_error_handler(fault, partial(_refuse_fault, parts, code))
     app.register_error_handler(HTTPException, _refuse_http)
     app.register_error_handler(Exception, _refuse_unexpected)
     return app
@@ -92,11 +94,11 @@ def _view(parts: Parts, route: Route, uses: TokenUses) -> Callable[..., Awaitabl
             rule = "needs " + ", ".join(route.permissions)
             await _record_refusal(parts, caller.principal, address, now, Code.FORBIDDEN, rule)
             where = "" if route.scoped else " everywhere"
-            action = f"call {route.method} {PREFIX}/{route.path}, which needs {', '.join(missing)}{where},"
-            return _reply(Problem(Code.FORBIDDEN, f"You may not {action} with this token."))
+            called = f"{route.method} {PREFIX}/{route.path}"
+            return _reply(worded(Wording.NO_PERMISSION, call=called, needs=f"{', '.join(missing)}{where}"))
         if unfit := _unfit(route, caller):
             await _record_refusal(parts, caller.principal, address, now, Code.FORBIDDEN, "not for this kind of caller")
-            return _reply(Problem(Code.FORBIDDEN, unfit))
+            return _reply(worded(unfit))
         await uses.note(parts, caller.token, now)
         for binding_id in caller.rights.bindings(route.permissions):
             parts.uses.note_one(binding_id, now)
@@ -131,7 +133,7 @@ async def _changed(parts: Parts, route: Route, call: Call) -> Response:
     try:
         return _render(await route.answer(call))
     except tuple(parts.faults) as error:
-        _log_fault(error)
+        _log_fault(parts, Code.OUTCOME_UNKNOWN, error)
         return _reply(problem(Code.OUTCOME_UNKNOWN))
 
 
@@ -188,13 +190,13 @@ def _query(route: Route) -> dict[str, Any]:
     return found
 
 
-def _unfit(route: Route, caller: Caller) -> str:
-    """Say why a route is not for this kind of caller; nothing if it is."""
+def _unfit(route: Route, caller: Caller) -> Wording | None:
+    """Why a route is not for this kind of caller; None if it is."""
     if route.proof is Proof.SIGNED_IN and caller.held is None:
-        return "This is about whoever signed in, and a machine has not."
+        return Wording.NOT_SIGNED_IN
     if route.proof is Proof.MACHINE and caller.token is None:
-        return "This is about the machine that asks, and you are not one."
-    return ""
+        return Wording.NOT_A_MACHINE
+    return None
 
 
 async def _record_refusal(
@@ -303,14 +305,16 @@ async def _refuse_body(error: BodyError) -> Response:
     return _reply(problem(Code.VALIDATION_ERROR, field=error.field or "body", detail=detail), error.field)
 
 
-async def _refuse_fault(code: Code, error: Exception) -> Response:
-    _log_fault(error)
+async def _refuse_fault(parts: Parts, code: Code, error: Exception) -> Response:
+    _log_fault(parts, code, error)
     return _reply(problem(code))
 
 
-def _log_fault(error: Exception) -> None:
-    why = str(error) or type(error).__name__
-    structlog.get_logger().error("admin API call refused", correlation_id=g.correlation_id, path=request.path, why=why)
+def _log_fault(parts: Parts, code: Code, error: Exception) -> None:
+    """Once for as long as it lasts, whoever calls."""
+    if times := parts.outages.met(code, trio.current_time()):
+        said = {"correlation_id": g.correlation_id, "path": request.path, "code": code, "times": times}
+        structlog.get_logger().error("admin API call refused", why=str(error) or type(error).__name__, **said)
 
 
 async def _refuse_http(error: HTTPException) -> Response:

@@ -12,9 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
-
 from appliance.api.parts import Parts
+from appliance.api.token_uses import say_unnoted
 from appliance.core.machines import MachineToken
 from appliance.core.problems import Code, Problem, problem
 from appliance.core.rights import Principal, Rights, rights
@@ -99,5 +98,4 @@ async def _first_use(seen: Seen, parts: Parts, now: int) -> None:
     try:
         await parts.write(sessions.use(seen.token.sha256, now))
     except tuple(parts.faults) as error:
-        why = str(error) or type(error).__name__
-        structlog.get_logger().warning("the use of a token could not be noted", session=seen.session.id, error=why)
+        say_unnoted(parts, error, seen.session.id)

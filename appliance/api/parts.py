@@ -12,6 +12,7 @@ from appliance.core.buckets import FailedLogins
 from appliance.core.credentials import Credential
 from appliance.core.events import AuditEvent
 from appliance.core.liveness import ClusterState
+from appliance.core.outages import Outages
 from appliance.core.paces import Paces
 from appliance.core.paging import Orders
 from appliance.core.problems import Code, Problem
@@ -50,7 +51,7 @@ class Parts:
     `make_authority` gives a new one as it is sealed, `trusted` the certificates of those in force,
     `trust_settled` waits until a change of them is taken up here.
 
-    `seal` gives key id and box of a secret, for one row, and `unseal` the secret; `send_notice` tells a webhook;
+    `seal` gives key id and box of a secret, for one row; `send_notice` tells a webhook, whose secret is in that box;
     `record` raises when a record cannot be kept now; `prove` says what a kubeconfig token says, if we issued it;
     `help_url` is what a problem's code is appended to; `faults` are the exceptions of store and ledger, with what a
     caller is told; `key_set_fault` says why a text is no set of public keys; `failures` counts those who fail to prove
@@ -72,8 +73,7 @@ class Parts:
     trust_settled: Callable[[], Awaitable[None]]
     sign: Callable[[Credential], str]
     seal: Callable[[str, bytes], tuple[str, str]]
-    unseal: Callable[[str, str, str], bytes]
-    send_notice: Callable[[Webhook, Delivery, bytes], Awaitable[Outcome]]
+    send_notice: Callable[[Webhook, Delivery, str, str], Awaitable[Outcome]]
     prove: Callable[[bytes, int], Credential | Problem]
     clock: Callable[[], int]
     public_url: str
@@ -84,6 +84,7 @@ class Parts:
     failures: FailedLogins = field(default_factory=FailedLogins)
     readings: Readings = field(default_factory=Readings)
     orders: Orders = field(default_factory=Orders)
+    outages: Outages = field(default_factory=Outages)
     uses: BindingUses = field(default_factory=BindingUses)
     paces: Paces = field(default_factory=Paces)
     hsts: bool = False

@@ -8,6 +8,7 @@ has to know it.
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -26,6 +27,7 @@ from appliance.store import ids, providers
 from appliance.store.sessions import Sealed
 
 MAX_DEPTH: Final = 8  # names in the path of one claim
+SECRET_VERSION_BYTES: Final = 8  # two changes that meet must differ
 _SCOPE = re.compile(r"[!#-\[\]-~]{1,128}")  # RFC 6749 §3.3
 
 
@@ -105,7 +107,7 @@ def claims(where: str, value: Any) -> Reading:
 
 
 def shown(call: Call, it: Provider) -> dict[str, Any]:
-    """Without its client secret."""
+    """Without its client secret, whose changes the tag covers."""
     reading = it.reading
     return render.tagged(
         {
@@ -129,7 +131,8 @@ def shown(call: Call, it: Provider) -> dict[str, Any]:
             },
             "enabled": it.enabled,
             "redirect_uri": f"{call.parts.public_url}/fairlead/callback/{it.slug}",
-        }
+        },
+        it.secret_version,
     )
 
 
@@ -168,6 +171,7 @@ async def create(call: Call) -> Answer:
         body["claims"],
         enabled=body["enabled"],
         created_at=call.now,
+        secret_version=secrets.token_hex(SECRET_VERSION_BYTES),
     )
     await call.parts.write(providers.add(call.caller.subject, made, _sealed(call, made, secret), call.now))
     await note(call, EventType.PROVIDER_CREATED, provider=made.slug, provider_id=made.id, issuer=made.issuer)
@@ -181,7 +185,7 @@ async def update(call: Call) -> Answer:
     secret = given.pop("client_secret", UNCHANGED)
     renamed = {"reading" if name == "claims" else name: value for name, value in given.items()}
     if secret is not UNCHANGED:
-        renamed["confidential"] = secret is not None
+        renamed |= {"confidential": secret is not None, "secret_version": secrets.token_hex(SECRET_VERSION_BYTES)}
     sealed = _sealed(call, known, secret) if known is not None and isinstance(secret, str) else None
     edit: Guarded[Provider] = call.guarded(lambda it: shown(call, it)["etag"], lambda it: replace(it, **renamed))
     edited = await call.parts.write(

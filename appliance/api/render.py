@@ -42,9 +42,9 @@ def read_moment(where: str, value: Any) -> int:
     raise BodyError(where, f'{where} must be a time such as "2030-01-31T12:00:00Z".')
 
 
-def tagged(shown: dict[str, Any]) -> dict[str, Any]:
-    """With the entity tag of all this. What moves by itself must stay outside."""
-    return {**shown, "etag": tag(shown)}
+def tagged(shown: dict[str, Any], unshown: str = "") -> dict[str, Any]:
+    """With the entity tag of all this, and of what is not shown. What moves by itself must stay outside."""
+    return {**shown, "etag": tag({**shown, "": unshown} if unshown else shown)}
 
 
 def cluster_tag(it: Cluster) -> str:

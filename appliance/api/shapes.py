@@ -300,6 +300,7 @@ class Explanation(TypedDict):
 class Able(Binding):
     role: str
     people: list[Named]
+    truncated: Annotated[bool, ("description", "whether it reaches more people than are named here")]
 
 
 class WhoCan(TypedDict):
@@ -357,7 +358,7 @@ AuditRecord = Annotated[dict[str, Any], ("description", "one record; its members
 
 class Webhook(TypedDict):
     id: str
-    url: str
+    url: Annotated[str, ("description", "scheme and host, with /… for what follows")]
     events: list[Notice]
     description: str
     created_at: Moment

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import structlog
+import trio
 
 from appliance.api.parts import Parts
 from appliance.core.machines import MachineToken
@@ -27,6 +28,12 @@ class TokenUses:
         try:
             await parts.write(machines.use_token(token.id, now))
         except tuple(parts.faults) as error:
-            structlog.get_logger().warning("the use of a token could not be noted", token_id=token.id, error=str(error))
+            say_unnoted(parts, error, token.id)
         finally:
             self._noting.discard(token.id)
+
+
+def say_unnoted(parts: Parts, error: Exception, token_id: str) -> None:
+    if times := parts.outages.met("uses", trio.current_time()):
+        why = str(error) or type(error).__name__
+        structlog.get_logger().warning("the use of a token could not be noted", token=token_id, why=why, times=times)

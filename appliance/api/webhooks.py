@@ -1,6 +1,7 @@
 """Webhooks: who is told of access requests. Add one, list them, try one, see what it was told, remove it.
 
-The secret that signs its messages is made here and shown once. A webhook hears of every request there is, so the
+The secret that signs its messages is made here and shown once. Of the URL, only the host is shown again: what follows
+may be all that a receiver asks of whoever posts there. A webhook hears of every request there is, so the
 permissions are needed everywhere. How a receiver verifies a message is in docs/webhooks.md.
 """
 
@@ -23,9 +24,11 @@ from appliance.core.webhooks import (
     SUBSCRIBABLE,
     Delivery,
     Notice,
+    Target,
     Webhook,
     enveloped,
     shown_secret,
+    shown_url,
 )
 from appliance.store import ids, webhooks
 from appliance.store.sessions import Sealed
@@ -52,12 +55,12 @@ async def one(call: Call) -> Answer:
 async def create(call: Call) -> Answer:
     """Its URL is dialled for the first time when there is something to tell, or by `test`."""
     body = call.body
-    made = Webhook(ids.new_id("webhook"), body["url"], body["events"], body["description"], call.now, call.caller.id)
-    secret = secrets.token_bytes(SECRET_BYTES)
-    sealed = Sealed(*call.parts.seal(made.secret_name, secret))
+    to, by = Target(body["url"], secrets.token_bytes(SECRET_BYTES)), call.caller.id
+    made = Webhook(ids.new_id("webhook"), shown_url(to.url), body["events"], body["description"], call.now, by)
+    sealed = Sealed(*call.parts.seal(made.secret_name, to.text()))
     await call.parts.write(webhooks.add(call.caller.subject, made, sealed, call.now))
     await _note(call, EventType.WEBHOOK_CREATED, made)
-    return Answer(201, {**_shown(made), "secret": shown_secret(secret)})
+    return Answer(201, {**_shown(made), "secret": shown_secret(to.secret)})
 
 
 async def remove(call: Call) -> Answer:
@@ -80,8 +83,7 @@ async def test(call: Call) -> Answer:
     hook, sealed = await call.parts.read(webhooks.with_secret(call.path["webhook"]))
     body = enveloped(Notice.TEST, {"webhook": hook.id, "by": call.caller.name}, call.now)
     message = Delivery(ids.new_id("msg"), hook.id, Notice.TEST, body, call.now)
-    secret = call.parts.unseal(hook.secret_name, sealed.key_id, sealed.box)
-    outcome = await call.parts.send_notice(hook, message, secret)
+    outcome = await call.parts.send_notice(hook, message, sealed.key_id, sealed.box)
     await _note(call, EventType.WEBHOOK_TESTED, hook, delivered=outcome.delivered, answered=outcome.status or "")
     shown = {"delivered": outcome.delivered, "status": outcome.status, "error": outcome.error}
     return Answer(200, {"id": message.id, **shown})
@@ -117,7 +119,7 @@ def events(where: str, value: Any) -> tuple[Notice, ...]:
 def _shown(it: Webhook) -> dict[str, Any]:
     return {
         "id": it.id,
-        "url": it.url,
+        "url": shown_url(it.shown),
         "events": [str(one) for one in it.notices or SUBSCRIBABLE],
         "description": it.description,
         "created_at": render.moment(it.created_at),
@@ -144,10 +146,7 @@ def _delivery(it: Delivery) -> dict[str, Any]:
 
 
 async def _note(call: Call, kind: EventType, it: Webhook, **details: object) -> None:
-    """A path may be a secret of the receiver's: the record names the host."""
-    await note(
-        call, kind, by=None, cluster=None, credential_id="", webhook_id=it.id, host=destination(it.url).host, **details
-    )
+    await note(call, kind, by=None, cluster=None, credential_id="", webhook_id=it.id, host=it.host, **details)
 
 
 ROUTES = (

@@ -1,12 +1,14 @@
 """The closed catalogue of what can go wrong for a caller: code, status, and a sentence that says what to do next.
 
 Every refusal a user, an agent or an API client sees is one of these codes. A problem is a value; `ProblemError`
-carries it where raising reads better (the admin API). The sentences stand here and nowhere else, so that one reading
-shows whether each names the next step. No rendering: text, `Status` and problem+json are made at the edge.
+carries it where raising reads better (the admin API). The sentences stand here, and where a code needs several in
+`wordings`, so that one reading shows whether each names the next step. No rendering: text, `Status` and problem+json
+are made at the edge.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -467,9 +469,12 @@ def problem(
     code: Code, /, *, meta: tuple[tuple[str, str], ...] = (), retry_after: int | None = None, **words: object
 ) -> Problem:
     """The catalogue's sentence for `code` with its words filled in; a missing word is our bug and raises KeyError."""
-    sentence = CATALOGUE[code][1].format_map({name: _plain(str(word)) for name, word in words.items()})
     shown = tuple((name, _plain(value)[:MAX_META_CHARS]) for name, value in meta)
-    return Problem(code, sentence, shown, retry_after)
+    return Problem(code, filled(CATALOGUE[code][1], words), shown, retry_after)
+
+
+def filled(sentence: str, words: Mapping[str, object]) -> str:
+    return sentence.format_map({name: _plain(str(word)) for name, word in words.items()})
 
 
 def remedy(command: str | None, otherwise: str = ASK_ADMINISTRATOR) -> str:

@@ -63,6 +63,7 @@ class Provider:
     reading: Reading = Reading()
     enabled: bool = True
     created_at: int = 0
+    secret_version: str = ""  # another text for each client secret; it says nothing about one
 
     @property
     def secret_name(self) -> str:

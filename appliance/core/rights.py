@@ -27,6 +27,7 @@ from appliance.core.roles import (
     SubjectKind,
 )
 from appliance.core.snapshot import Snapshot
+from appliance.core.wordings import Wording, worded
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,5 +150,4 @@ def _words(rule: Rule) -> str:
 
 def refusal(permission: Permission) -> Problem:
     """What a caller is told who lacks a permission for something whose existence is no secret."""
-    needed = f"This needs {permission} in a scope that contains what you name. Ask an administrator for it."
-    return Problem(Code.FORBIDDEN, needed)
+    return worded(Wording.NO_PERMISSION_THERE, needs=permission)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -18,6 +19,7 @@ from hashlib import sha256
 from typing import Final
 
 from appliance.core.access import SECOND, AccessRequest, RequestState
+from appliance.core.destinations import destination
 
 MAX_WEBHOOKS: Final = 16  # no more than are dialled at once, so that those that hang hold up only themselves
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 -- what a secret begins with
@@ -26,6 +28,8 @@ FIRST_RETRY_SECONDS: Final = 5  # a receiver that is being restarted
 LONGEST_RETRY_SECONDS: Final = 3600
 GIVE_UP_SECONDS: Final = 24 * 3600  # a receiver that was down overnight still hears of it; later it is no news
 KEPT_SECONDS: Final = 7 * 24 * 3600  # a message that is done, to look at
+_AUTHORITY: Final = re.compile("https://[^/?]+")
+CUT: Final = "/…"  # stands for path and query of a URL
 GONE: Final = 410  # the receiver wants no more of it
 
 
@@ -62,10 +66,10 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Someone who wants to be told. No `notices`: of everything."""
+    """Someone who wants to be told. `shown`: where (`shown_url`). No `notices`: of everything."""
 
     id: str
-    url: str
+    shown: str
     notices: tuple[Notice, ...] = ()
     description: str = ""
     created_at: int = 0
@@ -73,16 +77,35 @@ class Webhook:
 
     @property
     def secret_name(self) -> str:
-        """The row in which its secret is sealed."""
+        """The row in which its secret and its URL are sealed (`target`)."""
         return f"webhook:{self.id}"
+
+    @property
+    def host(self) -> str:
+        return destination(self.shown.removesuffix(CUT)).host
 
     def wants(self, notice: Notice) -> bool:
         return notice is Notice.TEST or not self.notices or notice in self.notices
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """What only a try needs: the whole URL, and the secret that signs."""
+
+    url: str
+    secret: bytes
+
+    def text(self) -> bytes:
+        """To be sealed."""
+        return self.secret + self.url.encode()
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message to one webhook. `error`: in our words, why the last try failed; `status`: what was answered then."""
+    """One message to one webhook; its `body` goes when it is done.
+
+    `error`: in our words, why the last try failed; `status`: what was answered then.
+    """
 
     id: str
     webhook_id: str
@@ -117,6 +140,18 @@ class Names:
     requester_email: str
     role: str
     cluster: str
+
+
+def shown_url(url: str) -> str:
+    """Scheme, host and port. What follows may be all that a chat service asks of whoever posts there."""
+    where = _AUTHORITY.match(url)
+    known = where[0] if where else ""
+    return known + (CUT if url[len(known) :].strip("/?") else "")
+
+
+def target(text: bytes, shown: str) -> Target:
+    """From what was sealed. Of a webhook made before the URL was sealed, all of it is `shown`."""
+    return Target(text[SECRET_BYTES:].decode() or shown, text[:SECRET_BYTES])
 
 
 def became(request: AccessRequest) -> Notice:

@@ -49,7 +49,7 @@ class Errands:
 class Seat:
     """One connection between two requests, and the one that is under way without its task."""
 
-    __slots__ = ("_case", "_client", "_shared", "_turn", "_unsent", "_waiting")
+    __slots__ = ("_case", "_client", "_fault", "_shared", "_turn", "_unsent", "_waiting")
 
     def __init__(self, shared: Errands, client: Client) -> None:
         self._shared = shared
@@ -57,6 +57,7 @@ class Seat:
         self._turn = Turn()
         self._waiting = False
         self._case: Case | None = None
+        self._fault: Exception | None = None  # a defect, for the task to raise
         self._unsent = b""
 
     async def rest(self) -> Case | None:
@@ -68,7 +69,12 @@ class Seat:
                 client.rest()
                 self._waiting = True
                 self._shared.readiness.arm(client.stream, self._on_readable)
-                await self._turn.wait()
+                if client.stream.more_likely:
+                    self._on_readable()  # TLS may hold what the kernel does not know of
+                if self._waiting:
+                    await self._turn.wait()
+                if self._fault is not None:
+                    raise self._fault
                 needed = not self._unsent
                 if self._unsent:
                     await client.send_rendered(self._unsent)
@@ -95,11 +101,13 @@ class Seat:
         else:
             try:
                 data = client.stream.receive_nowait(READ_BYTES)
+                if data is not None and not self._began(data):
+                    client.unread(data)
+                    self._wake()
             except trio.BrokenResourceError:
                 self._wake()  # the task meets the same fault
-                return
-            if data is not None and not self._began(data):
-                client.unread(data)
+            except Exception as error:  # noqa: BLE001 # the task raises it, and gives back what was taken
+                self._fault = error
                 self._wake()
 
     def _began(self, data: bytes) -> bool:

@@ -11,8 +11,9 @@ The caller (express lane or ASGI) only carries bytes; it decides nothing.
 
 from __future__ import annotations
 
-import re
-from typing import Final, NamedTuple
+import logging
+from dataclasses import dataclass
+from typing import Final
 
 import trio
 
@@ -31,7 +32,8 @@ from appliance.front.running import Held, Running
 from wire.kube import Ask, BadTarget, understand
 
 PREFIX: Final = b"/api/proxy/"
-_END: Final = re.compile(rb"[/?]")
+
+_log: Final = logging.getLogger("fairlead.front")
 
 
 class Refused(Exception):
@@ -44,16 +46,25 @@ class Refused(Exception):
         self.recorded = recorded
 
 
-class Route(NamedTuple):
+@dataclass(init=False)
+class Route:
     """Which cluster a proxy URL names, and the target meant for it: the very bytes that follow the cluster."""
 
     cluster: str
     target: bytes
 
+    def __init__(self, cluster: str, target: bytes) -> None:
+        self.cluster = cluster
+        self.target = target
+
     @classmethod
     def of(cls, target: bytes) -> Route:
-        found = _END.search(target, len(PREFIX))
-        end = found.start() if found else len(target)
+        end = target.find(b"/", len(PREFIX))
+        if end < 0:
+            end = len(target)
+        query = target.find(b"?", len(PREFIX), end)
+        if query >= 0:
+            end = query
         tail = target[end:]
         return cls(target[len(PREFIX) : end].decode("ascii"), tail if tail.startswith(b"/") else b"/" + tail)
 
@@ -219,9 +230,18 @@ async def record(permit: Permit, parts: FrontParts, story: records.Story) -> Non
             await ledger.record(story.opened())
     except Exception as error:
         # Whatever stands between us and the record, the request does not go on.
-        parts.outage.refused(error, story.correlation_id)
+        _say_unkept(parts, error, story.correlation_id)
         story.code = Code.AUDIT_UNAVAILABLE.value
         raise Refused(problem(Code.AUDIT_UNAVAILABLE), recorded=False) from error
+
+
+def _say_unkept(parts: FrontParts, error: Exception, correlation_id: bytes) -> None:
+    if times := parts.outages.met("audit", trio.current_time()):
+        _log.error(
+            "audit records cannot be kept, and until they can requests are refused: %s",
+            str(error) or type(error).__name__,
+            extra={"correlation_id": correlation_id.decode(), "times": times},
+        )
 
 
 async def refuse(refused: Refused, caller: Caller, parts: FrontParts, story: records.Story) -> None:

@@ -2,7 +2,8 @@
 
 Whatever follows the request line is the same for every request of one client program, down to the byte, so its parsed,
 validated and filtered form is kept under its raw bytes (bounded, least recently used goes first). What is kept was
-produced by exactly the code that a first request meets; the request line is checked every time. Nothing about who the
+produced by exactly the code that a first request meets; the request line is checked every time. What polls sends the
+very same head again and again: that is kept whole, for as long as its program may well come back. Nothing about who the
 caller is or what they may do is kept here.
 """
 
@@ -17,10 +18,15 @@ from appliance.core.traces import trace_id
 from wire import http1
 from wire.headers import ReservedHeader, find, find_all, request_end_to_end
 from wire.heads import Headers
+from wire.memory import Memory
 
 MAX_BLOCKS: Final = 1024
 MAX_BLOCK_BYTES: Final = 8 * 1024
 """Together 8 MiB of raw heads at worst. A kubectl head with a token is 1.2 KiB."""
+
+MAX_HEADS: Final = 512
+MAX_WHOLE_BYTES: Final = 2 * 1024
+"""Heads that ask for nothing but an answer, kept whole: 1 MiB at worst. Full, it forgets all."""
 
 _LINE: Final = re.compile(rb"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/[\x21\x22\x24-\x7e]*)")
 """The request lines that may meet a cached block; any other goes through the full parser."""
@@ -71,6 +77,7 @@ class Intake:
 
     def __init__(self) -> None:
         self._blocks: OrderedDict[bytes, Block] = OrderedDict()
+        self._heads = Memory(self._parse, MAX_HEADS, _keeps_head)
 
     def parse(self, head: bytes) -> Asked:
         """Return the request that `head` (CRLFCRLF included) makes.
@@ -79,6 +86,9 @@ class Intake:
             http1.BadHead: it is malformed, or ambiguous in a way that lets two readers disagree.
 
         """
+        return self._heads[head]
+
+    def _parse(self, head: bytes) -> Asked:
         cut = head.find(b" HTTP/1.")
         line = _LINE.fullmatch(head, 0, cut) if cut > 0 and len(head) <= http1.MAX_HEAD_BYTES else None
         if line is None:
@@ -96,6 +106,11 @@ class Intake:
             if len(self._blocks) > MAX_BLOCKS:
                 self._blocks.popitem(last=False)
         return Asked(request.method, request.target, block)
+
+
+def _keeps_head(head: bytes, asked: Asked) -> bool:
+    # The words of a command stay nowhere longer than they must; `in` would first take them for a number.
+    return asked.block.plain and len(head) <= MAX_WHOLE_BYTES and asked.target.find(b"/exec") < 0
 
 
 def _block(request: http1.Request) -> Block:

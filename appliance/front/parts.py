@@ -11,9 +11,9 @@ from appliance.core.buckets import Admission, FailedLogins
 from appliance.core.credentials import TokenVerifier
 from appliance.core.events import AuditEvent
 from appliance.core.networks import NOBODY, Networks
+from appliance.core.outages import Outages
 from appliance.core.problems import Code
 from appliance.core.snapshot import Snapshot
-from appliance.front.outage import Outage
 from appliance.tunnel.registry import Registry
 from wire.readiness import Readiness
 from wire.session import Session
@@ -81,4 +81,4 @@ class FrontParts:
     """Where requests are begun without a task. Whoever made the parts has it run for as long as the front serves."""
     refusals: Counter[Code] = field(default_factory=Counter)
     """What the front answered itself, for whoever counts."""
-    outage: Outage = field(default_factory=Outage)
+    outages: Outages = field(default_factory=Outages)

@@ -65,18 +65,22 @@ def take(webhook_id: str, now: int) -> Unit[Taken | None]:
 
 
 def settle(it: Delivery, outcome: Outcome, again: int | None, now: int) -> Unit[bool]:
-    """Writes down what a try gave; `again`: when it is tried next. False: its webhook was removed meanwhile."""
+    """Writes down what a try gave; `again`: when it is tried next; when never, the body has served.
+
+    False: its webhook was removed meanwhile, or somebody else took it, whose try counts.
+    """
     state = DeliveryState.DELIVERED if outcome.delivered else DeliveryState.GIVEN_UP
-    values: tuple[Value, ...] = (str(state), it.next_at, outcome.status, outcome.error, now)
+    values: tuple[Value, ...] = (str(state), it.next_at, outcome.status, outcome.error, now, "")
+    waiting = str(DeliveryState.WAITING)
     if not outcome.delivered and again is not None:
-        values = (str(DeliveryState.WAITING), again, outcome.status, outcome.error, None)
-    return bool((yield run(outbox_statements.DELIVERY_SET, it.id, *values)))
+        values = (waiting, again, outcome.status, outcome.error, None, it.body)
+    return bool((yield run(outbox_statements.DELIVERY_SET, it.id, *values, waiting, it.tries)))
 
 
 def webhook(row: Row) -> Webhook:
-    identity, url, notices, description, created_at, created_by = row
+    identity, shown, notices, description, created_at, created_by = row
     wanted = tuple(Notice(it) for it in str(notices).split()) if notices else ()
-    return Webhook(identity, url, wanted, description, created_at, created_by)
+    return Webhook(identity, shown, wanted, description, created_at, created_by)
 
 
 def delivery(row: Row) -> Delivery:

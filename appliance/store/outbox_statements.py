@@ -28,7 +28,8 @@ DELIVERY_TAKE = (
     "RETURNING id, webhook_id, notice, body, created_at, tries, next_at, state, status, error, done_at"
 )
 DELIVERY_SET = (
-    "UPDATE deliveries SET state = $2, next_at = $3, status = $4, error = $5, done_at = $6 WHERE id = $1 RETURNING id"
+    "UPDATE deliveries SET state = $2, next_at = $3, status = $4, error = $5, done_at = $6, body = $7 "
+    "WHERE id = $1 AND state = $8 AND tries = $9 RETURNING id"
 )
 DELIVERIES_RESUME = "UPDATE deliveries SET next_at = $2 WHERE state = $1 AND next_at > $2"
 DELIVERIES_REMOVE = "DELETE FROM deliveries WHERE webhook_id = $1"

@@ -224,6 +224,7 @@ def provider_values(it: Provider) -> tuple[Value, ...]:
     settings = to_json(
         {
             "confidential": it.confidential,
+            "secret_version": it.secret_version,
             "scopes": it.scopes,
             "parameters": dict(it.parameters),
             "reading": reading,
@@ -257,6 +258,7 @@ def provider(row: Row) -> Provider:
         ),
         enabled == 1,
         created_at,
+        kept.get("secret_version", ""),  # of before there were any
     )
 
 

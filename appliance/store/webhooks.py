@@ -32,7 +32,7 @@ def add(by: Subject, it: Webhook, secret: Sealed, now: int) -> Unit[None]:
     if count >= MAX_WEBHOOKS:
         raise ProblemError(problem(Code.TOO_MANY_WEBHOOKS, limit=MAX_WEBHOOKS))
     notices = " ".join(it.notices)
-    yield run(outbox_statements.WEBHOOK_ADD, it.id, it.url, notices, it.description, it.created_at, it.created_by)
+    yield run(outbox_statements.WEBHOOK_ADD, it.id, it.shown, notices, it.description, it.created_at, it.created_by)
     yield run(statements.SEALED_SET, it.secret_name, secret.key_id, secret.box, now)
 
 

@@ -20,6 +20,7 @@ from appliance.core.buckets import FailedLogins
 from appliance.core.clusters import Cluster
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.problems import Code, Problem, problem
+from appliance.core.wordings import Wording, worded
 from appliance.tunnel.authority import (
     AGENT_SECONDS,
     MAX_REQUEST_BYTES,
@@ -50,7 +51,6 @@ _FAULTS: Final = {
     TokenFault.SPENT: "token spent by another key",
     TokenFault.CLUSTER_GONE: "the token's cluster was deleted",
 }
-_TOO_MANY: Final = f"This cluster's agents hold {MAX_CERTIFICATES} certificates already: one of them renews in a loop."
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ class Enrolment:
         except (MalformedBodyError, BadRequestError) as error:
             return problem(Code.BAD_REQUEST, detail=str(error).rstrip("."))
         if self._good(peer, now) >= MAX_CERTIFICATES:
-            return Problem(Code.RATE_LIMITED, _TOO_MANY)
+            return worded(Wording.TOO_MANY_CERTIFICATES, limit=MAX_CERTIFICATES)
         issued = self._certificate(key, peer.cluster_id, peer.generation, now)
         if not await self._store.keep_certificate(issued, peer.cluster_id, peer.generation, now):
             # Since its certificate was looked at: what it asks for would be worth nothing.

@@ -26,6 +26,7 @@ from appliance.core.buckets import source_of
 from appliance.core.liveness import report
 from appliance.core.networks import NOBODY, Networks
 from appliance.core.problems import Code, Problem, problem
+from appliance.core.wordings import Wording, worded
 from appliance.tunnel.authority import AgentName, BadPeerError, agent_name
 from appliance.tunnel.enrolment import Enrolment
 from appliance.tunnel.ports import Clock, EnrolmentStore, Record
@@ -320,9 +321,7 @@ class _Connection:
         """Tell who the peer is by its certificate; TLS has verified that our CA signed it and that it is in time."""
         der = stream.peer_certificate
         if der is None:
-            return Problem(
-                Code.AUTHENTICATION_REQUIRED, "No agent certificate was shown. Enrol with a bootstrap bundle."
-            )
+            return worded(Wording.NO_CERTIFICATE)
         try:
             name = agent_name(der)
         except BadPeerError as error:

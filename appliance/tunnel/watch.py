@@ -15,8 +15,9 @@ from typing import Any, Final
 import trio
 
 from appliance.core.events import AuditEvent, EventType
-from appliance.core.problems import Code, Problem
+from appliance.core.problems import Problem
 from appliance.core.snapshot import Snapshot
+from appliance.core.wordings import Wording, worded
 from appliance.tunnel.authority import AgentName
 from appliance.tunnel.ports import Clock, EnrolmentStore, Record
 from appliance.tunnel.registry import Change, Registry, SessionChange
@@ -45,8 +46,7 @@ def fault_of(name: AgentName, snapshot: Snapshot) -> str:
 
 def refused(fault: str) -> Problem:
     """Return what an agent is told whose certificate opens nothing."""
-    sentence = f"The agent's certificate is refused: {fault}. Make a new bundle for the cluster and install it."
-    return Problem(Code.CREDENTIAL_REVOKED, sentence)
+    return worded(Wording.CERTIFICATE_REFUSED, fault=fault)
 
 
 async def end_revoked(registry: Registry[Any], store: EnrolmentStore) -> None:

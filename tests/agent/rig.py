@@ -18,9 +18,10 @@ from agent.relay import Relay
 from agent.upstream import Upstream
 from tests.support.certificates import TestCA
 from tests.support.pair import ALICE, joined_sessions
+from wire.contexts import server_context
 from wire.heads import Headers, RequestHead
 from wire.session import Exchange, Session
-from wire.tls import TLSStream, serve_handshake, server_context
+from wire.tls import TLSStream, serve_handshake
 
 NO_BOUNDS = Bounds()
 

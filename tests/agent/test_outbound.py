@@ -10,7 +10,8 @@ import trio
 
 from agent.outbound import Failing, OutboundError, Place, connect
 from tests.support.certificates import TestCA
-from wire.tls import client_context, serve_handshake, server_context
+from wire.contexts import client_context, server_context
+from wire.tls import serve_handshake
 
 CA = TestCA.make()
 

@@ -14,7 +14,8 @@ from agent.outbound import OutboundError, Place
 from agent.proxied import Proxied, Proxy, read_proxy
 from tests.support.certificates import TestCA
 from tests.support.connect_proxy import connect_proxy
-from wire.tls import TLSStream, client_context, serve_handshake, server_context
+from wire.contexts import client_context, server_context
+from wire.tls import TLSStream, serve_handshake
 
 CA = TestCA.make()
 PLACE = Place("appliance.example.com", 5443, "appliance.example.com")

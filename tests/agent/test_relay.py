@@ -8,8 +8,10 @@ import pytest
 import trio
 
 from agent.config import Bounds
-from tests.agent.rig import Caller, everything, ok, staged
+from tests.agent.rig import ERRANDS, Caller, everything, ok, staged, until
+from tests.support.pair import ALICE, joined_sessions
 from wire.frames import ResetCode
+from wire.heads import RequestHead
 from wire.session import ExchangeReset
 
 pytestmark = [pytest.mark.real_clock, pytest.mark.usefixtures("way")]
@@ -307,3 +309,43 @@ async def test_an_api_server_that_is_not_there(tmp_path: Path) -> None:
                 await exchange.head()
         assert caught.value.code == ResetCode.UPSTREAM_UNREACHABLE
         assert "127.0.0.1:1" in caught.value.sentence
+
+
+async def test_a_head_larger_than_one_write_goes_up(tmp_path: Path) -> None:
+    async def script(caller: Caller) -> None:
+        while head := await caller.head():
+            await caller.say(ok(b"%d" % len(head)))
+
+    async with staged(tmp_path, script) as stage:
+        await stage.fetch()  # so that a connection is there
+        headers = tuple((b"X-Long-%d" % number, bytes(7_000).replace(b"\0", b"v")) for number in range(10))
+        async with stage.ask(headers=headers) as exchange:
+            assert (await exchange.head()).status == 200
+            assert int(await everything(exchange)) > 70_000
+        assert len(stage.callers) == 1
+
+
+async def test_an_answer_to_a_session_that_is_lost_is_no_defect(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The session is one that no task has worked for: nobody is there who could carry what comes too late."""
+    asked, lost = trio.Event(), trio.Event()
+
+    async def script(caller: Caller) -> None:
+        await caller.head()
+        await caller.say(ok(b"first"))
+        await caller.head()
+        asked.set()
+        await lost.wait()
+        await caller.say(ok(b"too late"))
+        await caller.gone()
+
+    async with staged(tmp_path, script) as stage:
+        await stage.fetch()
+        async with joined_sessions(stage.relay, stage.relay.begin if ERRANDS["on"] else None) as (second, _):
+            second.open(RequestHead(b"GET", b"/api/v1/pods", ()), ALICE, has_body=False)
+            await asked.wait()
+        lost.set()
+        await until(lambda: not stage.relay._at_work)
+        assert len(stage.relay.pool) == 0
+    assert "defect" not in caplog.text

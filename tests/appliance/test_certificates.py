@@ -22,7 +22,7 @@ from appliance.certificates import (
 from appliance.store.store import utc_micros
 from appliance.tunnel.authority import Authority
 from appliance.tunnel.trust import Trust
-from wire.tls import server_context
+from wire.contexts import server_context
 
 NOW = utc_micros()  # OpenSSL asks the real clock whether a certificate is valid
 MAKE = partial(server_context, alpn=["http/1.1"])

@@ -37,7 +37,7 @@ from tests.journeys.visitors import Harbour
 from tests.rules.sources import tracked_texts
 from tests.support.certificates import TestCA
 from wire import calls
-from wire.tls import client_context
+from wire.contexts import client_context
 
 PODS = "/api/v1/namespaces/demo/pods"
 AGENT_GONE_SECONDS = 2.0

@@ -185,6 +185,27 @@ def test_no_check_is_switched_off() -> None:
     verdict([str(key) for key in VERIFIED_OTHERWISE if key not in there], "These exceptions are no longer needed.")
 
 
+def own_sentences(source: Source) -> Iterator[str]:
+    """Where a refusal is made with a sentence of its own."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "Problem":
+            yield f"{source.path}:{node.lineno}"
+
+
+def test_every_refusal_is_in_the_words_of_the_catalogue() -> None:
+    homes = ("appliance/core/problems.py", "appliance/core/wordings.py")
+    verdict(
+        [
+            it
+            for source in sources()
+            if source.within(*PROGRAM) and source.path not in homes
+            for it in own_sentences(source)
+        ],
+        "What a refusal says stands in core/problems.py, or where a code needs several sentences in core/wordings.py: "
+        "one reading must show whether each names the next step.",
+    )
+
+
 UNFINISHED = re.compile(r"\b(?:" + "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X")) + r")\b")
 MACHINE_PATHS = re.compile("/" + "work/(?:main|shared)|/" + "tmp/team")
 BARE_SUPPRESSION = re.compile(r"#\s*(?:noqa|type:\s*ignore)\s*$")

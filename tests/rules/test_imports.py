@@ -125,6 +125,7 @@ WIRE_DRIVERS = (
     "wire/passes.py",
     "wire/readiness.py",
     "wire/slots.py",
+    "wire/contexts.py",
     "wire/tls.py",
     "wire/transport.py",
 )

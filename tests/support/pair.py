@@ -109,3 +109,10 @@ async def running(readiness: Readiness | None) -> AsyncIterator[None]:
 
 def get(target: bytes = b"/api/v1/pods") -> RequestHead:
     return RequestHead(b"GET", target, ((b"Accept", b"application/json"),))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what has no event of its own."""
+    with trio.fail_after(10):
+        while not condition():  # noqa: ASYNC110
+            await trio.sleep(0.001)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import socket
 import ssl
 import time
 from collections.abc import Iterator
@@ -9,16 +11,19 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
-from tests.support.pair import ALICE, get, running
+from tests.support.pair import ALICE, get, running, until
 from tests.wire.test_tls import joined, make_contexts
 from wire import frames
 from wire.carrier import Carrier, TunnelOpened, TunnelRequested
+from wire.credit import FIRST_WINDOW
 from wire.heads import ResponseHead
 from wire.opening import accept_session, dial_session
 from wire.readiness import Readiness
-from wire.session import Exchange, Session, SessionEnded, SessionLost
+from wire.session import Exchange, Session, SessionDraining, SessionEnded, SessionLost
 from wire.tls import TLSStream
+from wire.transport import ByteStream
 
 pytestmark = pytest.mark.real_clock
 
@@ -35,7 +40,7 @@ def contexts(tmp_path_factory: pytest.TempPathFactory) -> Contexts:
     return make_contexts(tmp_path_factory.mktemp("tls"))
 
 
-async def serve(stream: TLSStream) -> Session:
+async def serve(stream: ByteStream) -> Session:
     carrier = Carrier(client=False)
     while True:
         for event in carrier.receive(await stream.read()):
@@ -54,6 +59,18 @@ async def greeted(contexts: Contexts) -> tuple[Session, Session]:
         nursery.start_soon(accept)
         sessions["acceptor"] = await dial_session(client, b"localhost", "agent")
     return sessions["opener"], sessions["acceptor"]
+
+
+async def greet_by_hand(client: TLSStream) -> Carrier:
+    """Greet as an agent that has nothing but a carrier."""
+    carrier = Carrier(client=True)
+    carrier.request_tunnel(b"localhost")
+    await client.write(carrier.take())
+    while TunnelOpened() not in carrier.receive(await client.read()):
+        pass
+    hello = frames.encode_hello(frames.Hello(1, 1, (), 65536, 10, b""))
+    await client.write(carrier.take() + carrier.wrap(hello))
+    return carrier
 
 
 @pytest.fixture(autouse=True, params=["by a task", "where it is seen"])
@@ -126,13 +143,7 @@ async def test_a_flooding_agent_does_not_delay_a_heartbeat(contexts: Contexts) -
             late.append(time.process_time() - began)
 
     async def flood() -> None:
-        carrier = Carrier(client=True)
-        carrier.request_tunnel(b"localhost")
-        await client.write(carrier.take())
-        while TunnelOpened() not in carrier.receive(await client.read()):
-            pass
-        hello = frames.encode_hello(frames.Hello(1, 1, (), 65536, 10, b""))
-        await client.write(carrier.take() + carrier.wrap(hello))
+        carrier = await greet_by_hand(client)
         burst = frames.encode_ping(b"12345678") * 4000
         try:
             while carrier.sendable > len(burst):
@@ -198,3 +209,99 @@ async def test_mangled_bytes_end_the_session_and_nothing_else(
         await client.write(mangled)
         client.abort()
     server.abort()
+
+
+async def test_a_session_aborted_while_its_writer_is_about_to_run_has_ended(contexts: Contexts) -> None:
+    opener, acceptor = await greeted(contexts)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run, acceptor)
+        nursery.start_soon(run, opener)
+        assert await opener.stands()
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        opener.note(b"\x80")
+        opener.abort()  # as a revocation does; `run` sees that nothing but SessionEnded comes of it
+
+
+@pytest.mark.interpreted
+async def test_a_write_that_fails_ends_the_session_though_nothing_is_heard(
+    contexts: Contexts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer to a PING cannot be written; the peer neither ends nor reads, and no pulse comes to notice."""
+    monkeypatch.setattr("wire.session.PULSE_SECONDS", 1_000.0)
+    client, server = await joined(contexts)
+
+    async def appliance() -> None:
+        await run(await serve(server))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(appliance)
+        carrier = await greet_by_hand(client)
+        await client.write(carrier.wrap(frames.encode_ping(b"first")))
+        while b"first" not in await client.read():
+            pass  # what comes before it is HELLO and a PING
+        server.socket.shutdown(socket.SHUT_WR)
+        await client.write(carrier.wrap(frames.encode_ping(b"second")))
+        await until(lambda: server.closed)
+    client.abort()
+
+
+async def test_what_concerns_no_exchange_is_heard(contexts: Contexts) -> None:
+    """PING, NOTE and DRAIN, while an exchange is open that is still to end whole."""
+    opener, acceptor = await greeted(contexts)
+    go_on = trio.Event()
+    said: list[tuple[str, bytes]] = []
+
+    async def agent(exchange: Exchange) -> None:
+        await go_on.wait()
+        assert exchange.answer_nowait(ResponseHead(200), b"whole")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run, opener)
+        nursery.start_soon(run, acceptor, agent)
+        assert await opener.stands()
+        assert await acceptor.stands()
+        opener.on_note(lambda body: said.append(("acceptor", body)))
+        acceptor.on_note(lambda body: said.append(("opener", body)))
+        opener.on_drain(lambda: said.append(("acceptor", b"DRAIN")))
+        exchange = opener.open(get(), ALICE, has_body=False)
+        opener.note(b"one")
+        acceptor.note(b"two")
+        await until(lambda: len(said) == 2)
+        acceptor.drain(10)
+        await until(lambda: len(said) == 3)
+        with pytest.raises(SessionDraining):
+            opener.open(get(), ALICE, has_body=False)
+        go_on.set()
+        assert await exchange.receive_some() == b"whole"
+        # And both ends leave by themselves: nothing is open and nothing will be.
+    assert sorted(said) == [("acceptor", b"DRAIN"), ("acceptor", b"two"), ("opener", b"one")]
+
+
+async def test_a_reader_that_pauses_stops_its_sender_and_loses_nothing(contexts: Contexts) -> None:
+    opener, acceptor = await greeted(contexts)
+    whole = random.Random(1).randbytes(4 << 20)
+    sent = 0
+
+    async def agent(exchange: Exchange) -> None:
+        nonlocal sent
+        await exchange.send_head(ResponseHead(200))
+        if exchange.request.target == b"/long":
+            for start in range(0, len(whole), 10_000):
+                await exchange.write(whole[start : start + 10_000])
+                sent += 10_000
+        await exchange.send_eof()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run, opener)
+        nursery.start_soon(run, acceptor, agent)
+        slow = opener.open(get(b"/long"), ALICE, has_body=False)
+        await until(lambda: sent + 10_000 > FIRST_WINDOW)
+        for _ in range(50):
+            async with opener.open(get(), ALICE, has_body=False) as neighbour:
+                assert await neighbour.receive_some() == b""
+        assert sent <= FIRST_WINDOW, "no more than the reader has given credit for"
+        received = b""
+        while piece := await slow.receive_some():
+            received += piece
+        assert received == whole
+        opener.abort()

@@ -12,6 +12,7 @@ import trio.testing
 
 from tests.support.certificates import TestCA
 from wire import tls
+from wire.contexts import client_context, server_context
 
 pytestmark = pytest.mark.real_clock
 
@@ -23,8 +24,8 @@ def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, 
 
 def make_contexts(directory: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     ca = TestCA.make()
-    server = tls.server_context(*ca.issue(directory, "server"), alpn=["h2"], tls13_only=True)
-    client = tls.client_context(ca.pem, alpn=["h2"])
+    server = server_context(*ca.issue(directory, "server"), alpn=["h2"], tls13_only=True)
+    client = client_context(ca.pem, alpn=["h2"])
     return server, client
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from appliance.core.paces import Paces
 from appliance.core.people import Machine
 from appliance.core.problems import Code
 from appliance.core.roles import EVERYWHERE, Binding, Permission, Role, Scope, Subject, SubjectKind
-from appliance.core.webhooks import SECRET_BYTES, Delivery, Outcome, Webhook
+from appliance.core.webhooks import Delivery, Outcome, Webhook, shown_url, target
 from appliance.store import ids, units
 from appliance.store.store import Store
 from tests.appliance.api.promised import held_to_the_document
@@ -110,10 +111,11 @@ class Rig:
         return token
 
 
-async def send_notice(webhook: Webhook, delivery: Delivery, secret: bytes) -> Outcome:
+async def send_notice(store: Store, webhook: Webhook, delivery: Delivery, key_id: str, box: str) -> Outcome:
     """A receiver that takes everything."""
     await trio.lowlevel.checkpoint()
-    assert (webhook.id, len(secret)) == (delivery.webhook_id, SECRET_BYTES)
+    to = target(store.unseal(webhook.secret_name, key_id, box), webhook.shown)
+    assert (webhook.id, shown_url(to.url)) == (delivery.webhook_id, webhook.shown)
     return Outcome(204)
 
 
@@ -151,8 +153,7 @@ async def rig(directory: Path, *, burst: int = BURST, hsts: bool = False) -> Asy
         audit_record=one,
         make_bundle=lambda cluster, now: Bundle({"cluster": cluster, "token": "flb_x"}, ids.new_id("t"), now + HOUR),
         seal=store.seal,
-        unseal=store.unseal,
-        send_notice=send_notice,
+        send_notice=partial(send_notice, store),
         sign=lambda credential: mint(credential, key),
         prove=verifier.verify,
         clock=lambda: made.now,

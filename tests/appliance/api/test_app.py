@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from appliance.api.bodies import MAX_BODY_BYTES
 from appliance.core.buckets import FAILURES_BURST
@@ -192,3 +193,15 @@ async def test_where_everything_is(tmp_path: Path) -> None:
         assert (reply.status, reply.body["api"]) == (200, "https://fairlead.example.com/fairlead/v1")
         assert reply.body["errors"].format(code="FORBIDDEN") == "https://fairlead.example.com/help/errors/FORBIDDEN"
         assert (reply.body["client_id"], reply.body["version"].count(".")) == ("fairlead-cli", 2)
+
+
+async def test_an_outage_is_logged_once(tmp_path: Path) -> None:
+    async with rig(tmp_path) as api:
+        api.audit_broken = True
+        with capture_logs() as logged:
+            replies = [await api.call("POST", "roles", {"name": f"role-{number}"}) for number in range(20)]
+        assert {(it.status, it.code) for it in replies} == {(503, "AUDIT_UNAVAILABLE")}
+        (line,) = logged
+        first = replies[0].headers["X-Correlation-Id"]
+        assert (line["event"], line["correlation_id"]) == ("admin API call refused", first)
+        assert (line["code"], line["times"], line["why"]) == ("AUDIT_UNAVAILABLE", 1, "DiskFullError")

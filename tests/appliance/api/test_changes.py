@@ -68,6 +68,19 @@ async def test_a_change_is_made_to_what_was_read(tmp_path: Path, kind: str) -> N
         assert "ETag" not in lost.headers
 
 
+async def test_of_two_who_change_a_client_secret_the_second_is_told(tmp_path: Path) -> None:
+    async with rig(tmp_path) as api:
+        made = await make(api, "providers")
+        path, etags = f"providers/{made['id']}", [made["etag"]]
+        for given in ("one", "one", None):
+            changed = await api.call("PATCH", path, {"client_secret": given}, if_match=etags[-1])
+            assert (changed.status, (await api.call("GET", path)).body["etag"]) == (200, changed.body["etag"])
+            lost = await api.call("PATCH", path, {"client_secret": "two"}, if_match=etags[-1])
+            assert (lost.code, lost.body["etag"]) == ("PRECONDITION_FAILED", changed.body["etag"])
+            etags.append(changed.body["etag"])
+        assert len(set(etags)) == len(etags)
+
+
 async def test_a_condition_where_none_is_heeded_is_refused(tmp_path: Path) -> None:
     async with rig(tmp_path) as api:
         made = await make(api, "roles")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from appliance.core.problems import CATALOGUE, Code, ProblemError, problem
+from appliance.core.wordings import Wording, worded
 
 WORDS = {
     name
@@ -54,3 +55,12 @@ def test_a_raised_problem_carries_the_value() -> None:
     with pytest.raises(ProblemError, match="RATE_LIMITED: Too many requests") as caught:
         raise ProblemError(told)
     assert caught.value.problem is told
+
+
+@pytest.mark.parametrize("wording", Wording)
+def test_other_words_say_what_to_do_next_as_well(wording: Wording) -> None:
+    code, sentence = wording.value
+    assert sentence.endswith(".")
+    assert len(sentence.split(". ")) >= 2
+    told = worded(wording, call="x", needs="a\nb", fault="x", limit=1)
+    assert (told.code, "{" in told.message, "\n" in told.message) == (code, False, False)

@@ -14,16 +14,20 @@ from appliance.core.webhooks import (
     FIRST_RETRY_SECONDS,
     GIVE_UP_SECONDS,
     LONGEST_RETRY_SECONDS,
+    SECRET_BYTES,
     SUBSCRIBABLE,
     Delivery,
     Names,
     Notice,
     Outcome,
+    Target,
     Webhook,
     became,
     message,
     next_try,
+    shown_url,
     signature,
+    target,
 )
 
 NOW = 1_800_000_000_000_000
@@ -101,3 +105,23 @@ def test_it_is_given_up_after_a_day_or_when_the_receiver_wants_no_more() -> None
 @pytest.mark.parametrize(("status", "delivered"), [(200, True), (204, True), (302, False), (404, False), (None, False)])
 def test_only_a_success_is_one(status: int | None, delivered: bool) -> None:
     assert Outcome(status).delivered is delivered
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://chat.example.com/services/T0/B0/abc", "https://chat.example.com/…"),
+        ("https://chat.example.com:8443/abc?key=1", "https://chat.example.com:8443/…"),
+        ("https://[2001:db8::1]/abc", "https://[2001:db8::1]/…"),
+        ("https://chat.example.com?key=1", "https://chat.example.com/…"),
+        ("https://chat.example.com/", "https://chat.example.com"),
+        ("https://chat.example.com", "https://chat.example.com"),
+    ],
+)
+def test_of_a_url_the_host_is_shown(url: str, shown: str) -> None:
+    assert shown_url(url) == shown_url(shown) == shown
+    hook = Webhook("webhook_1", shown)
+    assert hook.host in {"chat.example.com", "2001:db8::1"}
+    made = Target(url, b"s" * SECRET_BYTES)
+    assert target(made.text(), shown) == made
+    assert target(made.secret, url) == made  # made before URLs were sealed

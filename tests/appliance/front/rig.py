@@ -28,9 +28,10 @@ from appliance.tunnel.registry import Registry
 from tests.support.certificates import TestCA
 from tests.support.pair import joined_sessions, running
 from wire import http1
+from wire.contexts import client_context, server_context
 from wire.heads import Headers, ResponseHead
 from wire.session import Exchange, Session
-from wire.tls import TLSStream, client_context, dial_handshake, server_context
+from wire.tls import TLSStream, dial_handshake
 
 SECOND = 1_000_000
 CLUSTER = "cl_1"

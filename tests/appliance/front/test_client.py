@@ -14,8 +14,9 @@ from appliance.front.client import DISCARD_BYTES, TURN_BYTES, Client
 from appliance.front.intake import Intake
 from tests.appliance.front.rig import Talk
 from tests.support.certificates import TestCA
+from wire.contexts import client_context, server_context
 from wire.http1 import BadHead
-from wire.tls import client_context, dial_handshake, serve_handshake, server_context
+from wire.tls import dial_handshake, serve_handshake
 
 pytestmark = pytest.mark.real_clock
 

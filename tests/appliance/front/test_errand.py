@@ -135,3 +135,22 @@ async def test_a_defect_ends_one_connection(tmp_path: Path, monkeypatch: pytest.
             await talk.say(rig.get("/api/v1/pods"))
             assert await talk.ended() != "goodbye"
         assert (await rig.ask("/api/v1/pods")).status == 200
+
+
+@pytest.mark.interpreted
+async def test_a_defect_before_the_answer_leaves_nobody_asleep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    async with fronted(tmp_path, answers_hello) as rig:
+        monkeypatch.setattr("appliance.front.errand.open_nowait", broken)
+        talk = await rig.dial()
+        await talk.say(rig.get("/api/v1/pods"))
+        assert await talk.ended() != "goodbye"
+        await until(lambda: not rig.front.connections)
+        assert rig.parts.admission.open_exchanges("pe_1", CLUSTER) == 0
+    closed = [event for event in rig.ledger.events if event.type is EventType.PROXY_CLOSED]
+    assert len(closed) == 1
+    assert caplog.text.count("a connection ended by a defect of ours") == 1

@@ -148,3 +148,26 @@ async def test_a_reader_that_pauses_is_not_dead(tmp_path: Path) -> None:
         await trio.sleep(0.3)
         assert client.writing
         assert not gone.died_in_silence(client)
+
+
+async def test_a_request_that_ended_leaves_nobody_watching_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Armed for input since a request lasted; or each of the next ones would wake the listener."""
+    monkeypatch.setattr(gone, "SWEEP_SECONDS", 0.05)
+    go = trio.Event()
+
+    async def agent(tunnel: Exchange) -> None:
+        await go.wait()
+        await answers_hello(tunnel)
+
+    async with fronted(tmp_path, agent) as rig:
+        talk = await rig.dial()
+        client = await _first(rig.front.watcher)
+        await talk.say(rig.get("/api/v1/slow"))
+        await until(lambda: client.on_rest)
+        go.set()
+        assert (await talk.answer()).status == 200
+        await until(lambda: not client.on_rest)
+        await talk.say(rig.get("/api/v1/pods"))
+        assert (await talk.answer()).status == 200

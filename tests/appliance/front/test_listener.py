@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from appliance.front import client, listener
-from tests.appliance.front.rig import Rig, fronted, revoke, until
+from tests.appliance.front.rig import Rig, answer, fronted, revoke, until
 from wire.heads import ResponseHead
 from wire.session import Exchange
 
@@ -269,3 +269,21 @@ async def test_stopping_ends_a_watch_cleanly_and_refuses_nobody_halfway(tmp_path
         assert await watch.until(b"0\r\n\r\n")
         assert await watch.ended() == "goodbye"
         assert (await waiting.answer())["X-Fairlead-Error-Code"] == "SHUTTING_DOWN"
+
+
+async def test_a_request_behind_a_body_is_heard_though_tls_alone_knows_of_it(tmp_path: Path) -> None:
+    """Its head shares a TLS record with the body's end, so the kernel has nothing more to tell."""
+
+    async def agent(tunnel: Exchange) -> None:
+        size = 0
+        while data := await tunnel.read():
+            size += len(data)
+        await answer(tunnel, 200, b"%d" % size)
+
+    async with fronted(tmp_path, agent) as rig:
+        talk = await rig.dial()
+        size = 200_000
+        post = rig.get("/api/v1/namespaces/a/configmaps", f"Content-Length: {size}", method="POST")
+        await talk.say(post + bytes(size) + rig.get("/api/v1/pods"))
+        assert (await talk.answer()).body == b"%d" % size
+        assert (await talk.answer()).body == b"0"

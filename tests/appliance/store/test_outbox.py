@@ -112,6 +112,25 @@ async def test_one_sender_has_a_message_and_loses_it_when_it_ends(home: Home) ->
         assert await it.store.read(webhooks.told(made.id, 10)) == []
 
 
+async def test_who_was_overtaken_writes_nothing_down(home: Home) -> None:
+    async with scene(home) as it:
+        made = await hook(it)
+        await it.ask(await it.policy())
+        late = await it.store.write(outbox.take(made.id, NOW))
+        at = NOW + TAKEN_SECONDS * SECOND
+        quick = await it.store.write(outbox.take(made.id, at))
+        assert late is not None
+        assert quick is not None
+        for outcome, again in ((Outcome(500, "It answered 500."), at + 1), (Outcome(410, "It answered 410."), None)):
+            assert not await it.store.write(outbox.settle(late.delivery, outcome, again, at))
+        assert await it.store.write(outbox.settle(quick.delivery, Outcome(204), None, at))
+        for outcome, again in ((Outcome(500, "It answered 500."), at + 1), (Outcome(410, "It answered 410."), None)):
+            assert not await it.store.write(outbox.settle(quick.delivery, outcome, again, at))
+        (done,) = await it.store.read(webhooks.told(made.id, 10))
+        assert (done.state, done.status, done.tries) == (DeliveryState.DELIVERED, 204, 2)
+        assert done.body == ""  # whom it named is not kept for a week
+
+
 async def test_of_two_senders_one_has_a_message(home: Home) -> None:
     async with scene(home) as it, home.opened() as other:
         made = await hook(it)

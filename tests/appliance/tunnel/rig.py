@@ -27,10 +27,11 @@ from appliance.tunnel.listener import AgentsListener, serve
 from appliance.tunnel.registry import Registry
 from appliance.tunnel.trust import Trust
 from tests.support.pair import running
+from wire.contexts import client_context, server_context
 from wire.opening import dial_session
 from wire.readiness import Readiness
 from wire.session import Session
-from wire.tls import TLSStream, client_context, server_context
+from wire.tls import TLSStream
 
 CLUSTER = "c_1"
 

@@ -20,10 +20,10 @@ from tests.appliance.front.test_listener import dial_from
 from tests.appliance.tunnel.rig import CLUSTER, Harbour, harbour
 from tests.support.pair import ALICE, get
 from wire import calls
+from wire.contexts import client_context
 from wire.endings import TunnelRefused
 from wire.heads import ResponseHead
 from wire.session import Exchange, Session, SessionEnded
-from wire.tls import client_context
 
 pytestmark = pytest.mark.real_clock
 

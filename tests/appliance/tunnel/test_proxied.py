@@ -18,7 +18,8 @@ from tests.appliance.tunnel.rig import Harbour, harbour
 from tests.appliance.tunnel.test_listener import until
 from tests.support import proxy_header
 from wire import calls
-from wire.tls import client_context, dial_handshake
+from wire.contexts import client_context
+from wire.tls import dial_handshake
 
 pytestmark = pytest.mark.real_clock
 
