@@ -45,7 +45,6 @@ from appliance.certificates import (
     first_context,
     keep_current,
 )
-from appliance.clock import utc_micros
 from appliance.config import Config
 from appliance.core.buckets import Admission, FailedLogins
 from appliance.core.credentials import Credential, TokenVerifier, mint
@@ -66,6 +65,7 @@ from appliance.login.rereading import Rereading
 from appliance.login.site import mount
 from appliance.machine_token import record_new
 from appliance.metrics import ApplianceNumbers
+from appliance.store.clock import utc_micros
 from appliance.store.faults import StoreRefused, StoreUnavailable
 from appliance.store.sealing import SealError
 from appliance.store.store import Store

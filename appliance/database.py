@@ -14,10 +14,10 @@ from pathlib import Path
 import trio
 
 from appliance import config as settings
-from appliance.clock import utc_micros
 from appliance.config import Config
 from appliance.layout import Layout
 from appliance.store import server
+from appliance.store.clock import utc_micros
 from appliance.store.engine import Engine, open_engine
 from appliance.store.faults import StoreRefused
 from appliance.store.schema import Preparation

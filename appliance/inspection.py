@@ -23,11 +23,11 @@ from appliance.audit.shelf import AuditBroken, Place
 from appliance.audit.sqlite import SQLitePlace
 from appliance.audit.verify import verify_chain
 from appliance.audit_place import audit_place
-from appliance.clock import utc_micros
 from appliance.config import Config
 from appliance.keys import AUDIT_KEY, open_keys
 from appliance.layout import Layout
 from appliance.store import soundness
+from appliance.store.clock import utc_micros
 from appliance.store.faults import StoreRefused, StoreUnavailable
 from appliance.store.sealing import Sealer, SealError, read_master_key
 from appliance.store.server import Server

@@ -14,13 +14,13 @@ from collections.abc import Callable
 from appliance import database
 from appliance.audit.shelf import Place
 from appliance.audit_place import audit_place
-from appliance.clock import utc_micros
 from appliance.config import Config
 from appliance.core.credentials import key_id
 from appliance.core.events import AuditEvent, EventType
 from appliance.host_record import record, told_as
 from appliance.keys import CREDENTIAL_KEY, open_keys, signing_key, signing_key_names
 from appliance.layout import InUseError, Layout
+from appliance.store.clock import utc_micros
 from appliance.store.faults import StoreInUse
 from appliance.store.store import Store
 

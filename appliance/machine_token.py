@@ -14,7 +14,6 @@ import structlog
 
 from appliance import database
 from appliance.audit.ledger import Ledger
-from appliance.clock import utc_micros
 from appliance.config import Config
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.machines import MachineToken
@@ -25,6 +24,7 @@ from appliance.core.snapshot import Entity
 from appliance.host_record import record_unless_running, told_as
 from appliance.layout import Layout
 from appliance.store import administrator, ids, units
+from appliance.store.clock import utc_micros
 from appliance.store.store import Applied, Store
 from appliance.store.unit import Unit
 

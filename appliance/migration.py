@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 
 from appliance import database
-from appliance.clock import utc_micros
 from appliance.config import Config
 from appliance.layout import Layout
 from appliance.store import schema
+from appliance.store.clock import utc_micros
 from appliance.store.unit import Unit
 
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from appliance import database
-from appliance.clock import utc_micros
 from appliance.config import Config
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.sessions import SECOND, SETUP_CODE_SECONDS
 from appliance.host_record import record_unless_running, told_as
 from appliance.layout import Layout
 from appliance.store import flows, ids
+from appliance.store.clock import utc_micros
 
 PREFIX = "fls"
 

@@ -23,10 +23,10 @@ from appliance.backup.faults import BackupError
 from appliance.backup.ledger import write_ledger
 from appliance.backup.new_file import new_file
 from appliance.backup.pages import pages
-from appliance.clock import utc_micros
 from appliance.config import Config
 from appliance.layout import Layout
 from appliance.store import schema, statements
+from appliance.store.clock import utc_micros
 from appliance.store.sealing import Sealer, read_master_key
 from appliance.store.tables import tables_after
 from appliance.store.unit import Unit, run

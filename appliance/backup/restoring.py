@@ -25,13 +25,13 @@ from appliance.backup.content import ContentReader, Head, Told
 from appliance.backup.faults import BackupDamaged, BackupError
 from appliance.backup.ledger import remove_ledger
 from appliance.backup.voiding import Voided
-from appliance.clock import utc_micros
 from appliance.config import Config
 from appliance.core.credentials import MAX_CLOCK_SKEW_SECONDS, SECOND
 from appliance.core.events import AuditEvent, EventType
 from appliance.inspection import Inspection, inspect_databases
 from appliance.keys import open_keys
 from appliance.layout import Layout
+from appliance.store.clock import utc_micros
 from appliance.store.sealing import Sealer, keep_master_key, read_master_key
 from appliance.store.server import Server
 from appliance.store.unit import Unit

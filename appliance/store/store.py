@@ -16,9 +16,9 @@ from typing import TypeVar
 
 import trio
 
-from appliance.clock import utc_micros
 from appliance.core.snapshot import Entity, Snapshot
 from appliance.store import forgetting, schema, statements
+from appliance.store.clock import utc_micros
 from appliance.store.engine import Engine, open_engine
 from appliance.store.faults import StoreRefused, StoreUnavailable
 from appliance.store.feed import UNREAD, Changes, changes_since, watched

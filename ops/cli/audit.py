@@ -195,8 +195,8 @@ def _ledger(path: Path | None) -> tuple[Place, Ed25519PublicKey]:
     import trio
 
     from appliance import database
-    from appliance.clock import utc_micros
     from appliance.keys import open_keys
+    from appliance.store.clock import utc_micros
     from appliance.store.faults import StoreRefused, StoreUnavailable
     from appliance.store.sealing import SealError
 

@@ -16,10 +16,10 @@ from agent import dialling, identity, reporting
 from agent.config import Bounds, Config
 from agent.identity import wall_seconds
 from agent.run import run
-from appliance.clock import utc_micros
 from appliance.core.events import EventType
 from appliance.core.liveness import AgentLink
 from appliance.store import units
+from appliance.store.clock import utc_micros
 from daemon.values import Address
 from tests.agent.rig import Caller, everything, ok, staged
 from tests.appliance.tunnel.rig import CLUSTER, Harbour, harbour

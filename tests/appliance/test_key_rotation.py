@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from appliance.clock import utc_micros
 from appliance.core.credentials import SECOND, Credential, TokenVerifier, key_id, mint
 from appliance.core.events import EventType
 from appliance.core.problems import Problem
 from appliance.key_rotation import KeyRotationError, rotate
 from appliance.keys import Keys, open_keys
 from appliance.layout import Layout
+from appliance.store.clock import utc_micros
 from appliance.store.store import Store
 from tests.appliance.test_machine_token import config, recorded
 

@@ -11,13 +11,13 @@ from appliance.api import callers
 from appliance.api.callers import Caller
 from appliance.audit.ledger import Ledger
 from appliance.audit.reader import Reader
-from appliance.clock import utc_micros
 from appliance.config import Config, load
 from appliance.core.events import EventType
 from appliance.core.roles import Permission
 from appliance.keys import open_keys
 from appliance.layout import Layout
 from appliance.machine_token import MachineTokenError, mint, record_new
+from appliance.store.clock import utc_micros
 from appliance.store.store import Store
 
 pytestmark = pytest.mark.real_clock  # store and ledger have threads

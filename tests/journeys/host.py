@@ -19,13 +19,13 @@ from typing import Any
 
 import trio
 
-from appliance.clock import utc_micros
 from appliance.core.credentials import SECOND, CredentialKind, mint
 from appliance.core.roles import Rule
 from appliance.core.snapshot import Snapshot
 from appliance.keys import open_keys
 from appliance.layout import Layout
 from appliance.store import ids, issuing, units
+from appliance.store.clock import utc_micros
 from appliance.store.issuing import Wanted
 from appliance.store.store import Store
 from appliance.store.unit import Unit

@@ -22,11 +22,11 @@ import trio
 from agent.enrolment import EnrolmentRefusedError, enrol, read_bundle, renew
 from agent.identity import DataDirectory
 from appliance.audit.book import Book
-from appliance.clock import utc_micros
 from appliance.core.buckets import FAILURES_BURST
 from appliance.core.events import AuditEvent, EventType
 from appliance.keys import open_keys
 from appliance.layout import Layout
+from appliance.store.clock import utc_micros
 from appliance.store.store import Store
 from ops.demo import ports
 from ops.demo.admin import ApiError, Appliance

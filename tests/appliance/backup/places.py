@@ -18,7 +18,6 @@ from appliance.audit.reader import Reader
 from appliance.audit.verify import Verdict, verify_chain
 from appliance.audit_place import audit_place
 from appliance.backup import envelope
-from appliance.clock import utc_micros
 from appliance.config import Config, load
 from appliance.core.clusters import AgentCertificate, Cluster
 from appliance.core.credentials import Credential
@@ -29,6 +28,7 @@ from appliance.core.roles import Binding, Role, Scope, ScopeKind, Subject, Subje
 from appliance.keys import open_keys
 from appliance.layout import Layout
 from appliance.store import schema, units
+from appliance.store.clock import utc_micros
 from appliance.store.store import Store
 from appliance.store.tables import tables_after
 from appliance.store.unit import Unit

@@ -14,11 +14,11 @@ from appliance.audit_place import audit_place
 from appliance.backup.faults import BackupDamaged, BackupError
 from appliance.backup.making import Made, back_up
 from appliance.backup.restoring import Restored, Wishes, restore
-from appliance.clock import utc_micros
 from appliance.core.problems import Code, Problem
 from appliance.inspection import inspect
 from appliance.layout import InUseError
 from appliance.store import schema
+from appliance.store.clock import utc_micros
 from appliance.store.schema import Migration, migrations
 from tests.appliance.backup.conftest import MakePlace
 from tests.appliance.backup.places import PASSPHRASE, RECORDS, Place

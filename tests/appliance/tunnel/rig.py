@@ -15,12 +15,12 @@ from agent.enrolment import Bundle, enrol, read_bundle
 from agent.identity import DataDirectory, Identity, write_private
 from agent.outbound import Place, connect
 from appliance.bridges import Enrolments
-from appliance.clock import utc_micros
 from appliance.core.buckets import FailedLogins
 from appliance.core.clusters import Cluster
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.networks import NOBODY, Networks
 from appliance.store import units
+from appliance.store.clock import utc_micros
 from appliance.store.store import Store
 from appliance.tunnel.authority import Authority
 from appliance.tunnel.enrolment import Enrolment, bundle, mint_token

@@ -13,10 +13,10 @@ from agent.enrolment import EnrolmentRefusedError, enrol, read_bundle, renew
 from agent.identity import Identity
 from agent.outbound import Failing, OutboundError
 from appliance.bridges import Enrolments
-from appliance.clock import utc_micros
 from appliance.core.buckets import FAILURES_BURST
 from appliance.core.events import EventType
 from appliance.store import units
+from appliance.store.clock import utc_micros
 from appliance.tunnel import enrolment
 from appliance.tunnel.authority import Authority
 from appliance.tunnel.enrolment import mint_token, token_digest
