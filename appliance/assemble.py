@@ -131,7 +131,7 @@ async def _open_ledger(keys: Keys, config: Config) -> AsyncIterator[Ledger]:
         await ledger.start()
     except (sqlite3.Error, OSError, AuditBroken) as error:
         raise StartError(f"The audit ledger {place} cannot be used: {error}.") from None
-    ledger.subscribe(partial(logs.audit_line, refused_only=config.log.audit == "refused"))
+    ledger.subscribe(partial(logs.audit_lines, refused_only=config.log.audit == "refused"))
     try:
         yield ledger
     finally:

@@ -97,7 +97,7 @@ class Client:
         self.transport = transport
         self._bearer = bearer
 
-    def get(self, path: str, **query: str | int | None) -> Any:
+    def get(self, path: str, /, **query: str | int | None) -> Any:
         asked = {name: str(value) for name, value in query.items() if value is not None}
         return self._call("GET", path + (f"?{urlencode(asked)}" if asked else ""))
 
@@ -115,7 +115,7 @@ class Client:
     def delete(self, path: str) -> Any:
         return self._call("DELETE", path)
 
-    def pages(self, path: str, **query: str | int | None) -> Iterator[dict[str, Any]]:
+    def pages(self, path: str, /, **query: str | int | None) -> Iterator[dict[str, Any]]:
         """Every item of a list. `next` of a page is the cursor of what follows."""
         while True:
             page = self.get(path, **query)

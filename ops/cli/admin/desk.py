@@ -32,7 +32,7 @@ MAX_PAGES: Final = 10_000  # five million items: a `next` that never ends is a f
 class Api(Protocol):
     """The admin API, signed in; paths are below /fairlead/v1/. A refusal is a `Fault`."""
 
-    def get(self, path: str, **query: str | int | None) -> Any: ...
+    def get(self, path: str, /, **query: str | int | None) -> Any: ...
     def post(self, path: str, body: Mapping[str, Any] | None = None, *, bare: bool = False) -> Any: ...
     def patch(self, path: str, body: Mapping[str, Any], etag: str) -> Any: ...
     def delete(self, path: str, /) -> Any: ...
@@ -49,7 +49,7 @@ class Desk:
     said: Callable[[str], None] = field(default=lambda text: click.echo(text, nl=False, color=True))
     _lists: dict[str, list[Item]] = field(default_factory=dict)
 
-    def pages(self, path: str, **query: str | int | None) -> Iterator[list[Item]]:
+    def pages(self, path: str, /, **query: str | int | None) -> Iterator[list[Item]]:
         """The pages of a list, as they come."""
         cursor: str | None = None
         for _ in range(MAX_PAGES):
@@ -60,7 +60,7 @@ class Desk:
                 return
         raise Fault("The appliance's list has no end.")
 
-    def every(self, path: str, **query: str | int | None) -> list[Item]:
+    def every(self, path: str, /, **query: str | int | None) -> list[Item]:
         """A whole list, asked for once."""
         key = f"{path} {sorted(query.items())}"
         if key not in self._lists:
