@@ -65,7 +65,7 @@ class Upload:
             self.fault = problem(Code.BAD_REQUEST, detail=error.sentence.rstrip("."))
             tunnel.reset(ResetCode.BAD_REQUEST, "the client's chunks are malformed")
         except _GONE:
-            # Either side may have broken. If it was the tunnel, the other direction says so; if it was the client, nobody
-            # is left to answer, and the record must not say that anything else was lost.
+            # Either side may have broken. If it was the tunnel, the other direction says so; if it was the client,
+            # nobody is left to answer, and the record must not say that anything else was lost.
             if not tunnel.unwanted:
                 caller.client.end(Ending.GONE)

@@ -316,7 +316,7 @@ async def play(tmp_path: Path, *, seen: bool) -> tuple[list[Any], list[Any], Any
             talk.stream.abort()
             await until(lambda: not rig.front.connections)
             said = [
-                event._replace(time=0, duration=0, correlation_id="", tunnel_session="one" if event.tunnel_session else "")
+                event._replace(time=0, duration=0, correlation_id="", tunnel_session="x" * bool(event.tunnel_session))
                 for event in rig.ledger.events
             ]
             records.append(said)
