@@ -9,7 +9,6 @@ must be running for that. The snapshot is one object for life and is only read b
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -19,6 +18,7 @@ import trio
 
 from appliance.core.snapshot import Entity, Snapshot
 from appliance.store import forgetting, schema, statements
+from appliance.store.clock import utc_micros
 from appliance.store.engine import Engine, open_engine
 from appliance.store.faults import StoreRefused, StoreUnavailable
 from appliance.store.feed import UNREAD, Changes, changes_since, watched
@@ -40,10 +40,6 @@ log = logging.getLogger("fairlead.store")
 
 Applied = tuple[tuple[Entity, str], ...]
 """What one batch changed: (entity, id). After a full reload: everything there is."""
-
-
-def utc_micros() -> int:
-    return time.time_ns() // 1000
 
 
 class Store:
