@@ -32,7 +32,7 @@ from ops.cli import keeping, options, places, profiles
 from ops.cli.faults import Exit, Fault, refused
 from ops.cli.profiles import Profile
 from ops.cli.renewal import not_signed_in, renew
-from ops.cli.transport import Answer, Transport
+from ops.cli.transport import Answer, Transport, read_ca
 
 PREFIX = "/fairlead/v1/"
 TOKEN_FILE_VARIABLE = "FAIRLEAD_CLI_TOKEN_FILE"  # noqa: S105 -- the name of a variable
@@ -163,7 +163,7 @@ def connected(profile: str = "", account: str = "") -> Iterator[Client]:
         if not server:
             raise Fault(f"{TOKEN_FILE_VARIABLE} is set, but not {SERVER_VARIABLE}.", Exit.USAGE, next_step="set both")
         ca = os.environ.get(CA_VARIABLE)
-        found = Profile(places.MACHINE, profiles.origin(server), Path(ca).read_text() if ca else None)
+        found = Profile(places.MACHINE, profiles.origin(server), read_ca(Path(ca)) if ca else None)
         transport = Transport(found.server, found.ca, debug=told.debug)
         client = Client(found, "", FileBearer(token_file), transport)
     else:
