@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
-from ops.cli import keeping, options, places, profiles
+from ops.cli import keeping, listing, options, places, profiles
 from ops.cli.faults import Exit, Fault, refused
 from ops.cli.profiles import Profile
 from ops.cli.renewal import not_signed_in, renew
@@ -116,13 +116,9 @@ class Client:
         return self._call("DELETE", path)
 
     def pages(self, path: str, /, **query: str | int | None) -> Iterator[dict[str, Any]]:
-        """Every item of a list. `next` of a page is the cursor of what follows."""
-        while True:
-            page = self.get(path, **query)
-            yield from page["items"]
-            if not page.get("next"):
-                return
-            query["cursor"] = page["next"]
+        """Every item of a list."""
+        for page in listing.pages(self, path, **query):
+            yield from page
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None, etag: str | None = None) -> Any:
         token = self._bearer.token()
