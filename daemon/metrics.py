@@ -1,4 +1,4 @@
-"""Numbers for Prometheus: read when somebody scrapes, written as text in a thread.
+"""Numbers for Prometheus: read when somebody scrapes, written as text in a thread, a few times a second at most.
 
 What always holds: whoever counts adds to a plain integer of its own and knows nothing of this; reading them is done at
 one moment, in the event loop; writing them, which for a thousand clusters takes milliseconds, is not. Names follow
@@ -7,6 +7,7 @@ https://prometheus.io/docs/practices/naming; a label is one of a few words, or t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
@@ -15,6 +16,8 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+APART_SECONDS: Final = 0.25  # from one reading to the next, some 10 ms of the loop each: scraping cannot fill it
 
 Collect = Callable[[], Iterable[Metric]]
 
@@ -57,14 +60,24 @@ class Numbers:
 
     def __init__(self, collect: Collect) -> None:
         self._collect = collect
+        self._turn = trio.Lock()
+        self._began = self._kept_at = -math.inf
+        self._kept = b""
         self._around = CollectorRegistry()
         for kind in (ProcessCollector, PlatformCollector, GCCollector):
             kind(registry=self._around)
 
     async def page(self) -> bytes:
-        """Read every number, and write them down."""
-        read = [*self._collect(), *self._around.collect()]
-        return await trio.to_thread.run_sync(_written, read)
+        """Every number as it was after this was called; who asks meanwhile shares a page."""
+        called = trio.current_time()
+        async with self._turn:
+            if self._kept_at <= called:
+                await trio.sleep_until(self._began + APART_SECONDS)
+                self._began = trio.current_time()
+                read = [*self._collect(), *self._around.collect()]
+                self._kept = await trio.to_thread.run_sync(_written, read)
+                self._kept_at = self._began
+            return self._kept
 
 
 class _Read:

@@ -215,6 +215,16 @@ class TLSStream(trio.abc.HalfCloseableStream):
             raise self._fault(error) from error
         return True
 
+    def drop_write_buffer(self) -> None:
+        """Give back what OpenSSL keeps for the next write, on a stream that will mostly be read. Never raises.
+
+        Each session ticket that comes has OpenSSL allocate a buffer of 16 KiB that only a write frees. An empty
+        one does, and sends nothing (SSL_write(3)). Not for when a `write_nowait` has still to be repeated.
+        """
+        if not (self._writing or self._write_broken or self._write_ended or self._closed):
+            with suppress(*_BROKEN):  # whoever uses the stream next meets the same fault
+                self._tls.write(b"")
+
     def writable_now(self) -> bool:
         """Tell whether the kernel would take bytes at once, so that a writer can choose them as late as possible."""
         return not self._closed and bool(self._poll.poll(0))
