@@ -16,8 +16,8 @@ CEILINGS = {
     "appliance": Holding(blocks=125, malloc_kib=18, objects=88, tasks=1),
     "agent": Holding(blocks=90, malloc_kib=22, objects=55, tasks=1),
 }
-"""Usual: 105 blocks, 15 KiB, 70 objects and 72 blocks, 19 KiB, 43 objects. What a process has beside its watches varies
-by one or two thousand blocks between two counts."""
+"""Usual: 105 blocks, 15 KiB, 70 objects and 72 blocks, 19 KiB, 43 objects. Trio forgets the deadlines of ended scopes
+by the thousand, so what a process has beside its watches varies by one or two thousand blocks between two counts."""
 
 LEFT = Holding(blocks=20, malloc_kib=2, objects=14, tasks=0)
 """The appliance's ledger fills SQLite's page cache by some 200 KiB a wave until that has its 2 MiB."""
