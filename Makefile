@@ -80,7 +80,7 @@ lock: ## Renew the hash-locked requirements (needs pip-tools)
 	pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-header --extra postgres -o requirements/postgres.txt pyproject.toml
 	pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-header --constraint requirements/dev.txt -o requirements/build.txt requirements/build.in
 
-$(COMPILED)/.built: $(VENV)/.installed setup.py $(shell git ls-files '*.py' '*.sql' '*.md' '*.json')
+$(COMPILED)/.built: $(VENV)/.installed setup.py $(shell git ls-files '*.py' '*.go' '*.sql' '*.md' '*.json')
 	rm -rf $(COMPILED) build/temp* build/lib* build/bdist*
 	FAIRLEAD_COMPILE=1 nice -n 19 $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
 		--target $(COMPILED) .

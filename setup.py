@@ -24,6 +24,7 @@ COMPILED = [
     "wire/kube.py",
     "wire/memory.py",
     "wire/opening.py",
+    "wire/passes.py",
     "wire/pulse.py",
     "wire/readiness.py",
     "wire/schedule.py",
@@ -64,6 +65,7 @@ COMPILED = [
     "appliance/front/responses.py",
     "appliance/front/running.py",
     "appliance/front/upload.py",
+    "appliance/store/clock.py",
 ]
 """What runs for every request. Modules that run once, or that build classes at run time, stay as they are."""
 

@@ -9,7 +9,7 @@ blocks are remembered, bounded, by their exact bytes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from agent.guard import Guard, RefusedError
 from wire.blocks import MAX_REMEMBERED, MAX_REMEMBERED_BYTES
@@ -29,7 +29,8 @@ _PLAIN_KEY: Final = frozenset(TOKEN) - frozenset(b"%") - frozenset(range(ord("A"
 _REPEATABLE: Final = frozenset({b"GET", b"HEAD"})
 
 
-class Outgoing(NamedTuple):
+@dataclass(init=False)
+class Outgoing:
     """One request, ready to be written."""
 
     method: bytes
@@ -38,6 +39,13 @@ class Outgoing(NamedTuple):
     chunked: bool
     repeatable: bool
     """A GET or HEAD without a body: doing it twice is doing it once."""
+
+    def __init__(self, method: bytes, head: bytes, content_length: int | None, chunked: bool, repeatable: bool) -> None:
+        self.method = method
+        self.head = head
+        self.content_length = content_length
+        self.chunked = chunked
+        self.repeatable = repeatable
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ class Pool:
 
     def __init__(self, dial: Callable[[], Awaitable[TLSStream]]) -> None:
         self._dial = dial
+        self._time = trio.lowlevel.current_clock().current_time  # what trio.current_time calls in the end
         self._idle: list[Connection] = []
         self._closed = False
         self.dialled = 0
@@ -64,7 +65,7 @@ class Pool:
 
     def take(self) -> Connection | None:
         """Return an idle connection on which nothing has happened since, or None."""
-        now = trio.current_time()
+        now = self._time()
         while self._idle:
             connection = self._idle.pop()
             if now < connection.expires and now - connection.idle_since < IDLE_SECONDS and connection.quiet():
@@ -78,11 +79,11 @@ class Pool:
         stream = await self._dial()
         self.connected += 1
         age = MAX_AGE_SECONDS * random.uniform(1 - AGE_JITTER, 1)  # noqa: S311 # spreads load; nothing secret
-        return Connection(stream, trio.current_time() + age)
+        return Connection(stream, self._time() + age)
 
     def give(self, connection: Connection) -> None:
         """Take back a connection whose last answer was whole."""
-        now = trio.current_time()
+        now = self._time()
         if self._closed or connection.buffer or now >= connection.expires or len(self._idle) >= MAX_IDLE:
             connection.abort()
             return
@@ -91,7 +92,7 @@ class Pool:
 
     def sweep(self) -> None:
         """Close what has been idle too long or is too old. The oldest stand at the front."""
-        now = trio.current_time()
+        now = self._time()
         kept: list[Connection] = []
         for connection in self._idle:
             if now < connection.expires and now - connection.idle_since < IDLE_SECONDS:

@@ -173,10 +173,12 @@ class Relay:
         if body.done and not body.trailers and exchange.answer_nowait(head, piece):
             return response.keep_alive and not connection.buffer
         await exchange.send_head(head)
+        connection.stream.drop_write_buffer()  # the request is written, and this answer may be a watch
         try:
             while True:
                 if piece:
                     await exchange.write(piece)
+                    piece = b""  # nothing that has left is held until the next comes
                 if body.done:
                     break
                 piece = await body.more()

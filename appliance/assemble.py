@@ -65,9 +65,10 @@ from appliance.login.rereading import Rereading
 from appliance.login.site import mount
 from appliance.machine_token import record_new
 from appliance.metrics import ApplianceNumbers
+from appliance.store.clock import utc_micros
 from appliance.store.faults import StoreRefused, StoreUnavailable
 from appliance.store.sealing import SealError
-from appliance.store.store import Store, utc_micros
+from appliance.store.store import Store
 from appliance.tunnel import listener as tunnel
 from appliance.tunnel.enrolment import Enrolment
 from appliance.tunnel.registry import Registry
@@ -131,7 +132,7 @@ async def _open_ledger(keys: Keys, config: Config) -> AsyncIterator[Ledger]:
         await ledger.start()
     except (sqlite3.Error, OSError, AuditBroken) as error:
         raise StartError(f"The audit ledger {place} cannot be used: {error}.") from None
-    ledger.subscribe(partial(logs.audit_line, refused_only=config.log.audit == "refused"))
+    ledger.subscribe(partial(logs.audit_lines, refused_only=config.log.audit == "refused"))
     try:
         yield ledger
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Final
 
@@ -18,9 +18,14 @@ WRITE_SECONDS: Final = 60.0  # what a process that dies forgets
 MAX_AT_ONCE: Final = 500  # in one transaction: some milliseconds
 
 
-def heard(uses: BindingUses) -> Callable[[AuditEvent], None]:
+def heard(uses: BindingUses) -> Callable[[Sequence[AuditEvent]], None]:
     """A listener to the ledger: a record names the bindings that allowed what it is about."""
-    return lambda event: uses.note(event.binding_ids, event.time)
+
+    def hear(events: Sequence[AuditEvent]) -> None:
+        for event in events:
+            uses.note(event.binding_ids, event.time)
+
+    return hear
 
 
 async def run(store: Store, uses: BindingUses) -> None:

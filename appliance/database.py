@@ -17,10 +17,11 @@ from appliance import config as settings
 from appliance.config import Config
 from appliance.layout import Layout
 from appliance.store import server
+from appliance.store.clock import utc_micros
 from appliance.store.engine import Engine, open_engine
 from appliance.store.faults import StoreRefused
 from appliance.store.schema import Preparation
-from appliance.store.store import Store, utc_micros
+from appliance.store.store import Store
 from appliance.store.unit import Unit
 
 

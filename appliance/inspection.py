@@ -27,11 +27,11 @@ from appliance.config import Config
 from appliance.keys import AUDIT_KEY, open_keys
 from appliance.layout import Layout
 from appliance.store import soundness
+from appliance.store.clock import utc_micros
 from appliance.store.faults import StoreRefused, StoreUnavailable
 from appliance.store.sealing import Sealer, SealError, read_master_key
 from appliance.store.server import Server
 from appliance.store.soundness import RESTORE, Fault, Looked
-from appliance.store.store import utc_micros
 
 INVESTIGATE = "Keep the ledger as it is for whoever looks into it; the records beside those named can be trusted."
 NO_DATABASE = "Give the settings of the appliance with --config; or start it, which makes one; or restore a backup."

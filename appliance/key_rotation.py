@@ -20,8 +20,9 @@ from appliance.core.events import AuditEvent, EventType
 from appliance.host_record import record, told_as
 from appliance.keys import CREDENTIAL_KEY, open_keys, signing_key, signing_key_names
 from appliance.layout import InUseError, Layout
+from appliance.store.clock import utc_micros
 from appliance.store.faults import StoreInUse
-from appliance.store.store import Store, utc_micros
+from appliance.store.store import Store
 
 
 class KeyRotationError(Exception):

@@ -3,7 +3,7 @@
 JSON where a program reads it, columns where a person does. What always holds: a line carries no secret, because
 callers pass identifiers and sentences and never tokens, keys or bodies, and a last filter blanks anything whose name
 or form says otherwise; a line is one line, whatever a peer put into it. Logs tell operators what the process does;
-they are not the audit trail, of which `audit_line` shows a copy.
+they are not the audit trail, of which `audit_lines` shows a copy.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from typing import Any, TextIO
 
 import structlog
@@ -75,10 +75,14 @@ def without_secrets(_logger: Any, _name: str, line: MutableMapping[str, Any]) ->
     return line
 
 
-def audit_line(event: AuditEvent, *, refused_only: bool) -> None:
-    """Show one audit event as a log line. A copy for people: the ledger, not this line, is the record."""
-    if refused_only and not event.warning:
-        return
+def audit_lines(events: Sequence[AuditEvent], *, refused_only: bool) -> None:
+    """Show audit events as log lines. A copy for people: the ledger, not these lines, is the record."""
+    for event in events:
+        if event.warning or not refused_only:
+            _audit_line(event)
+
+
+def _audit_line(event: AuditEvent) -> None:
     fields: dict[str, Any] = {
         _LINE_NAMES.get(name, name): value for name, value in zip(event._fields, event, strict=True) if value
     }

@@ -24,7 +24,8 @@ from appliance.core.snapshot import Entity
 from appliance.host_record import record_unless_running, told_as
 from appliance.layout import Layout
 from appliance.store import administrator, ids, units
-from appliance.store.store import Applied, Store, utc_micros
+from appliance.store.clock import utc_micros
+from appliance.store.store import Applied, Store
 from appliance.store.unit import Unit
 
 

@@ -14,7 +14,7 @@ from appliance import database
 from appliance.config import Config
 from appliance.layout import Layout
 from appliance.store import schema
-from appliance.store.store import utc_micros
+from appliance.store.clock import utc_micros
 from appliance.store.unit import Unit
 
 

@@ -17,7 +17,7 @@ from appliance.core.sessions import SECOND, SETUP_CODE_SECONDS
 from appliance.host_record import record_unless_running, told_as
 from appliance.layout import Layout
 from appliance.store import flows, ids
-from appliance.store.store import utc_micros
+from appliance.store.clock import utc_micros
 
 PREFIX = "fls"
 

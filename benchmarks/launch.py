@@ -6,7 +6,7 @@ changes in its own process alone. Like the demo's children, the command ends whe
 
     unrecorded   the appliance, composed as ever, with a ledger that keeps nothing: what audit costs
     heartbeat    the appliance with a task that wants a turn every 10 ms; its file says how long it was kept waiting
-    census       any command; a SIGUSR1 has it write to its file how many tasks and objects it has
+    census       any command; a SIGUSR1 has it write to its file what it holds: tasks, objects, memory
     counted      any command, with every call of a Python function counted; a SIGUSR1 writes the count to its file
 
 What always holds: "unrecorded" says so on standard error at its start.
@@ -14,6 +14,7 @@ What always holds: "unrecorded" says so on standard error at its start.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import json
 import os
@@ -121,8 +122,33 @@ class Calls:
 def _census(_number: int, _frame: FrameType | None) -> None:
     """Between two steps of the loop, in its thread: Trio can be asked."""
     gc.collect()
-    counted = {"tasks": trio.lowlevel.current_statistics().tasks_living, "objects": len(gc.get_objects())}
+    counted = {
+        "tasks": trio.lowlevel.current_statistics().tasks_living,
+        "objects": len(gc.get_objects()),
+        "blocks": sys.getallocatedblocks(),
+        "malloc": _malloc_kib(),
+    }
     write_private(Path(os.environ[WATCHED_FILE]), json.dumps(counted).encode())
+
+
+_MALLINFO2 = (
+    *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+    *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+)
+
+
+class _Mallinfo2(ctypes.Structure):
+    """`struct mallinfo2`, mallinfo(3)."""
+
+    _fields_ = tuple((name, ctypes.c_size_t) for name in _MALLINFO2)
+
+
+def _malloc_kib() -> float:
+    """What is in use of the C library's heap: OpenSSL's memory, and Python's objects of more than 512 bytes."""
+    ask = ctypes.CDLL(None).mallinfo2
+    ask.restype = _Mallinfo2
+    found = ask()
+    return float(found.uordblks + found.hblkhd) / 1024
 
 
 def launch(what: str) -> None:

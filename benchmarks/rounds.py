@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import trio
 
 from benchmarks import wrk
+from benchmarks.nginx import SMALL_PATH
 from benchmarks.processes import Part, cpu_seconds
 
 T = TypeVar("T")
@@ -31,6 +32,10 @@ class Target:
     name: str
     load: wrk.Load
     parts: tuple[Part, ...]
+
+    def asking(self, path: str) -> wrk.Load:
+        """For another path in place of the small answer's."""
+        return replace(self.load, path=self.load.path.removesuffix(SMALL_PATH) + path)
 
 
 @dataclass(frozen=True, slots=True)

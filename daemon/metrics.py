@@ -1,4 +1,4 @@
-"""Numbers for Prometheus: read when somebody scrapes, written as text in a thread.
+"""Numbers for Prometheus: read when somebody scrapes, written as text in a thread, a few times a second at most.
 
 What always holds: whoever counts adds to a plain integer of its own and knows nothing of this; reading one number, with
 all its labels, is done at one moment, in the event loop, and others have their turn before the next; writing them down,
@@ -8,6 +8,7 @@ https://prometheus.io/docs/practices/naming; a label is one of a few words, or t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from typing import Final
@@ -17,6 +18,8 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+APART_SECONDS: Final = 0.25  # from one reading to the next, some 10 ms of the loop each: scraping cannot fill it
 
 Collect = Callable[[], Iterable[Metric]]
 
@@ -59,17 +62,27 @@ class Numbers:
 
     def __init__(self, collect: Collect) -> None:
         self._collect = collect
+        self._turn = trio.Lock()
+        self._began = self._kept_at = -math.inf
+        self._kept = b""
         self._around = CollectorRegistry()
         for kind in (ProcessCollector, PlatformCollector, GCCollector):
             kind(registry=self._around)
 
     async def page(self) -> bytes:
-        """Read every number, and write them down."""
-        read: list[Metric] = []
-        for family in chain(self._collect(), self._around.collect()):
-            read.append(family)
-            await trio.lowlevel.checkpoint()  # one of a thousand clusters takes some milliseconds
-        return await trio.to_thread.run_sync(_written, read)
+        """Every number as it was after this was called; who asks meanwhile shares a page."""
+        called = trio.current_time()
+        async with self._turn:
+            if self._kept_at <= called:
+                await trio.sleep_until(self._began + APART_SECONDS)
+                self._began = trio.current_time()
+                read: list[Metric] = []
+                for family in chain(self._collect(), self._around.collect()):
+                    read.append(family)
+                    await trio.lowlevel.checkpoint()  # one of a thousand clusters takes some milliseconds
+                self._kept = await trio.to_thread.run_sync(_written, read)
+                self._kept_at = self._began
+            return self._kept
 
 
 class _Read:

@@ -21,6 +21,7 @@ skips kinds 64-127 (optional by definition) and refuses everything else.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
@@ -105,7 +106,8 @@ class Hello(NamedTuple):
     name: bytes
 
 
-class Open(NamedTuple):
+@dataclass(init=False)
+class Open:
     """The appliance asks for one exchange. `window`: how many body bytes of the answer may come before any CREDIT."""
 
     id: int
@@ -115,14 +117,31 @@ class Open(NamedTuple):
     head: RequestHead
     identity: Identity
 
+    def __init__(
+        self, number: int, has_body: bool, upgrade: bool, window: int, head: RequestHead, identity: Identity
+    ) -> None:
+        self.id = number
+        self.has_body = has_body
+        self.upgrade = upgrade
+        self.window = window
+        self.head = head
+        self.identity = identity
 
-class Head(NamedTuple):
+
+@dataclass(init=False)
+class Head:
     """The answer begins; a small answer is whole in it."""
 
     id: int
     head: ResponseHead
     body: bytes
     end: bool
+
+    def __init__(self, number: int, head: ResponseHead, body: bytes, end: bool) -> None:
+        self.id = number
+        self.head = head
+        self.body = body
+        self.end = end
 
 
 class Data(NamedTuple):

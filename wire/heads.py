@@ -2,10 +2,14 @@
 
 All values are bytes as they stood on the wire; nothing here is decoded, folded or re-cased. Identity is a value of
 its own and never a header: only the agent turns it into `Impersonate-*`.
+
+Heads, like the frames that carry them, are made for every request, and never changed: compiled, an `__init__` that is
+written out costs a tenth of a named tuple's.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -21,16 +25,27 @@ class Identity(NamedTuple):
     extra: Headers = ()
 
 
-class RequestHead(NamedTuple):
+@dataclass(init=False)
+class RequestHead:
     """Method, request target (origin form, undecoded) and end-to-end headers of one request."""
 
     method: bytes
     target: bytes
-    headers: Headers = ()
+    headers: Headers
+
+    def __init__(self, method: bytes, target: bytes, headers: Headers = ()) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers
 
 
-class ResponseHead(NamedTuple):
+@dataclass(init=False)
+class ResponseHead:
     """Status (101 or 200-599) and end-to-end headers of one answer."""
 
     status: int
-    headers: Headers = ()
+    headers: Headers
+
+    def __init__(self, status: int, headers: Headers = ()) -> None:
+        self.status = status
+        self.headers = headers

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final, NamedTuple
+from typing import Final
 
 from wire.chunked import LAST_CHUNK, ChunkedReader, chunk, last_chunk
 from wire.fields import FRAMING, BadHead, is_token, parse_fields, render_fields, split_lines, tokens
@@ -91,7 +91,8 @@ class Request:
         return self.expect == b"100-continue"
 
 
-class Response(NamedTuple):
+@dataclass(init=False)
+class Response:
     """An API server's response head. How the body ends: `no_body`, else `chunked`, `content_length`, or the close."""
 
     status: int
@@ -103,6 +104,26 @@ class Response(NamedTuple):
     close_delimited: bool
     keep_alive: bool
     no_body: bool
+
+    def __init__(
+        self,
+        status: int,
+        version: int,
+        headers: Headers,
+        content_length: int | None,
+        chunked: bool,
+        close_delimited: bool,
+        keep_alive: bool,
+        no_body: bool,
+    ) -> None:
+        self.status = status
+        self.version = version
+        self.headers = headers
+        self.content_length = content_length
+        self.chunked = chunked
+        self.close_delimited = close_delimited
+        self.keep_alive = keep_alive
+        self.no_body = no_body
 
     @property
     def interim(self) -> bool:

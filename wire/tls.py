@@ -69,6 +69,9 @@ class _Ended:
     def read(self, most: int) -> bytes:
         raise OSError(errno.EBADF, f"nothing to read {most} bytes from")
 
+    def pending(self) -> int:
+        return 0
+
     def write(self, data: bytes | bytearray | memoryview) -> int:
         raise OSError(errno.EBADF, f"nothing to write {len(data)} bytes to")
 
@@ -212,6 +215,16 @@ class TLSStream(trio.abc.HalfCloseableStream):
             raise self._fault(error) from error
         return True
 
+    def drop_write_buffer(self) -> None:
+        """Give back what OpenSSL keeps for the next write, on a stream that will mostly be read. Never raises.
+
+        Each session ticket that comes has OpenSSL allocate a buffer of 16 KiB that only a write frees. An empty
+        one does, and sends nothing (SSL_write(3)). Not for when a `write_nowait` has still to be repeated.
+        """
+        if not (self._writing or self._write_broken or self._write_ended or self._closed):
+            with suppress(*_BROKEN):  # whoever uses the stream next meets the same fault
+                self._tls.write(b"")
+
     def writable_now(self) -> bool:
         """Tell whether the kernel would take bytes at once, so that a writer can choose them as late as possible."""
         return not self._closed and bool(self._poll.poll(0))
@@ -335,7 +348,7 @@ class TLSStream(trio.abc.HalfCloseableStream):
             gathered += len(piece)
             if len(piece) < RECORD_BYTES:
                 # Not a full record: usually the last there is. OpenSSL may still hold the rest of a cut record.
-                self._more_likely = self._goodbye_due or self._sock.pending() > 0
+                self._more_likely = self._goodbye_due or self._tls.pending() > 0
                 if not self._goodbye_due:
                     break
                 continue

@@ -44,9 +44,13 @@ async def page(
     shown: Callable[[T], Any],
 ) -> Answer:
     """A page of what the snapshot holds; `key` orders it, and its values are of the types `like`."""
-    order = call.parts.orders.of(entity, call.parts.snapshot().changed.get(entity, 0), entries, key)
-    found, following = await cut(call, asked(call, entity, *like), order, seen)
+    found, following = await cut(call, asked(call, entity, *like), order(call, entity, entries, key), seen)
     return answer([shown(it) for it in found], following)
+
+
+def order(call: Call, entity: Entity, entries: Iterable[T], key: Callable[[T], Key]) -> Order[T]:
+    """All the snapshot holds of these, by the one key that this kind is always ordered by."""
+    return call.parts.orders.of(entity, call.parts.snapshot().changed.get(entity, 0), entries, key)
 
 
 async def cut(call: Call, ask: Asked, order: Order[T], seen: Callable[[T], bool]) -> tuple[list[T], str | None]:

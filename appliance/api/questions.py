@@ -10,14 +10,16 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import quote
 
+import trio
+
 from appliance.api import bodies, clusters, pages, people, readers, render, shapes
 from appliance.api.bodies import BodyError, Field
 from appliance.api.routes import Answer, Call, Route
 from appliance.core import explain
-from appliance.core.paging import ordered
 from appliance.core.people import Person
 from appliance.core.problems import Code, ProblemError, problem
 from appliance.core.roles import Permission
+from appliance.core.snapshot import Entity
 from wire.kube import Ask, BadTarget, understand
 
 
@@ -80,11 +82,17 @@ async def why(call: Call) -> Answer:
 
 
 async def who(call: Call) -> Answer:
-    """Everyone who may do it, and through which binding."""
-    cluster = clusters.find(call, call.query["cluster"])
+    """Everyone who may do it, and through which binding; of a large group not all are named (`truncated`)."""
+    cluster, snapshot = clusters.find(call, call.query["cluster"]), call.parts.snapshot()
     ask = _ask(call)
-    able = ordered(explain.who_can(call.parts.snapshot(), cluster, ask, call.now), lambda it: (it.binding.id,))
-    found, following = await pages.cut(call, pages.asked(call, "who-can", str), able, lambda _: True)
+    order = pages.order(call, Entity.BINDING, snapshot.bindings.values(), lambda it: (it.id,))
+    letting, following = await pages.cut(
+        call, pages.asked(call, "who-can", str), order, lambda it: explain.lets(snapshot, it, cluster, ask, call.now)
+    )
+    found = []
+    for it in letting:
+        await trio.lowlevel.checkpoint()  # a group is looked for among all people
+        found.append(explain.able(snapshot, it, cluster))
     return Answer(
         200,
         {
@@ -95,6 +103,7 @@ async def who(call: Call) -> Answer:
                     **render.binding(it.binding),
                     "role": it.role.name,
                     "people": [{"id": person.id, "name": person.name} for person in it.people],
+                    "truncated": it.truncated,
                 }
                 for it in found
             ],

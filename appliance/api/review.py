@@ -27,12 +27,10 @@ async def listed(call: Call) -> Answer:
     Ordered by id; when each was last used is right to an hour. A page looks at `limit` bindings, and may show none.
     """
     snapshot = call.parts.snapshot()
-    order = call.parts.orders.of(
-        Entity.BINDING, snapshot.changed.get(Entity.BINDING, 0), snapshot.bindings.values(), lambda it: (it.id,)
-    )
+    order = pages.order(call, Entity.BINDING, snapshot.bindings.values(), lambda it: (it.id,))
     ask = pages.asked(call, "access-review", str)
     looked, following = await pages.cut(call, ask, order, lambda it: it.live(call.now) and call.within(it.scope))
-    used = await call.parts.read(uses.between(looked[0].id, looked[-1].id)) if looked else {}
+    used = await call.parts.read(uses.latest([it.id for it in looked]))
     wanted: Finding | None = call.query["finding"]
     items = []
     for it in looked:

@@ -300,6 +300,7 @@ class Explanation(TypedDict):
 class Able(Binding):
     role: str
     people: list[Named]
+    truncated: Annotated[bool, ("description", "whether it reaches more people than are named here")]
 
 
 class WhoCan(TypedDict):

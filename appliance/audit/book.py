@@ -14,9 +14,21 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.audit import statements
-from appliance.audit.chain import NOTHING, Checkpoint, Cut, Head, fingerprint, genesis, key_id, link, sign, signed_by
+from appliance.audit.chain import (
+    NOTHING,
+    Checkpoint,
+    Cut,
+    Head,
+    fingerprint,
+    follow,
+    genesis,
+    key_id,
+    link,
+    sign,
+    signed_by,
+)
 from appliance.audit.reader import Reader
-from appliance.audit.records import columns, render
+from appliance.audit.sheaf import entries
 from appliance.audit.shelf import AuditBroken, AuditRefused, Place, Shelf
 from appliance.audit.sqlite import SQLitePlace
 from appliance.core.events import AuditEvent
@@ -99,14 +111,7 @@ class Book:
 
     def _rows(self, events: Sequence[AuditEvent]) -> tuple[Head, list[object]]:
         """The values of all rows, one row after the other, and the head they lead to."""
-        chain, number, previous = self.head.chain, self.head.number, self.head.hash
-        values: list[object] = []
-        for event in events:
-            body = render(event)
-            number += 1
-            previous = link(previous, number, body)
-            values += (chain, number, *columns(event), body, previous)
-        return Head(chain, number, previous), values
+        return follow(self.head, entries(events))
 
     def checkpoint(self, now: int) -> None:
         """Signs where the chain stands."""

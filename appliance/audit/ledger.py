@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import trio
@@ -32,6 +32,8 @@ CLOSE_SECONDS = 10.0
 
 log = logging.getLogger("fairlead.audit")
 
+Listener = Callable[[Sequence[AuditEvent]], None]
+
 
 class AuditUnavailable(Exception):
     """The record cannot be kept now, so the request it belongs to must not begin."""
@@ -49,7 +51,7 @@ class Ledger:
         self._taken = 0  # slots ever taken; those settled are the scribe's count
         self._waiting = 0
         self._moved = trio.Event()
-        self._listeners: list[Callable[[AuditEvent], None]] = []
+        self._listeners: list[Listener] = []
         self._counted: dict[tuple[str, str, str, str], int] = {}
         self._retries = Retries()
         self._token: trio.lowlevel.TrioToken
@@ -133,8 +135,8 @@ class Ledger:
         if len(self._counted) >= MAX_COUNTED:
             self._record_counts()
 
-    def subscribe(self, listener: Callable[[AuditEvent], None]) -> None:
-        """Has `listener` called in the Trio thread for each record once it is on the disk. It must not block."""
+    def subscribe(self, listener: Listener) -> None:
+        """Has `listener` called in the Trio thread with records once they are on the disk. It must not block."""
         self._listeners.append(listener)
 
     @property
@@ -210,11 +212,10 @@ class Ledger:
         self._moved.set()
         self._moved = trio.Event()
         for listener in self._listeners:
-            for event in events:
-                try:
-                    listener(event)
-                except Exception:  # an exception here would end Trio itself; the record is kept all the same
-                    log.exception("a listener for audit records failed")
+            try:
+                listener(events)
+            except Exception:  # an exception here would end Trio itself; the records are kept all the same
+                log.exception("a listener for audit records failed")
 
     def _record_counts(self) -> None:
         counted, self._counted = self._counted, {}

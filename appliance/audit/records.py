@@ -27,6 +27,8 @@ _KEYS = tuple(f'"{name}":' for name in AuditEvent._fields)
 
 Columns = tuple[int, str, str, str, str]
 """time, type, actor_id, cluster_id, correlation_id: copies of what the body says, for look-ups."""
+Entry = tuple[int, str, str, str, str, str]
+"""The columns and the body: all that is kept of an event but for its place in the chain."""
 
 
 def render(event: AuditEvent) -> str:
@@ -46,11 +48,25 @@ def render(event: AuditEvent) -> str:
 
 
 def _line(values: tuple[object, ...]) -> str:
-    runs = (_run(0, values[:1]), _head.text(values[1:14]), _run(14, values[14:20]), _tail.text(values[20:]))
+    return join(run_text(0, values[:2]), head_text(values[2:14]), run_text(14, values[14:20]), tail_text(values[20:]))
+
+
+def join(*runs: str) -> str:
+    """The body whose fields these are."""
     return "{" + ",".join([run for run in runs if run]) + "}"
 
 
-def _run(start: int, values: tuple[object, ...]) -> str:
+def head_text(values: tuple[object, ...]) -> str:
+    """actor_id to path: who asks for what."""
+    return _head.text(values)
+
+
+def tail_text(values: tuple[object, ...]) -> str:
+    """credential_id to tunnel_session: by which right."""
+    return _tail.text(values)
+
+
+def run_text(start: int, values: tuple[object, ...]) -> str:
     """The fields from number `start` on, those that are not empty."""
     return ",".join([_KEYS[start + place] + _value(value) for place, value in enumerate(values) if value])
 
@@ -62,6 +78,8 @@ def _value(value: object) -> str:
         return encode_basestring_ascii(value)  # type: ignore[arg-type]  # `kind` says that it is one
     if kind is int:
         return repr(value)
+    if kind is EventType:
+        return f'"{value}"'
     return _lists.text(value)
 
 
@@ -86,19 +104,18 @@ class _Remembered:
 
 
 _lists = _Remembered(_ENCODE)
-#: Who asks for what (type to path), and by which right (credential_id to tunnel_session): of a client's requests only
-#: what lies between, and the time, is new each time.
-_head = _Remembered(lambda values: _run(1, values))
-_tail = _Remembered(lambda values: _run(20, values))
+#: Of a client's requests only what lies between, and the time, is new each time.
+_head = _Remembered(lambda values: run_text(2, values))
+_tail = _Remembered(lambda values: run_text(20, values))
 
 
 def columns(event: AuditEvent) -> Columns:
     return (
         event.time,
         str(event.type),
-        _column(event.actor_id),
-        _column(event.cluster_id),
-        _column(event.correlation_id),
+        column(event.actor_id),
+        column(event.cluster_id),
+        column(event.correlation_id),
     )
 
 
@@ -116,7 +133,7 @@ def parse(body: str) -> AuditEvent:
         raise ValueError(f"not an audit record: {error}") from None
 
 
-def _column(text: str) -> str:
+def column(text: str) -> str:
     """As both engines keep it unchanged: plain ASCII as it stands, anything else escaped and cut."""
     if text.isascii() and len(text) <= MAX_CUT_CHARS and "\0" not in text:
         return text

@@ -26,8 +26,8 @@ from appliance.backup.pages import pages
 from appliance.config import Config
 from appliance.layout import Layout
 from appliance.store import schema, statements
+from appliance.store.clock import utc_micros
 from appliance.store.sealing import Sealer, read_master_key
-from appliance.store.store import utc_micros
 from appliance.store.tables import tables_after
 from appliance.store.unit import Unit, run
 

@@ -31,9 +31,9 @@ from appliance.core.events import AuditEvent, EventType
 from appliance.inspection import Inspection, inspect_databases
 from appliance.keys import open_keys
 from appliance.layout import Layout
+from appliance.store.clock import utc_micros
 from appliance.store.sealing import Sealer, keep_master_key, read_master_key
 from appliance.store.server import Server
-from appliance.store.store import utc_micros
 from appliance.store.unit import Unit
 
 

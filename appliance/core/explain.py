@@ -2,13 +2,15 @@
 
 Both read the same bindings, roles and scopes as `decision` does and say of every binding why it counts or not. What
 always holds (a property test says so): `explain` allows exactly what `decide` permits to an unrevoked credential, by
-the same bindings and with the same groups; `who_can` names exactly those whom `explain` allows.
+the same bindings and with the same groups; `able` names those whom `explain` allows, all of them up to a limit.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
+from typing import Final
 
 from appliance.core.clusters import Cluster
 from appliance.core.people import Person, name_fault
@@ -16,6 +18,8 @@ from appliance.core.roles import Binding, Holding, Role, ScopeKind, Subject, Sub
 from appliance.core.snapshot import Snapshot
 from appliance.core.standing import identity_fault
 from wire.kube import Ask, is_discovery, is_self_review
+
+MAX_PEOPLE: Final = 100  # named of those that one binding reaches: a group may be a whole company
 
 
 class Verdict(StrEnum):
@@ -57,11 +61,15 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Able:
-    """One binding that lets its subject do it, and the known people it reaches now."""
+    """One binding that lets its subject do it, and the known people it reaches now, by name.
+
+    `truncated`: it reaches more, who are not named here.
+    """
 
     binding: Binding
     role: Role
     people: tuple[Person, ...]
+    truncated: bool
 
 
 def explain(snapshot: Snapshot, person: Person, cluster: Cluster, ask: Ask, now: int) -> Explanation:
@@ -88,21 +96,23 @@ def explain(snapshot: Snapshot, person: Person, cluster: Cluster, ask: Ask, now:
     return Explanation(True, f"Allowed: {named}.", considered, groups)
 
 
-def who_can(snapshot: Snapshot, cluster: Cluster, ask: Ask, now: int) -> tuple[Able, ...]:
-    """Every binding through which someone may ask this of this cluster now, by binding id.
+def lets(snapshot: Snapshot, binding: Binding, cluster: Cluster, ask: Ask, now: int) -> bool:
+    """Whether someone may ask this of this cluster now through this binding.
 
-    One that reaches nobody known yet (a group, an e-mail) is named with no people: whoever signs in with it could.
+    So may nobody known yet (of a group, with an e-mail), because whoever signs in with it could.
     """
-    found = []
-    for identity in sorted(snapshot.bindings):
-        binding = snapshot.bindings[identity]
-        considered = _consider(snapshot, binding, cluster, ask, now)
-        if not considered.allows or considered.role is None or binding.subject.kind is SubjectKind.MACHINE:
-            continue  # machines call the admin API, not clusters
-        reached = [it for it in _reached(snapshot, binding.subject) if _sendable(snapshot, it, cluster)]
-        if reached or binding.subject.kind is not SubjectKind.PERSON:
-            found.append(Able(binding, considered.role, tuple(sorted(reached, key=lambda it: it.name))))
-    return tuple(found)
+    if binding.subject.kind is SubjectKind.MACHINE:  # they call the admin API, not clusters
+        return False
+    if not _consider(snapshot, binding, cluster, ask, now).allows:
+        return False
+    return binding.subject.kind is not SubjectKind.PERSON or bool(able(snapshot, binding, cluster).people)
+
+
+def able(snapshot: Snapshot, binding: Binding, cluster: Cluster) -> Able:
+    """Whom a binding reaches, of which it is known that it `lets` them."""
+    reached = sorted(_reached(snapshot, binding.subject), key=lambda it: (it.name, it.id))
+    named = tuple(islice((it for it in reached if _sendable(snapshot, it, cluster)), MAX_PEOPLE + 1))
+    return Able(binding, snapshot.roles[binding.role_id], named[:MAX_PEOPLE], len(named) > MAX_PEOPLE)
 
 
 def _consider(snapshot: Snapshot, binding: Binding, cluster: Cluster, ask: Ask, now: int) -> Considered:

@@ -12,6 +12,7 @@ Sits on a TLS stream and knows HTTP/1.1 framing, nothing else. What always holds
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -86,6 +87,7 @@ class Client:
         "hung_up",
         "keep",
         "lost",
+        "on_rest",
         "peer",
         "proven",
         "proven_token",
@@ -116,6 +118,7 @@ class Client:
         self.serving = False  # a request is open: a client that leaves now ends it
         self.resting = False  # between two requests
         self.upgraded = False
+        self.on_rest: Callable[[Client], None] | None = None  # called once, when the request that is open now has ended
         self.asked: Asked
         self.proven_token: bytes | None = None
         self.proven: Credential | None = None  # what that token says; only that it is ours was proven
@@ -206,6 +209,8 @@ class Client:
         self.serving = self.started = False
         self.resting = True
         self.deadline = NEVER
+        if self.on_rest is not None:
+            self.on_rest(self)
 
     def date_rest(self, now: float) -> None:
         """Give a rest its deadline. The sweep does it, so that a rest costs a request nothing."""

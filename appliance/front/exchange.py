@@ -12,7 +12,8 @@ The caller (express lane or ASGI) only carries bytes; it decides nothing.
 from __future__ import annotations
 
 import logging
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 import trio
 
@@ -45,11 +46,16 @@ class Refused(Exception):
         self.recorded = recorded
 
 
-class Route(NamedTuple):
+@dataclass(init=False)
+class Route:
     """Which cluster a proxy URL names, and the target meant for it: the very bytes that follow the cluster."""
 
     cluster: str
     target: bytes
+
+    def __init__(self, cluster: str, target: bytes) -> None:
+        self.cluster = cluster
+        self.target = target
 
     @classmethod
     def of(cls, target: bytes) -> Route:

@@ -23,7 +23,6 @@ from typing import Final
 import trio
 
 from appliance.front.client import Client, Ending
-from appliance.front.intake import Asked
 
 SWEEP_SECONDS: Final = 1.0
 """How late a deadline may be noticed. Seconds are what our deadlines are measured in."""
@@ -49,16 +48,10 @@ class Watcher:
 
     def __init__(self) -> None:
         self._clients: dict[int, Client] = {}
-        self._armed: dict[int, Asked] = {}  # for input, and the request that was open then
         self._epoll = select.epoll() if hasattr(select, "epoll") else None
 
     def __len__(self) -> int:
         return len(self._clients)
-
-    @property
-    def armed(self) -> int:
-        """How many connections wake the listener with what they send."""
-        return len(self._armed)
 
     def clients(self) -> list[Client]:
         """Return every connection there is."""
@@ -68,16 +61,15 @@ class Watcher:
         """Watch a connection from now on."""
         number = client.file_number
         self._clients[number] = client
-        self._armed.pop(number, None)
         if self._epoll is not None:
             self._epoll.register(number, _EDGE)
 
     def remove(self, client: Client) -> None:
         """Stop watching. Called before or after the socket was closed: its number may belong to a newer connection."""
         number = client.file_number
+        client.on_rest = None
         if self._clients.get(number) is client:
             del self._clients[number]
-            self._armed.pop(number, None)
             if self._epoll is not None:
                 with suppress(OSError):  # closed already: the kernel has forgotten it
                     self._epoll.unregister(number)
@@ -103,10 +95,8 @@ class Watcher:
                     continue
                 if events & _HANG_UP:
                     client.hang_up()
-                elif events & _INPUT and self._armed.get(number) is client.asked and client.serving:
+                elif events & _INPUT:
                     client.peek()
-                else:
-                    self._arm(client, _EDGE)  # what it was armed for has ended: the next requests wake nobody
 
     async def _sweep_forever(self) -> None:
         count = 0
@@ -123,26 +113,28 @@ class Watcher:
         client.date_rest(now)
         if client.deadline <= now:
             client.end(Ending.IDLE if client.resting else Ending.SLOW)
-        elif not client.serving:
-            self._arm(client, _EDGE)
-        else:
+        elif client.serving:
             if self._epoll is None:
                 client.peek()
             elif not client.upgraded:
-                self._arm(client, _EDGE | _INPUT)
+                self._arm(client)
             if ask_kernel and died_in_silence(client):
                 client.end(Ending.GONE)
 
-    def _arm(self, client: Client, events: int) -> None:
-        number = client.file_number
-        armed = bool(events & _INPUT)
-        if self._epoll is not None and armed != (number in self._armed):
+    def _arm(self, client: Client) -> None:
+        """Have what `client` sends wake the listener until its request has ended: the next ones wake nobody."""
+        if client.on_rest is None:
+            client.on_rest = self._disarm
+            self._modify(client, _EDGE | _INPUT)
+
+    def _disarm(self, client: Client) -> None:
+        client.on_rest = None
+        self._modify(client, _EDGE)
+
+    def _modify(self, client: Client, events: int) -> None:
+        if self._epoll is not None and self._clients.get(client.file_number) is client:
             with suppress(OSError):  # its task has closed it and is on its way out
-                self._epoll.modify(number, events)
-        if armed:
-            self._armed[number] = client.asked
-        else:
-            self._armed.pop(number, None)
+                self._epoll.modify(client.file_number, events)
 
 
 def died_in_silence(client: Client) -> bool:

@@ -24,7 +24,7 @@ from appliance.front.parts import FrontParts
 from appliance.front.records import Story
 from appliance.front.replies import proxy_reply
 from appliance.front.upload import INLINE_BODY_BYTES, Given, Upload
-from appliance.front.watch_events import in_json, pass_events
+from appliance.front.watch_events import ends_whole, in_json, pass_events
 from wire.fields import UnsafeField
 from wire.frames import FrameError, ResetCode
 from wire.headers import find, find_all, response_end_to_end, trailers_end_to_end
@@ -236,7 +236,16 @@ async def _deliver(caller: Caller, tunnel: Exchange, asked: Asked, head: Respons
     elif tunnel.at_eof and not tunnel.trailers:
         await caller.answer(status, _sized(headers, length, piece), piece)
         return
-    await _stream(caller, tunnel, story, headers, length, piece)
+    left = -1 if length is None else length - len(piece)
+    if length is not None and left < 0:
+        raise ExchangeReset(ResetCode.TRUNCATED, "the answer is longer than it said")
+    caller.client.ends_cleanly = length is None and story.permit is not None and story.permit.ask.verb == "watch"
+    await caller.start(status, headers, piece, sized=length is not None)
+    between = ends_whole(piece)
+    piece = b""  # a watch waits for hours from here on: nothing that has left is held until its next event
+    if caller.client.ends_cleanly and in_json(headers):
+        await pass_events(caller, tunnel, between=between)
+    await _rest(caller, tunnel, left)
 
 
 def whole_nowait(client: Client, tunnel: Exchange, asked: Asked, story: Story) -> bytes | None:
@@ -267,22 +276,16 @@ def _sized(headers: Headers, length: int | None, piece: bytes) -> Headers:
     return headers
 
 
-async def _stream(
-    caller: Caller, tunnel: Exchange, story: Story, headers: Headers, length: int | None, piece: bytes
-) -> None:
-    caller.client.ends_cleanly = length is None and story.permit is not None and story.permit.ask.verb == "watch"
-    left = -1 if length is None else length - len(piece)
-    if length is not None and left < 0:
-        raise ExchangeReset(ResetCode.TRUNCATED, "the answer is longer than it said")
-    await caller.start(story.status, headers, piece, sized=length is not None)
-    if caller.client.ends_cleanly and in_json(headers):
-        await pass_events(caller, tunnel, piece)
+async def _rest(caller: Caller, tunnel: Exchange, left: int) -> None:
+    """Carry an answer that has begun to its end. `left`: bytes still to come; negative when nobody said how many."""
+    sized = left >= 0
     while piece := await tunnel.read():
-        if length is not None:
+        if sized:
             left -= len(piece)
             if left < 0:
                 raise ExchangeReset(ResetCode.TRUNCATED, "the answer is longer than it said")
         await caller.send(piece)
+        piece = b""
     if left > 0:
         raise ExchangeReset(ResetCode.TRUNCATED, "the answer is shorter than it said")
     await caller.finish(trailers_end_to_end(tunnel.trailers) if tunnel.trailers else ())

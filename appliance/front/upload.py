@@ -8,6 +8,7 @@ import trio
 
 from appliance.core.problems import Code, Problem, problem
 from appliance.front.caller import Caller
+from appliance.front.client import Ending
 from wire.frames import ResetCode
 from wire.http1 import BadHead
 from wire.session import Exchange, PeerStopped
@@ -64,6 +65,7 @@ class Upload:
             self.fault = problem(Code.BAD_REQUEST, detail=error.sentence.rstrip("."))
             tunnel.reset(ResetCode.BAD_REQUEST, "the client's chunks are malformed")
         except _GONE:
-            # Either side may have broken; if it was the client, nobody is left to answer, and if it was the tunnel,
-            # the other direction says so.
-            tunnel.reset(ResetCode.CANCELLED, "the client went away")
+            # Either side may have broken. If it was the tunnel, the other direction says so; if it was the client,
+            # nobody is left to answer, and the record must not say that anything else was lost.
+            if not tunnel.unwanted:
+                caller.client.end(Ending.GONE)

@@ -21,15 +21,23 @@ def in_json(headers: Headers) -> bool:
     return len(kinds) == 1 and kinds[0].startswith(b"application/json") and not find_all(headers, b"content-encoding")
 
 
-async def pass_events(caller: Caller, tunnel: Exchange, piece: bytes) -> None:
-    """Carry a watch in JSON to its end. `piece` has left; each event ends in a line feed."""
+def ends_whole(piece: bytes) -> bool:
+    """Tell whether an answer that has come as far as `piece` stands between two events: each ends in a line feed."""
+    return not piece or piece.endswith(b"\n")
+
+
+async def pass_events(caller: Caller, tunnel: Exchange, *, between: bool) -> None:
+    """Carry a watch in JSON to its end. `between`: what has left of it ends with an event."""
     client = caller.client
     while True:
-        client.between_events = not piece or piece.endswith(b"\n")
-        if not (piece := await tunnel.read()):
+        client.between_events = between
+        piece = await tunnel.read()
+        if not piece:
             return
         client.between_events = False
         await caller.send(piece)
+        between = ends_whole(piece)
+        piece = b""  # the next may be hours away: nothing is held until then
 
 
 def last_event(lost: Problem) -> bytes:

@@ -9,6 +9,10 @@ at run time.
 
 from __future__ import annotations
 
+from typing import Final
+
+USES_AT_ONCE: Final = 50  # bindings in one read: ten reads for the largest page
+
 FEED_ADVANCE = "UPDATE feed SET head = head + 1 WHERE id = 1 RETURNING head"
 FEED_HEAD = "SELECT head, (SELECT changed_at FROM changes WHERE number = $1) FROM feed WHERE id = 1"
 FEED_LOCK = "UPDATE feed SET head = head WHERE id = 1 RETURNING head"
@@ -156,8 +160,8 @@ BINDING_USE_KEEP = (
     "INSERT INTO binding_uses (binding_id, used_at) SELECT id, $2 FROM bindings WHERE id = $1 "
     "ON CONFLICT (binding_id) DO UPDATE SET used_at = excluded.used_at WHERE binding_uses.used_at < excluded.used_at"
 )
-BINDING_USES = (
-    "SELECT binding_id, used_at FROM binding_uses WHERE binding_id >= $1 AND binding_id <= $2 ORDER BY binding_id"
+BINDING_USES = "SELECT binding_id, used_at FROM binding_uses WHERE binding_id IN (MANY) ORDER BY binding_id".replace(
+    "MANY", ", ".join(f"${number}" for number in range(1, USES_AT_ONCE + 1))
 )
 BINDING_USE_REMOVE = "DELETE FROM binding_uses WHERE binding_id = $1"
 BINDINGS_OF_SUBJECT = "SELECT id FROM bindings WHERE subject_kind = $1 AND subject_id = $2 ORDER BY id"

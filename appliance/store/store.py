@@ -9,7 +9,6 @@ must be running for that. The snapshot is one object for life and is only read b
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -19,6 +18,7 @@ import trio
 
 from appliance.core.snapshot import Entity, Snapshot
 from appliance.store import forgetting, schema, statements
+from appliance.store.clock import utc_micros
 from appliance.store.engine import Engine, open_engine
 from appliance.store.faults import StoreRefused, StoreUnavailable
 from appliance.store.feed import UNREAD, Changes, changes_since, watched
@@ -42,10 +42,6 @@ Applied = tuple[tuple[Entity, str], ...]
 """What one batch changed: (entity, id). After a full reload: everything there is."""
 
 
-def utc_micros() -> int:
-    return time.time_ns() // 1000
-
-
 class Store:
     """Open one with `await Store.open(...)`, keep `run` running, close it with `aclose`."""
 
@@ -59,7 +55,8 @@ class Store:
         self._looking = trio.Lock()  # changes are applied in feed order because one look ends before the next begins
         self._looks_begun = 0
         self._last_look = 0  # the latest of them that was applied
-        self._polled_at = trio.current_time()
+        self._time = trio.lowlevel.current_clock().current_time  # what trio.current_time calls in the end
+        self._polled_at = self._time()
         self._news = trio.Event()
         self._joined = trio.Event()
 
@@ -196,15 +193,15 @@ class Store:
 
     def fresh(self) -> bool:
         """Whether the snapshot may decide new requests."""
-        return trio.current_time() - self._polled_at <= STALE_SECONDS
+        return self._time() - self._polled_at <= STALE_SECONDS
 
     def age(self) -> float:
         """How many seconds ago the snapshot was known to be current."""
-        return trio.current_time() - self._polled_at
+        return self._time() - self._polled_at
 
     def lost(self) -> bool:
         """Whether even running streams must end."""
-        return trio.current_time() - self._polled_at > LOST_SECONDS
+        return self._time() - self._polled_at > LOST_SECONDS
 
     async def aclose(self) -> None:
         """Finishes the writes already given, or drops them after some seconds, and lets the database go."""

@@ -25,11 +25,13 @@ ROUNDS = 5  # unless a scenario knows better: fewer say little on a shared machi
 
 SCENARIOS = (
     "small_get",
+    "peers",
     "mixed_sizes",
     "transfer",
     "round_trip",
     "watches",
     "stalled_readers",
+    "peers_stalled",
     "shell",
     "one_shot",
     "added_latency",

@@ -4,30 +4,29 @@ Means: appliance and agent are given waves of clients for minutes: each wave ope
 on both legs) and connections that ask once, and leaves them without a word, as killed clients do. Now and then the
 agent is revoked and comes back with a new bundle, so that sessions, certificates and enrolments come and go, too. After
 each tenth of the time everything is let go and counted. The figures are what the second half of the time added: to
-RSS for each thousand exchanges, to living tasks, to open descriptors, to objects that Python's collector knows. Work
-that leaves nothing behind adds nothing; a steady rise is a leak, whatever its size.
+RSS for each thousand exchanges, to what allocators have in use, to living tasks, to open descriptors, to objects that
+Python's collector knows; what the first half adds while caches fill is a figure of its own. Work that leaves nothing
+behind adds nothing; a steady rise is a leak, whatever its size.
 
-Could mislead: RSS is the allocator's high-water mark, and rises in steps long after caches are full; a few KiB for a
-thousand exchanges within minutes are noise. The audit ledger keeps its records on disk, and its page cache is not RSS.
+Could mislead: RSS is the allocators' high-water mark, and rises in steps long after caches are full; a few KiB for a
+thousand exchanges within minutes are noise. What is in use (malloc's bytes, Python's blocks) falls again, and tells.
+The audit ledger keeps its records on disk, and its page cache is not RSS.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import trio
 
-from benchmarks import fairlead, streams
+from benchmarks import fairlead, held, streams
 from benchmarks.crowd import Crowd
 from benchmarks.fairlead import Chain, Wishes
-from benchmarks.goals import figure
-from benchmarks.processes import Part, memory
+from benchmarks.goals import Figure, figure
+from benchmarks.held import CENSUS, Count
 from benchmarks.scenarios import Options
 from ops.demo.files import write_private
 from tests.support.certificates import TestCA
@@ -39,10 +38,6 @@ WATCHES = 100  # of a wave
 CONNECTIONS = 100
 FIRST_BYTES = 64 * 1024
 SETTLE_SECONDS = 2.5
-ANSWER_SECONDS = 5.0
-CENSUS = ("benchmarks.launch", "census")
-
-Count = dict[str, float]
 
 
 async def run(options: Options) -> dict[str, Any]:
@@ -59,21 +54,41 @@ async def run(options: Options) -> dict[str, Any]:
                 exchanges += await trio.to_thread.run_sync(_wave, chain)
             await _come_back(chain)
             await trio.sleep(SETTLE_SECONDS)
-            rows.append({part.name: await _count(part, chain.serving.home) for part in chain.parts})
+            rows.append({part.name: await held.count(part, chain.serving.home) for part in chain.parts})
             rows[-1]["appliance"]["exchanges"] = exchanges
             print("  ".join(_line(name, count) for name, count in rows[-1].items()), flush=True)
-    half, end = rows[READINGS // 2 - 1], rows[-1]
-    thousands = max(1.0, (end["appliance"]["exchanges"] - half["appliance"]["exchanges"]) / 1000)
+    return {"figures": _figures(rows), "readings": rows}
+
+
+def _figures(rows: Sequence[dict[str, Count]]) -> list[Figure]:
+    """What the first half added while caches filled, and what the second half did."""
+    first, half, end = rows[0], rows[READINGS // 2 - 1], rows[-1]
+    warming, thousands = _thousands(first, half), _thousands(half, end)
     found = [figure("exchanges in the second half", "", [thousands * 1000])]
     for name in ("appliance", "agent"):
-        added = {key: end[name][key] - half[name][key] for key in ("rss", "tasks", "descriptors", "objects")}
+        before, then, now = first[name], half[name], end[name]
+        found.append(
+            figure(
+                f"RSS added by 1,000 exchanges while warming up: {name}",
+                "KiB",
+                [(then["rss"] - before["rss"]) / warming],
+            )
+        )
         found += [
-            figure(f"RSS added by 1,000 exchanges: {name}", "KiB", [added["rss"] / thousands]),
-            figure(f"objects added by 1,000 exchanges: {name}", "", [added["objects"] / thousands]),
-            figure(f"tasks added: {name}", "", [added["tasks"]]),
-            figure(f"descriptors added: {name}", "", [added["descriptors"]]),
+            figure(f"{what} added by 1,000 exchanges: {name}", unit, [(now[key] - then[key]) / thousands])
+            for what, key, unit in (
+                ("RSS", "rss", "KiB"),
+                ("malloc's bytes in use", "malloc", "KiB"),
+                ("Python's small blocks", "blocks", ""),
+                ("objects", "objects", ""),
+            )
         ]
-    return {"figures": found, "readings": rows}
+        found += [figure(f"{key} added: {name}", "", [now[key] - then[key]]) for key in ("tasks", "descriptors")]
+    return found
+
+
+def _thousands(earlier: dict[str, Count], later: dict[str, Count]) -> float:
+    return max(1.0, (later["appliance"]["exchanges"] - earlier["appliance"]["exchanges"]) / 1000)
 
 
 def _wave(chain: Chain) -> int:
@@ -104,21 +119,6 @@ async def _come_back(chain: Chain) -> None:
 async def _sessions(chain: Chain) -> list[str]:
     (cluster,) = (await chain.serving.admin.call("GET", "clusters"))["items"]
     return [it["session"] for it in cluster["agents"]]
-
-
-async def _count(part: Part, home: Path) -> Count:
-    told = home / f"{part.name}-watched"
-    told.unlink(missing_ok=True)
-    os.kill(part.pid, signal.SIGUSR1)
-    with trio.fail_after(ANSWER_SECONDS):
-        while not told.exists():  # noqa: ASYNC110 -- a file of another process has no event
-            await trio.sleep(0.02)
-    counted: Mapping[str, float] = json.loads(told.read_bytes())
-    return {**counted, "rss": memory(part.pid).rss_kib, "descriptors": _open(part.pid)}
-
-
-def _open(pid: int) -> int:
-    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
 
 
 def _line(name: str, count: Count) -> str:

@@ -56,7 +56,7 @@ async def _round(chain: Chain, options: Options) -> dict[str, Any]:
     before = _memory(chain)
     async with trio.open_nursery() as nursery:
         for _ in range(READERS):
-            await nursery.start(_stalled, chain)
+            await nursery.start(stalled, chain.load(nginx.BIG_PATH))
         await trio.sleep(SETTLE_SECONDS)
         held = await _neighbour(chain, options)
         during = _memory(chain)
@@ -73,9 +73,9 @@ async def _round(chain: Chain, options: Options) -> dict[str, Any]:
     }
 
 
-async def _stalled(chain: Chain, task_status: trio.TaskStatus[None]) -> None:
+async def stalled(load: wrk.Load, task_status: trio.TaskStatus[None]) -> None:
     """Ask for the large body and stop reading after its head."""
-    async with client.asked(chain.load(nginx.BIG_PATH), small_buffer=True):
+    async with client.asked(load, small_buffer=True):
         task_status.started()
         await trio.sleep_forever()
 

@@ -20,6 +20,7 @@ from ops.cli.output.tables import Column
 from ops.cli.profiles import Book, Profile
 from ops.cli.running import FILE
 from ops.cli.showing import show, whole
+from ops.cli.transport import read_ca
 
 PROFILES = Kind(
     "profile",
@@ -96,7 +97,7 @@ def profiles_create(name: str, server: str, ca: Path | None) -> None:
 
     Example: fairlead profiles create prod https://fairlead.example.com
     """
-    made = Profile(profiles.check_name(name), profiles.origin(server), ca.read_text() if ca else None)
+    made = Profile(profiles.check_name(name), profiles.origin(server), read_ca(ca) if ca else None)
 
     def add(book: Book) -> Book:
         if name in book.profiles:

@@ -196,9 +196,9 @@ def _ledger(path: Path | None) -> tuple[Place, Ed25519PublicKey]:
 
     from appliance import database
     from appliance.keys import open_keys
+    from appliance.store.clock import utc_micros
     from appliance.store.faults import StoreRefused, StoreUnavailable
     from appliance.store.sealing import SealError
-    from appliance.store.store import utc_micros
 
     config = _settings(path)
     place = _place(config)

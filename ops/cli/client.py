@@ -28,11 +28,11 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
-from ops.cli import keeping, options, places, profiles
+from ops.cli import keeping, listing, options, places, profiles
 from ops.cli.faults import Exit, Fault, refused
 from ops.cli.profiles import Profile
 from ops.cli.renewal import not_signed_in, renew
-from ops.cli.transport import Answer, Transport
+from ops.cli.transport import Answer, Transport, read_ca
 
 PREFIX = "/fairlead/v1/"
 TOKEN_FILE_VARIABLE = "FAIRLEAD_CLI_TOKEN_FILE"  # noqa: S105 -- the name of a variable
@@ -97,7 +97,7 @@ class Client:
         self.transport = transport
         self._bearer = bearer
 
-    def get(self, path: str, **query: str | int | None) -> Any:
+    def get(self, path: str, /, **query: str | int | None) -> Any:
         asked = {name: str(value) for name, value in query.items() if value is not None}
         return self._call("GET", path + (f"?{urlencode(asked)}" if asked else ""))
 
@@ -115,14 +115,10 @@ class Client:
     def delete(self, path: str) -> Any:
         return self._call("DELETE", path)
 
-    def pages(self, path: str, **query: str | int | None) -> Iterator[dict[str, Any]]:
-        """Every item of a list. `next` of a page is the cursor of what follows."""
-        while True:
-            page = self.get(path, **query)
-            yield from page["items"]
-            if not page.get("next"):
-                return
-            query["cursor"] = page["next"]
+    def pages(self, path: str, /, **query: str | int | None) -> Iterator[dict[str, Any]]:
+        """Every item of a list."""
+        for page in listing.pages(self, path, **query):
+            yield from page
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None, etag: str | None = None) -> Any:
         token = self._bearer.token()
@@ -163,7 +159,7 @@ def connected(profile: str = "", account: str = "") -> Iterator[Client]:
         if not server:
             raise Fault(f"{TOKEN_FILE_VARIABLE} is set, but not {SERVER_VARIABLE}.", Exit.USAGE, next_step="set both")
         ca = os.environ.get(CA_VARIABLE)
-        found = Profile(places.MACHINE, profiles.origin(server), Path(ca).read_text() if ca else None)
+        found = Profile(places.MACHINE, profiles.origin(server), read_ca(Path(ca)) if ca else None)
         transport = Transport(found.server, found.ca, debug=told.debug)
         client = Client(found, "", FileBearer(token_file), transport)
     else:

@@ -73,7 +73,8 @@ def login(
     r"""Let kubectl reach a cluster: a context in your kubeconfig, with credentials that renew themselves.
 
     CLUSTER is a name or an id. Other entries of the file stay as they are. kubectl asks `fairlead kube token` for its
-    credentials; with --static a token is written into the file instead, which is good until it expires.
+    credentials; with --static a token is written into the file instead, which is good until it expires;
+    a file that others may use is refused then.
 
     \b
     Example: fairlead kube login prod
@@ -87,10 +88,13 @@ def login(
         raise click.BadParameter(str(error), param_hint="--ttl") from None
     with connected() as api:
         found = _named(api, cluster)
+        name = context or f"fairlead-{found['name']}"
+        if static:
+            kubeconfig.refuse_shared(kubeconfig.home_of(name))
         issued = issue(api, found["name"], "static" if static else "plugin", seconds)
         allowed = found.get("namespaces") or []
         entry = Entry(
-            context=context or f"fairlead-{found['name']}",
+            context=name,
             cluster=str(found["name"]),
             appliance=api.profile.server,
             server=issued.server,
@@ -104,7 +108,7 @@ def login(
     file = kubeconfig.put(entry, switch=not keep_context)
     if not static:
         plugin_renewal.keep(entry.profile, entry.cluster, entry.account, issued)
-    name = clean.plain(entry.context)
+    name = clean.plain(name)
     click.echo(f"The context {name} is in {file}{'' if keep_context else ', and is the current one'}.")
     if not found["connected"]:
         click.echo(

@@ -63,7 +63,7 @@ def put(entry: Entry, *, switch: bool) -> Path:
     now = current()
     for file in files():
         _refuse_foreign(file, entry)
-    home = next((it.file for it in marked() if it.context == entry.context), None) or _default()
+    home = home_of(entry.context)
     previous = now if now != entry.context else _previous(entry.context)
 
     def edit(document: CommentedMap) -> None:
@@ -80,6 +80,18 @@ def put(entry: Entry, *, switch: bool) -> Path:
     if switch and home != first:
         _edit(first, lambda document: document.__setitem__("current-context", word(entry.context)))
     return home
+
+
+def home_of(context: str) -> Path:
+    """The file that our context of this name is in, or would be written into."""
+    return next((it.file for it in marked() if it.context == context), None) or _default()
+
+
+def refuse_shared(file: Path) -> None:
+    """A token is not written where others may read it; a file that is not there yet is made for its owner alone."""
+    mode = file.stat().st_mode if file.exists() else 0
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise Fault(f"Others may use the kubeconfig {file}, and a token would be in it.", next_step=f"chmod 600 {file}")
 
 
 def tokens(contexts: Collection[str]) -> list[str]:

@@ -25,7 +25,7 @@ from ops.cli.lazy import Command
 from ops.cli.profiles import Book, Profile
 from ops.cli.renewal import grant, revoke
 from ops.cli.running import FILE
-from ops.cli.transport import Transport
+from ops.cli.transport import Transport, read_ca
 
 METADATA = "/.well-known/oauth-authorization-server"
 SETUP_GRANT = "urn:fairlead:grant-type:setup_code"
@@ -114,7 +114,7 @@ def _profile(book: Book, server: str | None, ca: Path | None) -> Profile:
         found = book.profiles.get(name, Profile(name, origin))
         if found.server != origin:  # its sessions are not for this one
             raise Fault(f"The profile {name} is of {found.server}.", Exit.USAGE, next_step="name another --profile")
-    return replace(found, ca=ca.read_text(errors="replace")) if ca is not None else found
+    return replace(found, ca=read_ca(ca)) if ca is not None else found
 
 
 def _still_good(profile: Profile, account: str, transport: Transport) -> bool:

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
+from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -69,10 +70,7 @@ class Transport:
         self._used = 0.0
         self.sent = False  # whether the other end may know of what was asked last
         self.heard: Mapping[str, str] = {}  # the headers of the last answer, by lower-case name
-        try:
-            self._context = ssl.create_default_context(cadata=ca_pem)
-        except (ssl.SSLError, TypeError):  # TypeError: it is not even ASCII
-            raise Fault("The CA is not a certificate in PEM form.", next_step="give the right file with --ca") from None
+        self._context = _believing(ca_pem)
 
     def ask(
         self,
@@ -207,3 +205,20 @@ def unreachable(server: str, error: Exception) -> Fault:
         case OSError(errno=int(number)) if number > 0:
             sentence = f"{host} cannot be reached: {os.strerror(number)}"
     return Fault(plain(sentence) + ".", Exit.UNREACHABLE, next_step=step)
+
+
+def read_ca(file: Path) -> str:
+    """The certificates in a file that somebody named. Raises Fault when it holds none."""
+    text = file.read_text(errors="replace")
+    _believing(text)
+    return text
+
+
+def _believing(ca_pem: str | None) -> ssl.SSLContext:
+    """These authorities; without any, those of the machine."""
+    try:
+        if ca_pem == "":
+            raise TypeError
+        return ssl.create_default_context(cadata=ca_pem)
+    except (ssl.SSLError, TypeError):  # TypeError: it is not even ASCII
+        raise Fault("The CA is not a certificate in PEM form.", next_step="give the right file with --ca") from None

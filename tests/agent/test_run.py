@@ -19,7 +19,7 @@ from agent.run import run
 from appliance.core.events import EventType
 from appliance.core.liveness import AgentLink
 from appliance.store import units
-from appliance.store.store import utc_micros
+from appliance.store.clock import utc_micros
 from daemon.values import Address
 from tests.agent.rig import Caller, everything, ok, staged
 from tests.appliance.tunnel.rig import CLUSTER, Harbour, harbour

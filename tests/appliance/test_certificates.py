@@ -19,7 +19,7 @@ from appliance.certificates import (
     in_memory,
     keep_current,
 )
-from appliance.store.store import utc_micros
+from appliance.store.clock import utc_micros
 from appliance.tunnel.authority import Authority
 from appliance.tunnel.trust import Trust
 from wire.contexts import server_context

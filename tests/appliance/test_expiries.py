@@ -24,7 +24,7 @@ async def test_what_has_ended_is_recorded_once_and_only_when_it_can_be(tmp_path:
     recorded: list[AuditEvent] = []
     ledger = Ledger(tmp_path / "audit.db", Ed25519PrivateKey.generate(), lambda: NOW)
     await ledger.start()
-    ledger.subscribe(lambda event: recorded.append(event) if event.type is EventType.ACCESS_EXPIRED else None)
+    ledger.subscribe(lambda events: recorded.extend(it for it in events if it.type is EventType.ACCESS_EXPIRED))
     async with in_file(tmp_path / "store").opened() as store:
         await cast.cast(store)
         admin = await cast.machine(store, "admin", (ADMIN, EVERYWHERE))

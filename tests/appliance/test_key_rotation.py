@@ -12,7 +12,8 @@ from appliance.core.problems import Problem
 from appliance.key_rotation import KeyRotationError, rotate
 from appliance.keys import Keys, open_keys
 from appliance.layout import Layout
-from appliance.store.store import Store, utc_micros
+from appliance.store.clock import utc_micros
+from appliance.store.store import Store
 from tests.appliance.test_machine_token import config, recorded
 
 pytestmark = pytest.mark.real_clock  # store and ledger have threads

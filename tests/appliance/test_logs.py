@@ -74,9 +74,9 @@ def test_an_exception_is_part_of_its_line(out: io.StringIO) -> None:
 def test_audit_events_are_lines_of_their_own_kind(out: io.StringIO) -> None:
     allowed = AuditEvent(1, EventType.PROXY_CLOSED, verb="get", groups=("toy:admins",), duration=1500)
     denied = AuditEvent(1, EventType.PROXY_DENIED, verb="delete", details=(("reason", "no role"),))
-    logs.audit_line(allowed, refused_only=True)
-    logs.audit_line(denied, refused_only=True)
-    logs.audit_line(allowed, refused_only=False)
+    logs.audit_lines([allowed], refused_only=True)
+    logs.audit_lines([denied], refused_only=True)
+    logs.audit_lines([allowed], refused_only=False)
 
     first, second = lines(out)
     assert (first["kind"], first["event"], first["level"]) == ("audit", "proxy.access_denied", "warning")

@@ -17,7 +17,8 @@ from appliance.core.roles import Permission
 from appliance.keys import open_keys
 from appliance.layout import Layout
 from appliance.machine_token import MachineTokenError, mint, record_new
-from appliance.store.store import Store, utc_micros
+from appliance.store.clock import utc_micros
+from appliance.store.store import Store
 
 pytestmark = pytest.mark.real_clock  # store and ledger have threads
 

@@ -26,7 +26,7 @@ def test_requests_by_answer_bytes_and_time() -> None:
         closed(101, 60_000_000, verb="create", subresource="exec"),
         AuditEvent(0, EventType.PROXY_DENIED, status=403),
     ):
-        heard.hear(event)
+        heard.hear([event])
 
     assert dict(zip(ANSWERS, heard.answers, strict=True)) == {
         "none": 1,
@@ -57,7 +57,7 @@ async def test_sign_ins_and_sessions(event: EventType, sample: str) -> None:
     heard, failed = Heard(), FailedLogins()
     numbers = Numbers(lambda: sign_ins(heard.events, failed))
     before = parsed((await numbers.page()).decode())
-    heard.hear(AuditEvent(0, event))
+    heard.hear([AuditEvent(0, event)])
     now = parsed((await numbers.page()).decode())
 
     changed = {key for key in now if now[key] != before.get(key, 0)}

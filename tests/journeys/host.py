@@ -25,8 +25,9 @@ from appliance.core.snapshot import Snapshot
 from appliance.keys import open_keys
 from appliance.layout import Layout
 from appliance.store import ids, issuing, units
+from appliance.store.clock import utc_micros
 from appliance.store.issuing import Wanted
-from appliance.store.store import Store, utc_micros
+from appliance.store.store import Store
 from appliance.store.unit import Unit
 
 REPOSITORY = Path(__file__).resolve().parents[2]

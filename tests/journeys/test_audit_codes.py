@@ -26,7 +26,8 @@ from appliance.core.buckets import FAILURES_BURST
 from appliance.core.events import AuditEvent, EventType
 from appliance.keys import open_keys
 from appliance.layout import Layout
-from appliance.store.store import Store, utc_micros
+from appliance.store.clock import utc_micros
+from appliance.store.store import Store
 from ops.demo import ports
 from ops.demo.admin import ApiError, Appliance
 from ops.demo.settings import Home

@@ -51,6 +51,8 @@ def test_wrong_input(laptop: Laptop, tmp_path: Path) -> None:
     """`$` the command, then the exit code and what the first line has to say."""
     noise = tmp_path / "noise"
     noise.write_text("{")
+    (tmp_path / "binary").write_bytes(b"\x30\x82\xff\x00")
+    (tmp_path / "empty").touch()
     for asked, code, sentence in (
         ("no-such-command", 2, "No such command"),
         ("kube login", 2, "Missing argument 'CLUSTER'"),
@@ -66,6 +68,10 @@ def test_wrong_input(laptop: Laptop, tmp_path: Path) -> None:
         (f"login {laptop.house.url} --ca {tmp_path}/none --force", 1, "No such file"),
         ("whoami --profile nobody", 5, "There is no profile nobody"),
         ("accounts use nobody", 5, "nobody is not signed in"),
+        *(
+            (f"profiles create n https://x.example.com --ca {tmp_path}/{it}", 1, "The CA is not a certificate")
+            for it in ("noise", "binary", "empty")
+        ),
         ("profiles create x/y https://x.example.com", 2, "is no name for a profile"),
         ("clusters register another", 4, ""),
     ):
@@ -197,10 +203,17 @@ def test_shells_complete(laptop: Laptop) -> None:
 def test_a_static_token(laptop: Laptop, tmp_path: Path) -> None:
     """For programs that run no plugin; it is in the file, and revoked with its session."""
     file = tmp_path / "static"
-    made = laptop.run(
-        "kube", "login", "toy", "--static", "--ttl", "10m", "--context", "ci", environment={"KUBECONFIG": str(file)}
-    )
+    words = ("kube", "login", "toy", "--static", "--ttl", "10m", "--context", "ci")
+    for mode in (0o604, 0o640):
+        file.touch()
+        file.chmod(mode)
+        shared = laptop.run(*words, environment={"KUBECONFIG": str(file)})
+        assert (shared.code, f"Next: chmod 600 {file}" in shared.err, file.read_text()) == (1, True, "")
+    file.unlink()
+    made = laptop.run(*words, environment={"KUBECONFIG": str(file)})
     assert made.code == 0
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert laptop.run(*words, environment={"KUBECONFIG": str(file)}).code == 0
     assert "exec" not in file.read_text()
     pods = ("--kubeconfig", str(file), "get", "pods", "-n", "demo", "-o", "name")
     assert laptop.kubectl(*pods).code == 0

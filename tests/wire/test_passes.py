@@ -26,7 +26,7 @@ class WorkClock:
 def attended() -> tuple[WorkClock, Passes]:
     clock = WorkClock()
     found = Passes(clock)
-    trio.lowlevel.add_instrument(found)
+    found.follow()
     return clock, found
 
 

@@ -77,7 +77,7 @@ async def ends(*, by_a_task: bool = False) -> AsyncIterator[tuple[Readiness, End
 def spend_every_pass() -> None:
     """From here on each pass of this loop has had its share before anything is done in it."""
     made = Passes(clock=itertools.count().__next__)
-    trio.lowlevel.add_instrument(made)
+    made.follow()
     passes_of_this_run.set(made)
 
 
@@ -154,6 +154,7 @@ async def test_a_defect_ends_one_session_of_a_round_and_no_other(
                 await open_there.receive_some()
         await until(lambda: all(b"answer" in got for number, got in answered.items() if number != 3))
         await until(lambda: sorted(answered[7]) == [b"answer", b"in passing"])
+        await until(lambda: broken in running_sessions.said)
         assert {session for session in running_sessions.said if session.connection.opener} == {broken}
         assert running_sessions.said[broken] == "a defect of this end"
         assert [await asks(opener) for opener, _ in pairs if opener is not broken] == [b"/api"] * (len(pairs) - 1)

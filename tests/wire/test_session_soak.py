@@ -69,7 +69,7 @@ class Cutting:
 def spend_passes_at_random(chance: random.Random) -> None:
     """A pass has had its share after any piece of work, or not: so any piece may be left to a task."""
     made = Passes(clock=lambda: chance.random() * PASS_SECONDS * 3)
-    trio.lowlevel.add_instrument(made)
+    made.follow()
     passes_of_this_run.set(made)
 
 

@@ -105,6 +105,25 @@ async def test_half_close_leaves_the_other_direction_open(contexts: tuple[ssl.SS
     await client.aclose()
 
 
+async def test_a_dropped_write_buffer_is_not_noticed(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    client, server = await joined(contexts)
+    client.drop_write_buffer()
+    assert server.receive_nowait() is None  # nothing was sent
+    await client.send_all(b"a request")
+    assert await server.receive_some() == b"a request"
+    await server.send_all(b"an answer")
+    client.drop_write_buffer()
+    assert await client.receive_some() == b"an answer"
+    await client.send_eof()
+    client.drop_write_buffer()
+    assert await server.receive_some() == b""
+    await server.send_all(b"the rest")
+    assert await client.receive_some() == b"the rest"
+    for stream in (client, server):
+        stream.abort()
+        stream.drop_write_buffer()
+
+
 async def test_a_cancelled_write_breaks_the_stream_for_good(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     client, server = await joined(contexts)
     with trio.move_on_after(0.1) as scope:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import click
 
+from ops.cli import listing
 from ops.cli.faults import Exit, Fault
 from ops.cli.output import clean, documents
 from ops.cli.output.kinds import Form, Kind, Told
@@ -25,14 +26,11 @@ from ops.cli.patience import patience
 T = TypeVar("T")
 
 RETRY_SECONDS: Final = 2.0  # a restart is over in less than ten
-PAGE: Final = 500  # the most the API gives at once
-MAX_PAGES: Final = 10_000  # five million items: a `next` that never ends is a fault of the other end
 
 
-class Api(Protocol):
+class Api(listing.Asked, Protocol):
     """The admin API, signed in; paths are below /fairlead/v1/. A refusal is a `Fault`."""
 
-    def get(self, path: str, **query: str | int | None) -> Any: ...
     def post(self, path: str, body: Mapping[str, Any] | None = None, *, bare: bool = False) -> Any: ...
     def patch(self, path: str, body: Mapping[str, Any], etag: str) -> Any: ...
     def delete(self, path: str, /) -> Any: ...
@@ -49,18 +47,11 @@ class Desk:
     said: Callable[[str], None] = field(default=lambda text: click.echo(text, nl=False, color=True))
     _lists: dict[str, list[Item]] = field(default_factory=dict)
 
-    def pages(self, path: str, **query: str | int | None) -> Iterator[list[Item]]:
+    def pages(self, path: str, /, **query: str | int | None) -> Iterator[list[Item]]:
         """The pages of a list, as they come."""
-        cursor: str | None = None
-        for _ in range(MAX_PAGES):
-            answer = self.api.get(path, **{"limit": PAGE, **query, "cursor": cursor})
-            yield list(answer["items"])
-            cursor = answer.get("next")
-            if not cursor:
-                return
-        raise Fault("The appliance's list has no end.")
+        return listing.pages(self.api, path, **query)
 
-    def every(self, path: str, **query: str | int | None) -> list[Item]:
+    def every(self, path: str, /, **query: str | int | None) -> list[Item]:
         """A whole list, asked for once."""
         key = f"{path} {sorted(query.items())}"
         if key not in self._lists:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlencode
 
 import click
 
@@ -34,7 +33,7 @@ ABLE = Kind(
     "bindings that allow it",
     (
         Column("WHO", "who", yields=True),
-        Column("USERS", lambda it: [one["name"] for one in it["people"]], yields=True),
+        Column("USERS", lambda it: [one["name"] for one in it["people"]] + ["…"] * it["truncated"], yields=True),
         Column("ROLE", "role"),
         Column("WHERE", "where", yields=True),
         Column("BINDING", "id"),
@@ -69,7 +68,7 @@ def explain(desk: Desk, user: str, cluster: str, **wanted: str | None) -> None:
              fairlead explain ann@example.com get /metrics -c prod
     """
     person, there = naming.identify(desk, PERSON, user), naming.identify(desk, CLUSTER, cluster)
-    told = desk.api.get(f"explain?{_query(person=person, cluster=there, **wanted)}")
+    told = desk.api.get("explain", **_query(person=person, cluster=there, **wanted))
     reason = clean.plain(told["reason"])
     lines = [reason if told["allowed"] else f"Refused: {reason}"]
     if told["groups"]:
@@ -92,8 +91,10 @@ def who_can(desk: Desk, cluster: str, **wanted: str | None) -> None:
              fairlead who-can get secrets database -c prod -n web
     """
     there = naming.identify(desk, CLUSTER, cluster)
-    answer = desk.api.get(f"who-can?{_query(cluster=there, **wanted)}")
-    desk.show(ABLE, answer["items"], lambda it: _told(desk, it))
+    found = desk.every("who-can", **_query(cluster=there, **wanted))
+    desk.show(ABLE, found, lambda it: _told(desk, it))
+    if any(it["truncated"] for it in found):
+        desk.remark("Of large groups only some of the people are named.")
 
 
 def _told(desk: Desk, it: Item) -> dict[str, Any]:
@@ -101,7 +102,7 @@ def _told(desk: Desk, it: Item) -> dict[str, Any]:
     return {**it, "who": names.subject(it["subject"]), "where": names.scope(it["scope"])}
 
 
-def _query(*, resource: str | None, **given: str | None) -> str:
+def _query(*, resource: str | None, **given: str | None) -> dict[str, str | None]:
     """What the API is asked. `RESOURCE[.GROUP][/SUBRESOURCE]`, as kubectl writes it, or a path."""
     text = resource or ""
     if text.startswith("/"):
@@ -111,4 +112,4 @@ def _query(*, resource: str | None, **given: str | None) -> str:
         given["resource"], _, group = head.partition(".")
         given["group"] = group or None
         given["subresource"] = given.get("subresource") or sub or None
-    return urlencode({name: value for name, value in given.items() if value is not None})
+    return given

@@ -94,7 +94,7 @@ def test(desk: Desk, webhook: str) -> None:
     """
     told = desk.api.post(at("webhooks", naming.identify(desk, WEBHOOK, webhook), "test"), bare=True)
     status = f" ({told['status']})" if told["status"] else ""
-    why = f": {clean.plain(told['error'])}" if told["error"] else ""
+    why = f": {clean.plain(told['error']).rstrip('.')}" if told["error"] else ""
     desk.document(told, [f"Delivered{status}." if told["delivered"] else f"Not delivered{status}{why}."])
     if not told["delivered"]:
         raise SystemExit(int(Exit.FAILED))

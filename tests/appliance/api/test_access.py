@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from appliance.core.explain import MAX_PEOPLE
 from appliance.core.roles import Permission, Scope, ScopeKind
 from tests.appliance.api.rig import HOUR, NOW, Rig, rig
 from tests.appliance.api.test_rights import ANN, EVERYWHERE, made, on
@@ -294,6 +295,7 @@ async def test_why_and_who(tmp_path: Path) -> None:
         who = await api.call("GET", f"who-can?namespace=blue&{what}")
         (item,) = who.body["items"]
         assert (item["id"], [it["name"] for it in item["people"]]) == (here["id"], ["ann@example.com"])
+        assert item["truncated"] is False
         assert (await api.call("GET", f"who-can?namespace=green&{what}")).body["items"] == []
         paths = await api.call("GET", "who-can?cluster=prod&verb=get&path=/version")
         assert [it["id"] for it in paths.body["items"]] == [here["id"]]
@@ -305,6 +307,24 @@ async def test_why_and_who(tmp_path: Path) -> None:
         for name in ("ben@example.com", "nobody"):
             reply = await api.call("GET", f"explain?person={name}&namespace=blue&{what}", token=token)
             assert (reply.status, reply.code) == (404, "USER_NOT_FOUND")
+
+
+async def test_of_a_large_group_some_are_named(tmp_path: Path) -> None:
+    async with rig(tmp_path) as api:
+        await made(api, "clusters", {"name": "prod"})
+        role = await made(api, "roles", {"name": "viewer", "groups": ["viewers"]})
+        group = {"kind": "group", "id": "dev", "issuer": ANN["issuer"]}
+        everywhere = {"kind": "everywhere"}
+        here = await made(api, "bindings", {"subject": group, "role_id": role["id"], "scope": everywhere})
+        for number in reversed(range(MAX_PEOPLE + 1)):
+            person = {"subject": f"{number}", "name": f"dev{number:03}@example.com", "groups": ["dev"]}
+            await made(api, "people", {**ANN, **person})
+            if number == 1:
+                (found,) = (await api.call("GET", "who-can?cluster=prod&verb=get&resource=pods")).body["items"]
+                assert (found["truncated"], len(found["people"])) == (False, MAX_PEOPLE)
+        (found,) = (await api.call("GET", "who-can?cluster=prod&verb=get&resource=pods")).body["items"]
+        assert (found["id"], found["truncated"]) == (here["id"], True)
+        assert [it["name"] for it in found["people"]] == [f"dev{it:03}@example.com" for it in range(MAX_PEOPLE)]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from appliance.core.events import AuditEvent, EventType
 from appliance.core.review import DAY
 from appliance.core.roles import Permission, Scope, ScopeKind
 from appliance.store import uses
+from appliance.store.statements import USES_AT_ONCE
 from tests.appliance.api.rig import NOW, Rig, rig
 
 pytestmark = pytest.mark.real_clock  # the store has a thread
@@ -87,7 +88,7 @@ async def test_a_call_and_a_record_are_uses_and_a_binding_that_goes_takes_its_us
         bound = await office.bind({"kind": "person", "id": office.ann})
         api.now = NOW + 100 * DAY
         assert bound in await office.found("&finding=unused")
-        binding_uses.heard(api.parts.uses)(AuditEvent(api.now, EventType.PROXY_CLOSED, binding_ids=(bound,)))
+        binding_uses.heard(api.parts.uses)([AuditEvent(api.now, EventType.PROXY_CLOSED, binding_ids=(bound,))])
         await binding_uses.write(api.store, api.parts.uses)
         found = await office.found("&finding=unused")
         assert bound not in found
@@ -96,8 +97,20 @@ async def test_a_call_and_a_record_are_uses_and_a_binding_that_goes_takes_its_us
         assert (await api.call("DELETE", f"bindings/{bound}")).status == 204
         api.parts.uses.note((bound,), api.now + DAY)
         await binding_uses.write(api.store, api.parts.uses)  # too late: an id is given once, so nothing may stay
-        again = await api.store.read(uses.between(bound, bound))
+        again = await api.store.read(uses.latest([bound]))
         assert again == {}
+
+
+async def test_a_page_reads_the_uses_of_its_bindings_alone(tmp_path: Path) -> None:
+    async with rig(tmp_path) as api:
+        office = Office(api)
+        await office.furnish()
+        made = sorted([await office.bind({"kind": "group", "id": f"g{it}", "issuer": ISSUER}) for it in range(120)])
+        await api.store.write(uses.keep({it: NOW + number for number, it in enumerate(made)}))
+        asked = [it for number, it in enumerate(made) if number % 7 or number == 119]
+        assert len(asked) > 2 * USES_AT_ONCE
+        assert await api.store.read(uses.latest(asked)) == {it: NOW + made.index(it) for it in asked}
+        assert await api.store.read(uses.latest([])) == {}
 
 
 async def test_whoever_sees_some_clusters_reviews_what_lies_in_them(tmp_path: Path) -> None:

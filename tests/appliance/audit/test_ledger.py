@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
@@ -230,11 +230,11 @@ async def test_discovery_is_counted(tmp_path: Path) -> None:
 async def test_listeners_hear_what_is_on_disk_and_one_that_fails_hurts_nobody(tmp_path: Path) -> None:
     heard: list[AuditEvent] = []
 
-    def broken(_: AuditEvent) -> None:
+    def broken(_: Sequence[AuditEvent]) -> None:
         raise RuntimeError("no terminal")
 
     async with opened(tmp_path / "audit.db") as ledger:
         ledger.subscribe(broken)
-        ledger.subscribe(heard.append)
+        ledger.subscribe(heard.extend)
         await ledger.record(event(3))
     assert 3 in [it.time for it in heard]

@@ -28,7 +28,8 @@ from appliance.core.roles import Binding, Role, Scope, ScopeKind, Subject, Subje
 from appliance.keys import open_keys
 from appliance.layout import Layout
 from appliance.store import schema, units
-from appliance.store.store import Store, utc_micros
+from appliance.store.clock import utc_micros
+from appliance.store.store import Store
 from appliance.store.tables import tables_after
 from appliance.store.unit import Unit
 from tests.support.postgres import PostgresServer

@@ -18,8 +18,8 @@ from appliance.core.problems import Code, Problem
 from appliance.inspection import inspect
 from appliance.layout import InUseError
 from appliance.store import schema
+from appliance.store.clock import utc_micros
 from appliance.store.schema import Migration, migrations
-from appliance.store.store import utc_micros
 from tests.appliance.backup.conftest import MakePlace
 from tests.appliance.backup.places import PASSPHRASE, RECORDS, Place
 

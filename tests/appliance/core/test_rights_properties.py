@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from appliance.core.clusters import Cluster
 from appliance.core.decision import Denial, Permit, decide
-from appliance.core.explain import explain, who_can
+from appliance.core.explain import able, explain, lets
 from appliance.core.people import Person
 from appliance.core.rights import Rights, escalation, rights
 from appliance.core.roles import Binding, Holding, Role, Scope, ScopeKind, Subject, SubjectKind
@@ -156,8 +156,9 @@ def test_explain_says_what_decide_does_and_who_can_names_those(
     if isinstance(found, Permit):
         assert tuple(it.binding.id for it in told.considered if it.allows) == found.binding_ids
         assert told.groups == found.groups
-    able = {who.id: it.binding.id for it in who_can(snapshot, cluster, ask, now) for who in it.people}
-    assert (person.id in able) is isinstance(found, Permit)
+    letting = [it for it in snapshot.bindings.values() if lets(snapshot, it, cluster, ask, now)]
+    may = {who.id for it in letting for who in able(snapshot, it, cluster).people}
+    assert (person.id in may) is isinstance(found, Permit)
 
 
 def mixed(data: st.DataObject, held: Rights) -> tuple[Role, Scope, int | None]:

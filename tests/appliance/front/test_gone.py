@@ -163,12 +163,11 @@ async def test_a_request_that_ended_leaves_nobody_watching_for_the_next(
 
     async with fronted(tmp_path, agent) as rig:
         talk = await rig.dial()
+        client = await _first(rig.front.watcher)
         await talk.say(rig.get("/api/v1/slow"))
-        await until(lambda: rig.front.watcher.armed)
-        monkeypatch.setattr(gone, "SWEEP_SECONDS", 60.0)
-        await trio.sleep(0.1)  # the last short sweep
+        await until(lambda: client.on_rest)
         go.set()
         assert (await talk.answer()).status == 200
+        await until(lambda: not client.on_rest)
         await talk.say(rig.get("/api/v1/pods"))
         assert (await talk.answer()).status == 200
-        await until(lambda: not rig.front.watcher.armed)

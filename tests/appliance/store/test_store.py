@@ -331,7 +331,7 @@ async def test_a_store_that_cannot_be_read_says_so_first_to_requests_then_to_str
     async with home.opened() as store:
         polled = trio.current_time()
         for later, fresh, lost in ((29, True, False), (31, False, False), (89, False, False), (92, False, True)):
-            monkeypatch.setattr(trio, "current_time", partial(float, polled + later))
+            monkeypatch.setattr(store, "_time", partial(float, polled + later))
             assert (store.fresh(), store.lost()) == (fresh, lost)
         monkeypatch.undo()
         await store.poll()

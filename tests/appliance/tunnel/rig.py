@@ -20,7 +20,8 @@ from appliance.core.clusters import Cluster
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.networks import NOBODY, Networks
 from appliance.store import units
-from appliance.store.store import Store, utc_micros
+from appliance.store.clock import utc_micros
+from appliance.store.store import Store
 from appliance.tunnel.authority import Authority
 from appliance.tunnel.enrolment import Enrolment, bundle, mint_token
 from appliance.tunnel.listener import AgentsListener, serve

@@ -16,7 +16,7 @@ from appliance.bridges import Enrolments
 from appliance.core.buckets import FAILURES_BURST
 from appliance.core.events import EventType
 from appliance.store import units
-from appliance.store.store import utc_micros
+from appliance.store.clock import utc_micros
 from appliance.tunnel import enrolment
 from appliance.tunnel.authority import Authority
 from appliance.tunnel.enrolment import mint_token, token_digest

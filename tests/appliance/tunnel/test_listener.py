@@ -13,7 +13,7 @@ import trio
 from agent.identity import Identity
 from appliance.core.events import EventType
 from appliance.store import units
-from appliance.store.store import utc_micros
+from appliance.store.clock import utc_micros
 from appliance.tunnel import listener
 from appliance.tunnel.authority import Authority
 from tests.appliance.front.test_listener import dial_from
