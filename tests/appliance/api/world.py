@@ -104,7 +104,7 @@ async def furnished(api: Rig) -> World:
     await write(machines.add_rule(root, rule, NOW))
     provider = Provider(named("provider"), "login", "Login", "https://other.example.com", "fairlead", created_at=NOW)
     await write(providers.add(root, provider, None, NOW))
-    hook = Webhook(named("webhook"), "https://hooks.example.com/x", created_at=NOW)
+    hook = Webhook(named("webhook"), "https://hooks.example.com", created_at=NOW)
     await write(webhooks.add(root, hook, Sealed(*api.store.seal(hook.secret_name, b"x" * 32)), NOW))
     wanted = Wanted(named("credential"), ANN.id, HERE.cluster_id, CredentialKind.STATIC, 3_600, by.id)
     await write(issuing.issue(wanted, NOW))
