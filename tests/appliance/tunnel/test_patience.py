@@ -53,7 +53,7 @@ async def test_two_do_not_begin_at_once_however_idle_the_loop_is() -> None:
         nursery.start_soon(passed, patience, came, "second")
         await trio.testing.wait_all_tasks_blocked(0.01)
         await trio.testing.wait_all_tasks_blocked(0.01)
-        assert came == ["first"]
+        assert len(came) == 1
         nursery.cancel_scope.cancel()
 
 
