@@ -117,7 +117,7 @@ def condition(state: ClusterState | None, *, registered: bool, now: int) -> Cond
         if not registered:
             reason = "No agent of this cluster is enrolled. Install its agent with a bundle."
             return Condition(Phase.PENDING, since, reason)
-        reason = "No agent has connected since this appliance started." if state is None else state.reason
+        reason = "No agent has connected to this appliance since it started." if state is None else state.reason
         return Condition(Phase.DISCONNECTED, since, reason)
     troubles = [trouble for link in state.agents for trouble in _troubles(link, now)]
     if troubles:

@@ -76,7 +76,7 @@ def test_replicas_restart_one_after_the_other_and_nothing_is_lost(
         stack.start_appliance()
         after = state(stack)
         assert (after["state"], after["connected"], after["agents"]) == ("disconnected", False, [])
-        assert "since this appliance started" in after["reason"]
+        assert "to this appliance since it started" in after["reason"]
         stack.cable.release()
         stack.cable.pull()
         eventually(lambda: state(stack)["state"] == "connected", BACK_SECONDS, "the agent coming back")

@@ -22,7 +22,7 @@ def up(*links: AgentLink) -> ClusterState:
     ("state", "registered", "phase", "since", "reason"),
     [
         (None, False, Phase.PENDING, None, "Install its agent with a bundle"),
-        (None, True, Phase.DISCONNECTED, None, "since this appliance started"),
+        (None, True, Phase.DISCONNECTED, None, "to this appliance since it started"),
         (ClusterState(False, 7, 0, "the connection broke"), True, Phase.DISCONNECTED, 7, "the connection broke"),
         (ClusterState(False, 7, 0, "revoked"), False, Phase.PENDING, 7, "No agent of this cluster is enrolled"),
         (up(LINK), True, Phase.CONNECTED, NOW - 100, ""),

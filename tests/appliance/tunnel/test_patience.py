@@ -24,7 +24,7 @@ async def checkpoints(number: int) -> None:
 
 
 async def test_strangers_wait_while_anybody_can_run_and_come_in_by_turns_then() -> None:
-    patience, came = Patience(math.inf), list[str]()
+    patience, came = Patience(0, math.inf), list[str]()
     async with trio.open_nursery() as nursery:
         for name in ("first", "second", "third"):
             nursery.start_soon(passed, patience, came, name)
@@ -37,7 +37,7 @@ async def test_strangers_wait_while_anybody_can_run_and_come_in_by_turns_then() 
 
 
 async def test_a_loop_that_never_rests_lets_them_in_nevertheless() -> None:
-    patience, came = Patience(0.001), list[str]()
+    patience, came = Patience(0, 0.001), list[str]()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(passed, patience, came, "first")
         nursery.start_soon(passed, patience, came, "second")
@@ -46,8 +46,19 @@ async def test_a_loop_that_never_rests_lets_them_in_nevertheless() -> None:
                 await trio.lowlevel.checkpoint()
 
 
+async def test_two_do_not_begin_at_once_however_idle_the_loop_is() -> None:
+    patience, came = Patience(1000, math.inf), list[str]()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(passed, patience, came, "first")
+        nursery.start_soon(passed, patience, came, "second")
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert came == ["first"]
+        nursery.cancel_scope.cancel()
+
+
 async def test_one_that_gives_up_gives_its_place_to_the_next() -> None:
-    patience, came = Patience(math.inf), list[str]()
+    patience, came = Patience(0, math.inf), list[str]()
     async with trio.open_nursery() as nursery:
         with trio.move_on_after(0):
             await patience.wait()
