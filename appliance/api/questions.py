@@ -92,7 +92,8 @@ async def who(call: Call) -> Answer:
     found = []
     for it in letting:
         await trio.lowlevel.checkpoint()  # a group is looked for among all people
-        found.append(explain.able(snapshot, it, cluster))
+        if it.role_id in snapshot.roles:  # meanwhile it may have been deleted
+            found.append(explain.able(snapshot, it, cluster))
     return Answer(
         200,
         {

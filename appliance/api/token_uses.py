@@ -36,4 +36,4 @@ class TokenUses:
 def say_unnoted(parts: Parts, error: Exception, token_id: str) -> None:
     if times := parts.outages.met("uses", trio.current_time()):
         why = str(error) or type(error).__name__
-        structlog.get_logger().warning("the use of a token could not be noted", token=token_id, why=why, times=times)
+        structlog.get_logger().warning("the use of a token could not be noted", token_id=token_id, why=why, times=times)

@@ -26,7 +26,7 @@ MAX_BLOCK_BYTES: Final = 8 * 1024
 
 MAX_HEADS: Final = 512
 MAX_WHOLE_BYTES: Final = 2 * 1024
-"""Heads that ask for nothing but an answer, kept whole: 1 MiB at worst. Full, it forgets all."""
+"""Heads that ask for nothing but an answer, kept whole: 1 MiB of raw heads at worst. Full, it forgets all."""
 
 _LINE: Final = re.compile(rb"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/[\x21\x22\x24-\x7e]*)")
 """The request lines that may meet a cached block; any other goes through the full parser."""

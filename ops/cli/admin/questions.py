@@ -33,7 +33,9 @@ ABLE = Kind(
     "bindings that allow it",
     (
         Column("WHO", "who", yields=True),
-        Column("USERS", lambda it: [one["name"] for one in it["people"]] + ["…"] * it["truncated"], yields=True),
+        Column(
+            "USERS", lambda it: [one["name"] for one in it["people"]] + ["…"] * it.get("truncated", False), yields=True
+        ),
         Column("ROLE", "role"),
         Column("WHERE", "where", yields=True),
         Column("BINDING", "id"),
@@ -93,7 +95,7 @@ def who_can(desk: Desk, cluster: str, **wanted: str | None) -> None:
     there = naming.identify(desk, CLUSTER, cluster)
     found = desk.every("who-can", **_query(cluster=there, **wanted))
     desk.show(ABLE, found, lambda it: _told(desk, it))
-    if any(it["truncated"] for it in found):
+    if any(it.get("truncated") for it in found):
         desk.remark("Of large groups only some of the people are named.")
 
 
