@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import trio
 from agent.identity import Identity
 from agent.outbound import Place, shake_hands
 from appliance.tunnel import listener
+from appliance.tunnel.patience import Patience
 from tests.appliance.front.test_listener import dial_from
 from tests.appliance.tunnel.rig import CLUSTER, Harbour, harbour
 from tests.appliance.tunnel.test_listener import run, until, works
@@ -40,6 +42,19 @@ async def arrive(here: Harbour, identity: Identity, number: int) -> None:
     )
     stream = await shake_hands(tcp.socket, context, Place.parse(here.url))
     await run(await dial_session(stream, b"agents.example.com", f"agent {number}"))
+
+
+async def test_who_gave_up_in_the_queue_takes_no_turn(tmp_path: Path) -> None:
+    async with harbour(tmp_path) as here, AsyncExitStack() as held:
+        for number in range(listener.HANDSHAKE_SLOTS):
+            await held.enter_async_context(here.parts.handshakes.held(str(number)))
+        async with await dial_from("127.1.0.1", here.port) as impatient:
+            await impatient.send_all(b"\x16")
+            await until(lambda: len(here.parts.handshakes) > listener.HANDSHAKE_SLOTS)
+        here.parts.patience = Patience(1000)
+        await here.parts.patience.wait()  # the next turn is far away
+        await held.aclose()
+        await until(lambda: not len(here.parts.handshakes))
 
 
 async def test_a_crowd_comes_in_a_few_at_a_time_and_nobody_else_is_held_up(
