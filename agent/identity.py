@@ -122,7 +122,7 @@ class DataDirectory:
         credential = content.get(CREDENTIAL)
         if credential is not None:
             try:
-                _read_credential(credential, key)
+                _read_credential(credential, key, self.path)
             except _DAMAGE:
                 raise IdentityError(f"{CREDENTIAL} is damaged.") from None
         if content[KEY] != _read(self.path / KEY) or credential is None:
@@ -182,26 +182,15 @@ class DataDirectory:
         if raw is None:
             return None
         try:
-            it = _read_credential(raw, self.private_key())
+            identity, certificate_pem = _read_credential(raw, self.private_key(), self.path)
         except _DAMAGE:
             raise IdentityError(
                 f"{self.path / CREDENTIAL} is damaged: remove it, and enrol with a new bundle."
             ) from None
         # OpenSSL wants a file of its own; it follows the credential, which alone is the truth.
-        certificate_path = self.path / _CERTIFICATE
-        if _read(certificate_path) != it.certificate_pem.encode():
-            write_private(certificate_path, it.certificate_pem.encode())
-        return Identity(
-            it.cluster_id,
-            it.url,
-            it.ca_pem,
-            it.spent,
-            certificate_path,
-            self.path / KEY,
-            it.not_after,
-            it.issued,
-            it.life,
-        )
+        if _read(identity.certificate_path) != certificate_pem:
+            write_private(identity.certificate_path, certificate_pem)
+        return identity
 
     def sound(self) -> Identity | None:
         """Return the stored identity; None, too, where it is damaged: whoever dials with it says what to do."""
@@ -211,40 +200,28 @@ class DataDirectory:
             return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Credential:
-    """What CREDENTIAL says; see Identity."""
-
-    cluster_id: str
-    url: str
-    ca_pem: str
-    certificate_pem: str
-    spent: str
-    not_after: float
-    issued: float
-    life: float
-
-
 _DAMAGE: Final = (ValueError, KeyError, TypeError)
 
 
-def _read_credential(raw: bytes, key: ec.EllipticCurvePrivateKey) -> _Credential:
-    """Read it. Raises one of _DAMAGE, or IdentityError when it is for another key."""
+def _read_credential(raw: bytes, key: ec.EllipticCurvePrivateKey, directory: Path) -> tuple[Identity, bytes]:
+    """Return what CREDENTIAL says, and its certificate. Raises one of _DAMAGE; IdentityError: it is for another key."""
     content = json.loads(raw)
     certificate_pem = str(content["certificate"])
     certificate = _check_certificate(certificate_pem, key)
     not_after = certificate.not_valid_after_utc.timestamp()
     issued = float(content.get("issued", certificate.not_valid_before_utc.timestamp()))
-    return _Credential(
+    identity = Identity(
         str(content["cluster"]),
         str(content["url"]),
         str(content["ca"]),
-        certificate_pem,
         str(content["spent"]),
+        directory / _CERTIFICATE,
+        directory / KEY,
         not_after,
         issued,
         float(content.get("life", not_after - issued)),
     )
+    return identity, certificate_pem.encode()
 
 
 def _check_certificate(certificate_pem: str, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
