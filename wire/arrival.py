@@ -1,13 +1,26 @@
-"""Where a connection comes from when a load balancer passed it on: reads the PROXY header that stands before TLS.
+"""What is known of a connection before TLS: whether its peer still waits, and where it comes from.
 
-Reads that header and not a byte more, so that TLS finds its own beginning. The caller owns the deadline and the socket.
+A load balancer that passes it on says so in a PROXY header. That is read and not a byte more, so that TLS finds its own
+beginning. The caller owns the deadline and the socket.
 """
 
 from __future__ import annotations
 
+import select
+from typing import Final
+
 import trio
 
 from wire.proxy_header import FIXED_BYTES, BadProxyHeader, rest_bytes, source
+
+_LEFT: Final = getattr(select, "POLLRDHUP", 0)  # Linux; elsewhere poll tells of resets alone
+
+
+def has_left(sock: trio.socket.SocketType) -> bool:
+    """Tell whether the peer has closed; what it sent before may still be there to read."""
+    poll = select.poll()
+    poll.register(sock.fileno(), _LEFT)
+    return bool(poll.poll(0))
 
 
 async def read_origin(sock: trio.socket.SocketType) -> str | None:

@@ -34,7 +34,7 @@ from appliance.front.parts import FrontParts
 from appliance.front.replies import HELP_PREFIX, correlation, plain_reply
 from appliance.front.running import Running
 from appliance.front.wrong_path import wrong_path
-from wire.arrival import read_origin
+from wire.arrival import has_left, read_origin
 from wire.http1 import BadHead
 from wire.proxy_header import BadProxyHeader
 from wire.slots import Slots
@@ -239,6 +239,8 @@ class Front:
             if silence.cancelled_caught:
                 return None
             async with self.handshakes.held(source):
+                if has_left(sock):
+                    return None  # it gave up in the queue: its turn is the next one's
                 with trio.move_on_after(HANDSHAKE_SECONDS):
                     return await serve_handshake(sock, context)
         except (OSError, trio.BrokenResourceError):

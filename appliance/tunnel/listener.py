@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-import select
 import ssl
 from collections import Counter
 from collections.abc import Sequence
@@ -35,7 +34,7 @@ from appliance.tunnel.ports import Clock, EnrolmentStore, Record
 from appliance.tunnel.registry import Registry, TooManySessionsError
 from appliance.tunnel.watch import end_revoked, fault_of, record_changes, refused, tell_trust
 from wire import calls
-from wire.arrival import read_origin
+from wire.arrival import has_left, read_origin
 from wire.carrier import CallReceived, Carrier, CarrierEnded, CarrierError, CarrierEvent, Payload, TunnelRequested
 from wire.opening import accept_session
 from wire.proxy_header import BadProxyHeader
@@ -59,7 +58,6 @@ DRAIN_SECONDS: Final = 20.0
 
 _CAPACITY: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 _ENDINGS: Final = (trio.BrokenResourceError, trio.ClosedResourceError, SessionEnded, CarrierError)
-_LEFT: Final = getattr(select, "POLLRDHUP", 0)  # Linux; elsewhere poll tells of resets alone
 _READ_BYTES: Final = 64 * 1024
 
 _log = logging.getLogger("fairlead.tunnel")
@@ -151,13 +149,6 @@ async def _accept(parts: AgentsListener, listener: trio.SocketListener, connecti
         connections.start_soon(connection.run, sock)
 
 
-def _has_left(sock: trio.socket.SocketType) -> bool:
-    """Tell whether the peer has closed; what it sent before may still be there to read."""
-    poll = select.poll()
-    poll.register(sock.fileno(), _LEFT)
-    return bool(poll.poll(0))
-
-
 class _Connection:
     """One connection of an agent, or of someone who says so."""
 
@@ -231,7 +222,7 @@ class _Connection:
             if silence.cancelled_caught:
                 return None
             async with self._parts.handshakes.held(self._source):
-                if _has_left(sock):
+                if has_left(sock):
                     return None  # it gave up in the queue: its turn is the next one's
                 await self._parts.patience.wait()
                 with trio.move_on_after(HANDSHAKE_SECONDS):

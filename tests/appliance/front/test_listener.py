@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,19 @@ async def test_one_address_cannot_hold_every_handshake(tmp_path: Path) -> None:
         for stream in hoarders:
             await stream.aclose()
         await until(lambda: not len(rig.front.handshakes))
+
+
+async def test_who_gave_up_in_the_queue_takes_no_turn(tmp_path: Path) -> None:
+    async with fronted(tmp_path) as rig, AsyncExitStack() as held:
+        for number in range(listener.HANDSHAKES):
+            await held.enter_async_context(rig.front.handshakes.held(str(number)))
+        async with await dial_from("127.0.0.2", rig.port) as impatient:
+            await impatient.send_all(b"\x16")
+            await until(lambda: len(rig.front.handshakes) > listener.HANDSHAKES)
+        begun = rig.handshakes
+        await held.aclose()
+        await until(lambda: not len(rig.front.handshakes))
+        assert rig.handshakes == begun
 
 
 async def test_many_clients_behind_one_address_come_in_in_turn(tmp_path: Path) -> None:
