@@ -41,6 +41,25 @@ FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 OF_ONE_RUN = frozenset({b"date", b"traceresponse", b"x-correlation-id"})
 
 
+SAID = {
+    b"long": ok(LONG),
+    b"none": b"HTTP/1.1 204 No Content\r\n\r\n",
+    b"same": b'HTTP/1.1 304 Not Modified\r\nETag: "7"\r\nContent-Length: 5\r\n\r\n',
+    b"headed": b"HTTP/1.1 200 OK\r\nContent-Length: 12345\r\n\r\n",
+    b"chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+    b"trailers": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Sum: 9\r\n\r\n",
+    b"forbidden": b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}",
+}
+"""What the API server says to a path of this name, and goes on."""
+
+LAST_SAID = {
+    b"gone": b"",
+    b"nonsense": b"SSH-2.0-OpenSSH\r\n\r\n",
+    b"closing": ok(b"last", b"Connection: close\r\n"),
+}
+"""And then it closes the connection."""
+
+
 class Cluster:
     """An API server: what it answers depends on the target alone. `seen`: what it was asked."""
 
@@ -81,31 +100,14 @@ class Cluster:
 
     async def _answer(self, caller: Caller, path: bytes, body: bytes) -> bool:
         name = path.rsplit(b"/", 1)[-1]
-        if name == b"long":
-            await caller.say(ok(LONG))
-        elif name == b"none":
-            await caller.say(b"HTTP/1.1 204 No Content\r\n\r\n")
-        elif name == b"same":
-            await caller.say(b'HTTP/1.1 304 Not Modified\r\nETag: "7"\r\nContent-Length: 5\r\n\r\n')
-        elif name == b"headed":
-            await caller.say(b"HTTP/1.1 200 OK\r\nContent-Length: 12345\r\n\r\n")
-        elif name == b"chunked":
-            await caller.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
-        elif name == b"trailers":
-            await caller.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Sum: 9\r\n\r\n")
-        elif name == b"forbidden":
-            await caller.say(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}")
+        if name in SAID:
+            await caller.say(SAID[name])
         elif name == b"cut":
             await caller.say(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nten bytes.")
             await self.cut.wait()
             return False
-        elif name == b"gone":
-            return False
-        elif name == b"nonsense":
-            await caller.say(b"SSH-2.0-OpenSSH\r\n\r\n")
-            return False
-        elif name == b"closing":
-            await caller.say(ok(b"last", b"Connection: close\r\n"))
+        elif name in LAST_SAID:
+            await caller.say(LAST_SAID[name])
             return False
         elif name == b"watched":
             await caller.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nevent\n\r\n")
