@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -20,7 +21,6 @@ from appliance.audit.chain import (
     Cut,
     Head,
     fingerprint,
-    follow,
     genesis,
     key_id,
     link,
@@ -28,7 +28,7 @@ from appliance.audit.chain import (
     signed_by,
 )
 from appliance.audit.reader import Reader
-from appliance.audit.sheaf import entries
+from appliance.audit.sheaf import bind, lines
 from appliance.audit.shelf import AuditBroken, AuditRefused, Place, Shelf
 from appliance.audit.sqlite import SQLitePlace
 from appliance.core.events import AuditEvent
@@ -38,7 +38,8 @@ __all__ = ["AuditRefused", "Book", "Notary", "Reader"]
 log = logging.getLogger("fairlead.audit")
 
 ORPHANS_MICROS = 60_000_000  # how often we look for chains whose writers died, where there may be several writers
-PAGE = 1_000  # records read at once, about 1 MB
+PAGE = 16  # sheaves read at once, some MB at most
+LOWEST = -(1 << 63)
 
 
 class Notary:
@@ -104,14 +105,10 @@ class Book:
     def append(self, events: Sequence[AuditEvent]) -> None:
         """Adds the events in one commit, or raises and leaves `head` where it was."""
         self._shelf.check()
-        moved, values = self._rows(events)
-        self._shelf.add(values)
+        moved, sheaves = bind(self.head, events)
+        self._shelf.add(sheaves)
         self.head = moved
         self._now = max(self._now, events[-1].time) if events else self._now
-
-    def _rows(self, events: Sequence[AuditEvent]) -> tuple[Head, list[object]]:
-        """The values of all rows, one row after the other, and the head they lead to."""
-        return follow(self.head, entries(events))
 
     def checkpoint(self, now: int) -> None:
         """Signs where the chain stands."""
@@ -133,9 +130,8 @@ class Book:
         before = self.head
         if not self._shelf.hold(before.chain):
             raise AuditBroken("the connection that broke still holds the chain of audit records")
-        after = self._rows(unsure)[0]
-        rows = self._shelf.rows(statements.HEAD, before.chain)
-        found = Head(before.chain, *rows[0]) if rows else Head(before.chain, 0, before.hash)
+        after = bind(before, unsure)[0]
+        found = self._end(before)
         if found not in {before, after}:
             log.error("the audit ledger %s does not end where we left it; a new chain is begun", self._place)
             self.head = self._start_chain(now, lost=before)
@@ -174,6 +170,17 @@ class Book:
             self._notary.add([head], ended, now)
         return head
 
+    def _end(self, head: Head) -> Head | None:
+        """The last record of a chain, as far as one can read it; `head` without its number where there is none."""
+        rows = self._shelf.rows(statements.LAST_SHEAF, head.chain)
+        if not rows:
+            return replace(head, number=0)
+        try:
+            *_, last = lines(rows[0][0])
+        except ValueError:
+            return None
+        return Head(head.chain, last.number, last.hash)
+
     def _orphans(self, now: int, but: Sequence[Head] = ()) -> list[Head]:
         """Where the chains of dead writers end, as far as they hang together."""
         self._looked = now
@@ -189,17 +196,28 @@ class Book:
         return found
 
     def _sound_end(self, signed: Head) -> Head:
-        head = signed
-        while rows := self._shelf.rows(statements.RECORDS, head.chain, head.number, PAGE):
-            for number, *_, body, found in rows:
-                expected = Head(head.chain, head.number + 1, link(head.hash, head.number + 1, body))
-                if (number, found) != (expected.number, expected.hash):
-                    log.error(
-                        "the audit ledger %s was changed: chain %d, record %s; `fairlead audit verify` says what else",
+        head, place = signed, LOWEST
+        while rows := self._shelf.rows(statements.SHEAVES_BEYOND, head.chain, place, signed.number, PAGE):
+            for first, content in rows:
+                place = first
+                try:
+                    for number, found, body in lines(content):
+                        if number > head.number:
+                            head = _next(head, number, found, body)
+                except ValueError:
+                    log.error(  # noqa: TRY400 -- what it is, verification says
+                        "the audit ledger %s was changed after record %d of chain %d; see `fairlead audit verify`",
                         self._place,
+                        head.number,
                         head.chain,
-                        number,
                     )
                     return head
-                head = expected
         return head
+
+
+def _next(head: Head, number: int, found: str, body: str) -> Head:
+    """The head after a record. Raises ValueError for one that does not follow."""
+    after = Head(head.chain, head.number + 1, link(head.hash, head.number + 1, body))
+    if after != Head(head.chain, number, found):
+        raise ValueError("it does not follow")
+    return after

@@ -136,17 +136,6 @@ def link(previous: str, number: int, body: str) -> str:
     return sha256(f"{previous}\n{number}\n{body}".encode()).hexdigest()
 
 
-def follow(head: Head, entries: Iterable[Sequence[object]]) -> tuple[Head, list[object]]:
-    """Records after `head`, and the last of them. Each is chain, number, the entry (whose last is a body), and hash."""
-    number, previous = head.number, head.hash
-    values: list[object] = []
-    for entry in entries:
-        number += 1
-        previous = link(previous, number, str(entry[-1]))
-        values.extend((head.chain, number, *entry, previous))
-    return Head(head.chain, number, previous), values
-
-
 def key_id(key: Ed25519PublicKey) -> str:
     return sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:16]
 

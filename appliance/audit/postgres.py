@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import asyncpg
 
 from appliance.audit import statements
+from appliance.audit.sheaf import Sheaf
 from appliance.audit.shelf import AuditBroken
 
 T = TypeVar("T")
@@ -135,11 +136,9 @@ class PostgresShelf:
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in self._do(lambda connection: connection.fetch(sql, *values))]
 
-    def add(self, values: Sequence[object]) -> None:
-        width = statements.RECORD_COLUMNS
-        rows = [values[start : start + width] for start in range(0, len(values), width)]
+    def add(self, sheaves: Sequence[Sheaf]) -> None:
         # Outside a transaction all of it is one: pipelined, and committed together.
-        self._do(lambda connection: connection.executemany(statements.records_add(1), rows))
+        self._do(lambda connection: connection.executemany(statements.SHEAF_ADD, sheaves))
 
     def hold(self, chain: int) -> bool:
         return bool(self.rows("SELECT pg_try_advisory_lock($1, $2)", CHAIN_LOCK, chain)[0][0])

@@ -1,6 +1,6 @@
 """Reads the ledger on a connection of its own, and never writes to it: searches, single records, exports.
 
-A search walks from the newest record down in looks of bounded size, so that a rare thing asked of a large ledger costs
+A search walks from the newest sheaf down in looks of bounded size, so that a rare thing asked of a large ledger costs
 many short queries instead of one that nobody can stop; when its time is over it gives what it found and where it is.
 Only time is indexed, because every index costs the requests: a correlation id is found by reading, too, so say when.
 """
@@ -9,23 +9,24 @@ from __future__ import annotations
 
 import json
 import time
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from appliance.audit import statements
-from appliance.audit.records import columns, parse
+from appliance.audit.records import parse
+from appliance.audit.sheaf import SPAN_MICROS, read_line, texts
 from appliance.audit.shelf import Place, Shelf
 from appliance.audit.sqlite import SQLitePlace
 from appliance.core.audit_query import FOREVER, AuditQuery, Position
-from appliance.core.events import AuditEvent, EventType
+from appliance.core.events import AuditEvent
 
 SEARCH_SECONDS = 2.0  # for one answer; what was not reached by then is behind its cursor
-LOOK = 20_000  # records a statement looks at: some 50 ms
-EXPORT_PAGE = 1_000
-
-_COLUMNS = ("actor_id", "cluster_id", "correlation_id")
+LOOK = 500  # sheaves a statement looks at: some 50 ms where they are full
+READ = 16  # sheaves read at once: some MB at most
+BOTTOM = Position(-1, -1, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,41 +70,92 @@ class Reader:
         self.shelf.close()
 
     def search(self, query: AuditQuery, *, seconds: float = SEARCH_SECONDS) -> Page:
-        """The newest records that fit, from the query's position down."""
+        """The newest records that fit, from the query's position down.
+
+        Sheaves come by their latest moment; what was read is held until none to come can have anything newer.
+        """
         ends = time.monotonic() + seconds
-        wanted = _wanted(query)
+        needles = _needles(query)
+        sought = max(needles, key=len, default="")
+        until = min(query.until, query.after.time)
+        place = Position(min(until + SPAN_MICROS, FOREVER), FOREVER, FOREVER)
+        held: list[Kept] = []
         found: list[Kept] = []
-        position = query.after
         while True:
-            here = (query.since, query.until, *position)
+            here = (query.since, until, *place)
             edges = self.shelf.rows(statements.SEARCH_EDGE, *here, LOOK)
-            edge = Position(*edges[0]) if edges else Position(-1, -1, -1)
-            rows = self.shelf.rows(statements.SEARCH, *here, *edge, *wanted, query.limit)
-            for *place, body in rows:
-                position = Position(*place)
-                event = _read(body)
-                if query.fits(event) if event is not None else query.clusters is None:
-                    found.append(Kept(position, event))
-                if len(found) == query.limit:
-                    return Page(tuple(found), position)
-            if len(rows) < query.limit:
+            edge = Position(*edges[0]) if edges else BOTTOM
+            rows = self.shelf.rows(statements.SEARCH, *here, *edge, sought, READ)
+            for *at, content in rows:
+                place = Position(*at)
+                if _give(held, found, place.time, query.limit):
+                    return Page(tuple(found), found[-1].position)
+                held += [it for it in _kept(place, content, needles) if _asked(query, it)]
+                held.sort(key=_order)
+            if len(rows) < READ:
+                place = edge
+                if _give(held, found, -1 if not edges else place.time, query.limit):
+                    return Page(tuple(found), found[-1].position)
                 if not edges:
                     return Page(tuple(found), None)
-                position = edge
-            if time.monotonic() > ends:
-                return Page(tuple(found), position)
+            if time.monotonic() > ends and place.time < until:
+                return Page(tuple(found), Position(place.time, FOREVER, FOREVER))
 
     def one(self, chain: int, number: int) -> Kept | None:
-        rows = self.shelf.rows(statements.RECORD, chain, number)
-        return Kept(Position(*rows[0][:3]), _read(rows[0][3])) if rows else None
+        for until, content in self.shelf.rows(statements.SHEAF_WITH, chain, number):
+            for kept in _kept(Position(until, chain, number), content, []):
+                if kept.position.number == number:
+                    return kept
+        return None
 
     def export(self, since: int = 0, until: int = FOREVER) -> Iterator[Kept]:
         """Every record of a time, oldest first."""
-        position = Position(since, -1, -1)
-        while rows := self.shelf.rows(statements.EXPORT, until, *position, EXPORT_PAGE):
-            for *place, body in rows:
-                position = Position(*place)
-                yield Kept(position, _read(body))
+        place = BOTTOM
+        held: list[Kept] = []
+        while rows := self.shelf.rows(statements.EXPORT, since, until, *place, READ):
+            for *at, content in rows:
+                place = Position(*at)
+                held += [it for it in _kept(place, content, []) if since <= it.position.time <= until]
+                held.sort(key=_order)
+                count = bisect_left(held, Position(place.time - SPAN_MICROS, -1, -1), key=_order)
+                yield from held[:count]
+                del held[:count]
+        yield from held
+
+
+def _give(held: list[Kept], found: list[Kept], above: int, limit: int) -> bool:
+    """Moves what is newer than `above` from one list to the other; whether that is as many as were asked for."""
+    while held and held[-1].position.time > above and len(found) < limit:
+        found.append(held.pop())
+    return len(found) == limit
+
+
+def _kept(place: Position, content: object, needles: list[str]) -> Iterator[Kept]:
+    """The records of a sheaf in which all needles are; those that nobody can read are where the sheaf is."""
+    number = place.number
+    for text in texts(content):
+        try:
+            line = read_line(text)
+        except ValueError:
+            yield Kept(Position(place.time, place.chain, number), None)
+        else:
+            number = line.number
+            if all(needle in line.body for needle in needles):
+                event = _read(line.body)
+                yield Kept(Position(place.time if event is None else event.time, place.chain, number), event)
+        number += 1
+
+
+def _asked(query: AuditQuery, kept: Kept) -> bool:
+    if not query.since <= kept.position.time <= query.until or kept.position >= query.after:
+        return False
+    if kept.event is None:
+        return query.types is None and query.clusters is None and not query.fields and not query.object
+    return query.fits(kept.event)
+
+
+def _order(kept: Kept) -> Position:
+    return kept.position
 
 
 def _read(body: str) -> AuditEvent | None:
@@ -113,19 +165,17 @@ def _read(body: str) -> AuditEvent | None:
         return None
 
 
-def _wanted(query: AuditQuery) -> tuple[str, ...]:
-    """What the database looks for; where it cannot tell for sure, `fits` has the last word."""
-    types = "" if query.types is None else ",".join(sorted(query.types)) or "none"
-    fields = dict(query.fields)
-    actor, cluster, correlation = (fields.pop(name, "") for name in _COLUMNS)
-    asked = AuditEvent(0, EventType.PROXY_CLOSED, actor_id=actor, cluster_id=cluster, correlation_id=correlation)
-    _, _, *shown = columns(asked)
-    needles = [_needle(name, value) for name, value in fields.items()]
+def _needles(query: AuditQuery) -> list[str]:
+    """Pieces of every body that fits, to look for before anything is read; `fits` has the last word."""
+    needles = [_needle(name, value) for name, value in query.fields]
+    if query.types is not None and len(query.types) == 1:
+        needles += [_needle("type", kind) for kind in query.types]
+    if query.clusters is not None and len(query.clusters) == 1:
+        needles += [_needle("cluster_id", cluster) for cluster in query.clusters]
     if query.object:
         needles.append(json.dumps(query.object))
-    clusters = "" if query.clusters is None else ",".join(sorted(query.clusters)) or "none"
-    return (types, shown[0], shown[1], shown[2], max(needles, key=len, default=""), clusters)
+    return needles
 
 
 def _needle(name: str, value: str) -> str:
-    return f',"{name}":{value}' if name == "status" else f',"{name}":{json.dumps(value)}'
+    return f'"{name}":{value}' if name == "status" else f'"{name}":{json.dumps(value)}'

@@ -1,4 +1,4 @@
-"""A record's final form: one line of ASCII JSON with the fields that are not empty, and a few columns to search by.
+"""A record's final form: one line of ASCII JSON with the fields that are not empty.
 
 `render` never fails and never yields more than `MAX_BODY_CHARS`: a record that cannot be kept would stop the work.
 What a client sent (paths, names, argv) is cut when it would exceed that, and the cut is visible.
@@ -22,13 +22,8 @@ MAX_REMEMBERED = 4_096  # rendered lists, and runs of fields that one client's r
 MAX_REMEMBERED_CHARS = 1024 * 1024  # of each kind; with what they were made from four times as much
 
 _ENCODE = json.JSONEncoder(ensure_ascii=True, check_circular=False, separators=(",", ":"), default=str).encode
-_LOOKED_UP = ("actor_id", "cluster_id", "correlation_id")  # of these the columns show as much as a body
+_LOOKED_UP = ("actor_id", "cluster_id", "correlation_id")  # cut no shorter than a filter may ask for
 _KEYS = tuple(f'"{name}":' for name in AuditEvent._fields)
-
-Columns = tuple[int, str, str, str, str]
-"""time, type, actor_id, cluster_id, correlation_id: copies of what the body says, for look-ups."""
-Entry = tuple[int, str, str, str, str, str]
-"""The columns and the body: all that is kept of an event but for its place in the chain."""
 
 
 def render(event: AuditEvent) -> str:
@@ -47,26 +42,40 @@ def render(event: AuditEvent) -> str:
     return body
 
 
-def _line(values: tuple[object, ...]) -> str:
-    return join(run_text(0, values[:2]), head_text(values[2:14]), run_text(14, values[14:20]), tail_text(values[20:]))
+def _line(values: tuple[Any, ...]) -> str:
+    return join(values[0], head_text(values[1:14]), values[14:20], tail_text(values[20:]))
 
 
-def join(*runs: str) -> str:
-    """The body whose fields these are."""
-    return "{" + ",".join([run for run in runs if run]) + "}"
+def join(time: int, head: str, own: tuple[Any, ...], tail: str) -> str:
+    """A body: `own` is what is each record's own, status to correlation_id; `head` and `tail` are rendered already."""
+    status, code, bytes_in, bytes_out, duration, correlation_id = own
+    body = f'{{"time":{time},{head}' if time else "{" + head
+    if status:
+        body += f',"status":{status}'
+    if code:
+        body += ',"code":' + encode_basestring_ascii(code)
+    if bytes_in:
+        body += f',"bytes_in":{bytes_in}'
+    if bytes_out:
+        body += f',"bytes_out":{bytes_out}'
+    if duration:
+        body += f',"duration":{duration}'
+    if correlation_id:
+        body += ',"correlation_id":' + encode_basestring_ascii(correlation_id)
+    return f"{body},{tail}}}" if tail else body + "}"
 
 
 def head_text(values: tuple[object, ...]) -> str:
-    """actor_id to path: who asks for what."""
+    """From type to path: who asks for what."""
     return _head.text(values)
 
 
 def tail_text(values: tuple[object, ...]) -> str:
-    """credential_id to tunnel_session: by which right."""
+    """From credential_id to tunnel_session: by which right."""
     return _tail.text(values)
 
 
-def run_text(start: int, values: tuple[object, ...]) -> str:
+def _run(start: int, values: tuple[object, ...]) -> str:
     """The fields from number `start` on, those that are not empty."""
     return ",".join([_KEYS[start + place] + _value(value) for place, value in enumerate(values) if value])
 
@@ -105,18 +114,8 @@ class _Remembered:
 
 _lists = _Remembered(_ENCODE)
 #: Of a client's requests only what lies between, and the time, is new each time.
-_head = _Remembered(lambda values: run_text(2, values))
-_tail = _Remembered(lambda values: run_text(20, values))
-
-
-def columns(event: AuditEvent) -> Columns:
-    return (
-        event.time,
-        str(event.type),
-        column(event.actor_id),
-        column(event.cluster_id),
-        column(event.correlation_id),
-    )
+_head = _Remembered(lambda values: _run(1, values))
+_tail = _Remembered(lambda values: _run(20, values))
 
 
 def parse(body: str) -> AuditEvent:
@@ -131,13 +130,6 @@ def parse(body: str) -> AuditEvent:
         return AuditEvent(**found)
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"not an audit record: {error}") from None
-
-
-def column(text: str) -> str:
-    """As both engines keep it unchanged: plain ASCII as it stands, anything else escaped and cut."""
-    if text.isascii() and len(text) <= MAX_CUT_CHARS and "\0" not in text:
-        return text
-    return text[:MAX_CUT_CHARS].encode("ascii", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 def _cut(value: Any, chars: int) -> Any:

@@ -24,11 +24,12 @@ from appliance.core.events import AuditEvent, EventType
 T = TypeVar("T")
 
 DAY_MICROS: Final = 86_400 * 1_000_000
-BITE: Final = 500  # rows a transaction: some milliseconds in which a commit waits
+BITE: Final = 500  # records a transaction, and the rest of a sheaf: some milliseconds in which a commit waits
 PAUSE_SECONDS: Final = 0.05  # so that removing takes a small part of the disk's time, and keeps up with any load
 LOOK_SECONDS: Final = 3_600.0  # how often we look whether something is old enough
 PAGE: Final = 1_000
 LOWEST: Final = -(1 << 63)
+HIGHEST: Final = (1 << 63) - 1
 
 log = logging.getLogger("fairlead.audit")
 
@@ -75,10 +76,10 @@ class Cutter:
             return False
         for chain in self._chains(cut.chains):
             kept = cut.first_kept(chain)
-            rows = self._shelf.rows(statements.RECORD_FIRST, chain)
-            if rows and (kept == 0 or rows[0][0] < kept):
-                end = rows[0][0] + BITE - 1
-                self._shelf.rows(statements.RECORDS_REMOVE, chain, min(end, kept - 1) if kept else end)
+            rows = self._shelf.rows(statements.SHEAF_FIRST, chain)
+            if rows and (kept == 0 or rows[0][1] < kept):
+                end = kept - 1 if kept else HIGHEST
+                self._shelf.rows(statements.SHEAVES_REMOVE, chain, rows[0][0] + BITE - 1, end)
                 return True
             if kept == 0:
                 self._shelf.rows(statements.CHAIN_REMOVE, chain)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from appliance.audit.sheaf import Sheaf
 from appliance.store.faults import StoreRefused
 
 
@@ -42,8 +43,8 @@ class Shelf(Protocol):
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]: ...
 
-    def add(self, values: Sequence[object]) -> None:
-        """Keep records, RECORD_COLUMNS values each one after the other, in one commit of their own."""
+    def add(self, sheaves: Sequence[Sheaf]) -> None:
+        """Keep records, in one commit of their own."""
 
     def hold(self, chain: int) -> bool:
         """Take a chain for as long as the connection lives; False: somebody alive has it."""

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from appliance.audit import statements
+from appliance.audit.sheaf import Sheaf
 from appliance.audit.shelf import AuditRefused
 
 BUSY_SECONDS = 1.0  # readers never hold us up in WAL mode; retention does, for milliseconds
@@ -89,15 +90,10 @@ class SQLiteShelf:
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         return self.connection.execute(_numbered(sql), values).fetchall()
 
-    def add(self, values: Sequence[object]) -> None:
+    def add(self, sheaves: Sequence[Sheaf]) -> None:
         with self._transaction("BEGIN IMMEDIATE"):
-            start = 0
-            for size in _SIZES:
-                width = size * statements.RECORD_COLUMNS
-                while len(values) - start >= width:
-                    # Numbered by first appearance, a sequence binds them right; naming 576 of them costs as much again.
-                    self.connection.execute(_ADD[size], values[start : start + width])
-                    start += width
+            for sheaf in sheaves:
+                self.connection.execute(_ADD, sheaf)
 
     def hold(self, chain: int) -> bool:
         """Whoever holds the file holds its chains."""
@@ -128,14 +124,13 @@ class SQLiteShelf:
                 self.connection.execute("ROLLBACK")
 
 
-_SIZES = (64, 16, 4, 1)  # rows a statement: few texts to prepare, few statements for a batch
-_ADD = {size: statements.records_add(size) for size in _SIZES}
-
-
 @cache
 def _numbered(sql: str) -> str:
     """`$2` is a name for SQLite, `?2` a place."""
     return re.sub(r"\$(\d+)", r"?\1", sql)
+
+
+_ADD = _numbered(statements.SHEAF_ADD)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

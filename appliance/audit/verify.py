@@ -2,7 +2,7 @@
 
 It trusts the given public keys and nothing in the ledger; it needs no more memory for a large one than for a small. It
 walks the checkpoints in order and has each chain follow. Found: any record changed, removed, put in, moved or exchanged
-at or before a checkpoint, a searchable column that says something else than its record, a checkpoint changed, removed
+at or before a checkpoint, a sheaf that is found by something else than its records say, a checkpoint changed, removed
 or forged, records after the end of a chain, a chain that no appliance began. Not found, because nothing can tell:
 changes after the last checkpoint, and the loss of everything after some checkpoint, unless a later one was kept
 elsewhere and is given as `kept`. What retention cut is not missed: a signed checkpoint says where it may begin.
@@ -20,12 +20,14 @@ from appliance.audit import statements
 from appliance.audit.chain import NOTHING, Checkpoint, Cut, Head, fingerprint, genesis, keyring, signed_by
 from appliance.audit.kept import KeptCheckpoint
 from appliance.audit.reader import Reader
-from appliance.audit.records import columns, parse
+from appliance.audit.records import parse
+from appliance.audit.sheaf import read_line, texts
 from appliance.audit.shelf import Place, Shelf
 from appliance.audit.walk import Misfit, Walk, name_moved
 
 MAX_FAULTS = 100  # after so many the rest is no news
-PAGE = 1_000  # rows read at once, about 1 MB
+PAGE = 1_000  # checkpoints read at once
+SHEAVES_PAGE = 16  # and sheaves, some MB at most
 LOWEST = -(1 << 63)
 HIGHEST: object = (1 << 63) - 1
 
@@ -205,7 +207,7 @@ class _Verifier:
         """What follows the last checkpoint, and what belongs to no chain."""
         for chain in self.open.values():
             self.unsigned += chain.finish()
-        for number in self._chains(statements.RECORDED_CHAIN_NEXT):
+        for number in self._chains(statements.SHEAF_CHAIN_NEXT):
             if number not in self.walked:
                 gone = number in self.ended
                 self.report(f"chain {number}: inserted; {'retention removed it' if gone else 'no appliance began it'}")
@@ -278,26 +280,36 @@ class _Chain:
         return True
 
     def _read(self, chain: int) -> Iterator[tuple[int, str, str]]:
-        """The rows as they are; what is no record at all is reported and left out."""
+        """The records as they are; what is none at all is reported and left out."""
         verifier = self._verifier
         position: object = LOWEST
-        while rows := verifier.shelf.rows(statements.RECORDS, chain, position, PAGE):
-            for number, *shown, body, found in rows:
-                position = number
-                verifier.records += 1
-                if type(number) is int and type(body) is str and type(found) is str:
-                    if not self._searchable(tuple(shown), body):
-                        verifier.report(f"chain {chain}, record {number}: its searchable fields say something else")
-                    yield number, body, found
-                else:
-                    verifier.report(f"chain {chain}, record {number}: edited; not a record")
+        while rows := verifier.shelf.rows(statements.SHEAVES, chain, position, SHEAVES_PAGE):
+            for first, *shown, content in rows:
+                position = first
+                yield from self._lines(chain, (first, *shown), content)
 
-    @staticmethod
-    def _searchable(shown: tuple[object, ...], body: str) -> bool:
-        try:
-            return columns(parse(body)) == shown
-        except ValueError:
-            return True  # not a record: its hash says so as well
+    def _lines(self, chain: int, shown: tuple[object, ...], content: object) -> Iterator[tuple[int, str, str]]:
+        verifier = self._verifier
+        numbers: list[int] = []
+        times: list[int] = []
+        damaged = False
+        for text in texts(content):
+            verifier.records += 1
+            try:
+                line = read_line(text)
+            except ValueError:
+                number = numbers[-1] + 1 if numbers else shown[0]
+                verifier.report(f"chain {chain}, record {number}: edited; not a record")
+                damaged = True
+                continue
+            numbers.append(line.number)
+            try:
+                times.append(parse(line.body).time)
+            except ValueError:
+                damaged = True  # its hash says so as well
+            yield line.number, line.body, line.hash
+        if not damaged and shown != (min(numbers), max(numbers), min(times), max(times)):
+            verifier.report(f"chain {chain}, sheaf of record {numbers[0]}: what it is found by says something else")
 
 
 def _span(first: int, last: int) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 
 from appliance.audit import statements
+from appliance.audit.sheaf import Sheaf
 from appliance.audit.shelf import Place, Shelf
 from appliance.backup.content import ContentReader, ContentWriter
 from appliance.backup.faults import BackupError
@@ -18,21 +19,13 @@ from appliance.store.tables import Table
 from appliance.store.unit import Row
 
 CHAINS = Table("chains", ("number", "started_at"), "number")
-RECORDS = (
-    "chain",
-    "number",
-    "recorded_at",
-    "type",
-    "actor_id",
-    "cluster_id",
-    "correlation_id",
-    "body",
-    "hash",
-)
+SHEAVES = Sheaf._fields
 CHECKPOINTS = Table("checkpoints", ("number", "body", "signature"), "number")
 
-PAGE = 1_000  # rows read or written at once, about 1 MB
+PAGE = 1_000  # rows read or written at once
+SHEAVES_PAGE = 16  # of those that may have a MB each
 LOWEST = -(1 << 63)
+HIGHEST = (1 << 63) - 1
 
 
 def write_ledger(place: Place, writer: ContentWriter) -> int:
@@ -41,11 +34,13 @@ def write_ledger(place: Place, writer: ContentWriter) -> int:
     try:
         with shelf.reading():
             _write_table(shelf, CHAINS, writer)
-            section = writer.section("audit.records", RECORDS)
+            section = writer.section("audit.sheaves", SHEAVES)
+            count = 0
             for chain in _recorded(shelf):
-                for page in _records(shelf, chain):
+                for page in _sheaves(shelf, chain):
                     section.add((chain, *row) for row in page)
-            count = section.finish()
+                    count += sum(content.count("\n") + 1 for *_, content in page)
+            section.finish()
             _write_table(shelf, CHECKPOINTS, writer)
     finally:
         shelf.close()
@@ -66,9 +61,10 @@ def read_ledger(reader: ContentReader, place: Place) -> int:
             _refuse_used(shelf, place)
             _read_table(shelf, CHAINS, reader)
             count = 0
-            for batch in batched(reader.rows("audit.records", RECORDS), PAGE):
-                shelf.add([value for row in batch for value in row])
-                count += len(batch)
+            for batch in batched(reader.rows("audit.sheaves", SHEAVES), SHEAVES_PAGE):
+                sheaves = [Sheaf(*row) for row in batch]
+                shelf.add(sheaves)
+                count += sum(sheaf.content.count("\n") + 1 for sheaf in sheaves)
             _read_table(shelf, CHECKPOINTS, reader)
     finally:
         shelf.close()
@@ -81,7 +77,7 @@ def remove_ledger(place: Place) -> None:
     try:
         with shelf.signing():
             for chain in list(_recorded(shelf)):
-                shelf.rows(statements.RECORDS_REMOVE, chain, (1 << 63) - 1)
+                shelf.rows(statements.SHEAVES_REMOVE, chain, HIGHEST, HIGHEST)
             shelf.rows(CHAINS.clear)
             shelf.rows(CHECKPOINTS.clear)
     finally:
@@ -89,7 +85,7 @@ def remove_ledger(place: Place) -> None:
 
 
 def _refuse_used(shelf: Shelf, place: Place) -> None:
-    chain = shelf.rows(statements.RECORDED_CHAIN_NEXT, LOWEST)
+    chain = shelf.rows(statements.SHEAF_CHAIN_NEXT, LOWEST)
     if chain or shelf.rows(statements.LAST_CHAIN) or shelf.rows(statements.LAST_CHECKPOINT):
         raise BackupError(f"There is an audit ledger already: {place}. Restore into an empty database.")
 
@@ -116,13 +112,13 @@ def _transaction(shelf: Shelf) -> AbstractContextManager[None]:
 
 def _recorded(shelf: Shelf) -> Iterator[object]:
     chain: object = LOWEST
-    while rows := shelf.rows(statements.RECORDED_CHAIN_NEXT, chain):
+    while rows := shelf.rows(statements.SHEAF_CHAIN_NEXT, chain):
         chain = rows[0][0]
         yield chain
 
 
-def _records(shelf: Shelf, chain: object) -> Iterator[list[Row]]:
-    number: object = LOWEST
-    while rows := shelf.rows(statements.RECORDS, chain, number, PAGE):
-        number = rows[-1][0]
+def _sheaves(shelf: Shelf, chain: object) -> Iterator[list[Row]]:
+    first: object = LOWEST
+    while rows := shelf.rows(statements.SHEAVES, chain, first, SHEAVES_PAGE):
+        first = rows[-1][0]
         yield rows

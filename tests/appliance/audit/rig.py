@@ -15,13 +15,16 @@ from appliance.audit.book import Book
 from appliance.audit.kept import KeptCheckpoint
 from appliance.audit.postgres import PostgresPlace
 from appliance.audit.reader import Reader
+from appliance.audit.sheaf import Sheaf
 from appliance.audit.shelf import Place
 from appliance.audit.sqlite import SQLitePlace
+from appliance.audit.statements import SHEAF_ADD
 from appliance.audit.verify import Verdict, verify_chain
 from appliance.core.audit_query import AuditQuery
 from appliance.core.events import AuditEvent, EventType
 from appliance.store.server import parse
 from tests.support.postgres import PostgresServer
+from tests.support.tampering import tampered
 
 KEY = Ed25519PrivateKey.generate()
 
@@ -33,24 +36,42 @@ class Ledger(Protocol):
     def place(self) -> Place: ...
 
     def run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        """One statement, committed; `$1` stands for the first value."""
+        """One statement, committed; `$1` stands for the first value. `records` is a table; see tampering.py."""
+
+
+class Tampered:
+    """`run` on what is kept, and on the records as if each were a row."""
+
+    def run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        if "records" not in sql:
+            return self._run(sql, *values)
+        before = [Sheaf(*row) for row in self._run(f"SELECT {', '.join(Sheaf._fields)} FROM sheaves")]
+        result, after = tampered(before, [(sql, values)])
+        if not sql.startswith("SELECT"):
+            self._run("DELETE FROM sheaves")
+            for sheaf in after:
+                self._run(SHEAF_ADD, *sheaf)
+        return result
+
+    def _run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        raise NotImplementedError
 
 
 @dataclass
-class SQLiteLedger:
+class SQLiteLedger(Tampered):
     path: Path
 
     @property
     def place(self) -> Place:
         return SQLitePlace(self.path)
 
-    def run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+    def _run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
             return connection.execute(sql.replace("$", "?"), values).fetchall()
 
 
 @dataclass
-class PostgresLedger:
+class PostgresLedger(Tampered):
     server: PostgresServer
     database: str
 
@@ -62,7 +83,7 @@ class PostgresLedger:
     def place(self) -> PostgresPlace:
         return PostgresPlace(parse(self.url))
 
-    def run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+    def _run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         with closing(self.place.open()) as shelf:
             return shelf.rows(sql, *values)
 

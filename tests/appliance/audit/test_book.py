@@ -9,6 +9,7 @@ import pytest
 
 from appliance.audit.book import Book
 from appliance.audit.postgres import PostgresShelf
+from appliance.audit.sheaf import SPAN_MICROS
 from appliance.audit.shelf import AuditBroken
 from appliance.core.events import AuditEvent, EventType
 from tests.appliance.audit.rig import KEY, Ledger, PostgresLedger, SQLiteLedger, everything, judge, times
@@ -57,12 +58,10 @@ def test_a_ledger_that_ends_elsewhere_gets_a_new_chain_and_the_loss_shows(ledger
 
 def test_a_batch_is_whole_or_not_there(ledger: Ledger, book: Book) -> None:
     book.append(EVENTS[:1])
-    ledger.run(
-        "INSERT INTO records (chain, number, recorded_at, type, actor_id, cluster_id, correlation_id, body, hash) "
-        "SELECT chain, 4, recorded_at, type, actor_id, cluster_id, correlation_id, body, hash FROM records"
-    )
+    ledger.run("INSERT INTO records (chain, number, body, hash) SELECT chain, 4, body, hash FROM records")
+    later = AuditEvent(10 + 2 * SPAN_MICROS, EventType.PROXY_CLOSED)
     with pytest.raises(Exception, match=r"(?i)unique"):
-        book.append(EVENTS)  # the third of them finds its place taken
+        book.append([*EVENTS[1:], later])  # two sheaves, and the second finds its place taken
     assert book.head.number == 1
     assert ledger.run("SELECT number FROM records ORDER BY number") == [(1,), (4,)]
 

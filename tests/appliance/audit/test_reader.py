@@ -189,7 +189,7 @@ def test_an_export_is_oldest_first_and_bounded_by_time(filled: Ledger) -> None:
 def test_a_reader_cannot_write(ledger: Ledger) -> None:
     Book(ledger.place, KEY, 1).close()
     with Reader(ledger.place) as reader, pytest.raises(Exception, match=r"(?i)read-?only"):
-        reader.shelf.rows("DELETE FROM records")
+        reader.shelf.rows("DELETE FROM sheaves")
 
 
 def test_how_a_record_is_shown(filled: Ledger) -> None:
