@@ -28,7 +28,7 @@ from appliance.audit.chain import (
     signed_by,
 )
 from appliance.audit.reader import Reader
-from appliance.audit.sheaf import bind, lines
+from appliance.audit.sheaf import Line, bind, lines
 from appliance.audit.shelf import AuditBroken, AuditRefused, Place, Shelf
 from appliance.audit.sqlite import SQLitePlace
 from appliance.core.events import AuditEvent
@@ -201,9 +201,9 @@ class Book:
             for first, content in rows:
                 place = first
                 try:
-                    for number, found, body in lines(content):
-                        if number > head.number:
-                            head = _next(head, number, found, body)
+                    for line in lines(content):
+                        if line.number > head.number:
+                            head = _next(head, line)
                 except ValueError:
                     log.error(  # noqa: TRY400 -- what it is, verification says
                         "the audit ledger %s was changed after record %d of chain %d; see `fairlead audit verify`",
@@ -215,9 +215,9 @@ class Book:
         return head
 
 
-def _next(head: Head, number: int, found: str, body: str) -> Head:
+def _next(head: Head, line: Line) -> Head:
     """The head after a record. Raises ValueError for one that does not follow."""
-    after = Head(head.chain, head.number + 1, link(head.hash, head.number + 1, body))
-    if after != Head(head.chain, number, found):
+    after = Head(head.chain, head.number + 1, link(head.hash, head.number + 1, line.sealed))
+    if after != Head(head.chain, line.number, line.hash):
         raise ValueError("it does not follow")
     return after

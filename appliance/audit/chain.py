@@ -131,9 +131,19 @@ def genesis(chain: int, started_at: int) -> str:
     return sha256(f"fairlead audit chain 1\n{chain}\n{started_at}\n".encode()).hexdigest()
 
 
-def link(previous: str, number: int, body: str) -> str:
-    """The hash of a record."""
-    return sha256(f"{previous}\n{number}\n{body}".encode()).hexdigest()
+def digest(run: str) -> str:
+    """What stands for a run of fields that records share."""
+    return sha256(run.encode()).hexdigest()
+
+
+def sealed(head: str, tail: str, own: str) -> str:
+    """What the hash of a record covers; its head and its tail by their digests."""
+    return f"{head} {tail} {own}"
+
+
+def link(previous: str, number: int, record: str) -> str:
+    """The hash of a record, given what is sealed of it."""
+    return sha256(f"{previous}\n{number}\n{record}".encode()).hexdigest()
 
 
 def key_id(key: Ed25519PublicKey) -> str:

@@ -17,7 +17,7 @@ from typing import Self
 
 from appliance.audit import statements
 from appliance.audit.records import parse
-from appliance.audit.sheaf import SPAN_MICROS, read_line, texts
+from appliance.audit.sheaf import SPAN_MICROS, found
 from appliance.audit.shelf import Place, Shelf
 from appliance.audit.sqlite import SQLitePlace
 from appliance.core.audit_query import FOREVER, AuditQuery, Position
@@ -80,7 +80,7 @@ class Reader:
         until = min(query.until, query.after.time)
         place = Position(min(until + SPAN_MICROS, FOREVER), FOREVER, FOREVER)
         held: list[Kept] = []
-        found: list[Kept] = []
+        given: list[Kept] = []
         while True:
             here = (query.since, until, *place)
             edges = self.shelf.rows(statements.SEARCH_EDGE, *here, LOOK)
@@ -88,18 +88,18 @@ class Reader:
             rows = self.shelf.rows(statements.SEARCH, *here, *edge, sought, READ)
             for *at, content in rows:
                 place = Position(*at)
-                if _give(held, found, place.time, query.limit):
-                    return Page(tuple(found), found[-1].position)
+                if _give(held, given, place.time, query.limit):
+                    return Page(tuple(given), given[-1].position)
                 held += [it for it in _kept(place, content, needles) if _asked(query, it)]
                 held.sort(key=_order)
             if len(rows) < READ:
                 place = edge
-                if _give(held, found, -1 if not edges else place.time, query.limit):
-                    return Page(tuple(found), found[-1].position)
+                if _give(held, given, -1 if not edges else place.time, query.limit):
+                    return Page(tuple(given), given[-1].position)
                 if not edges:
-                    return Page(tuple(found), None)
+                    return Page(tuple(given), None)
             if time.monotonic() > ends and place.time < until:
-                return Page(tuple(found), Position(place.time, FOREVER, FOREVER))
+                return Page(tuple(given), Position(place.time, FOREVER, FOREVER))
 
     def one(self, chain: int, number: int) -> Kept | None:
         for until, content in self.shelf.rows(statements.SHEAF_WITH, chain, number):
@@ -123,25 +123,24 @@ class Reader:
         yield from held
 
 
-def _give(held: list[Kept], found: list[Kept], above: int, limit: int) -> bool:
+def _give(held: list[Kept], given: list[Kept], above: int, limit: int) -> bool:
     """Moves what is newer than `above` from one list to the other; whether that is as many as were asked for."""
-    while held and held[-1].position.time > above and len(found) < limit:
-        found.append(held.pop())
-    return len(found) == limit
+    while held and held[-1].position.time > above and len(given) < limit:
+        given.append(held.pop())
+    return len(given) == limit
 
 
 def _kept(place: Position, content: object, needles: list[str]) -> Iterator[Kept]:
     """The records of a sheaf in which all needles are; those that nobody can read are where the sheaf is."""
     number = place.number
-    for text in texts(content):
-        try:
-            line = read_line(text)
-        except ValueError:
+    for line in found(content):
+        if line is None:
             yield Kept(Position(place.time, place.chain, number), None)
         else:
             number = line.number
-            if all(needle in line.body for needle in needles):
-                event = _read(line.body)
+            text = line.body
+            if all(needle in text for needle in needles):
+                event = _read(text)
                 yield Kept(Position(place.time if event is None else event.time, place.chain, number), event)
         number += 1
 

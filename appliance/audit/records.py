@@ -1,6 +1,7 @@
-"""A record's final form: one line of ASCII JSON with the fields that are not empty.
+"""A record's final form: ASCII JSON with the fields that are not empty, in three runs, of which most records share two.
 
-`render` never fails and never yields more than `MAX_BODY_CHARS`: a record that cannot be kept would stop the work.
+`head` is who asks for what, `tail` by which right, `own` what is new each time: when, and what came of it. Rendering
+never fails, and what is `shortened` has at most MAX_BODY_CHARS: a record that cannot be kept would stop the work.
 What a client sent (paths, names, argv) is cut when it would exceed that, and the cut is visible.
 """
 
@@ -26,43 +27,28 @@ _LOOKED_UP = ("actor_id", "cluster_id", "correlation_id")  # cut no shorter than
 _KEYS = tuple(f'"{name}":' for name in AuditEvent._fields)
 
 
-def render(event: AuditEvent) -> str:
-    """The body: what the hash covers, and all that is known of the event."""
-    body = _line(event)
-    for chars in (MAX_CUT_CHARS, LEAST_CUT_CHARS):
-        if len(body) > MAX_BODY_CHARS:
-            body = _line(
-                tuple(
-                    [
-                        _cut(value, MAX_CUT_CHARS if name in _LOOKED_UP else chars)
-                        for name, value in zip(AuditEvent._fields, event, strict=True)
-                    ]
-                )
-            )
-    return body
+def body(head: str, own: str, tail: str) -> str:
+    """The whole record as JSON."""
+    return "{" + ",".join([run for run in (head, own, tail) if run]) + "}"
 
 
-def _line(values: tuple[Any, ...]) -> str:
-    return join(values[0], head_text(values[1:14]), values[14:20], tail_text(values[20:]))
-
-
-def join(time: int, head: str, own: tuple[Any, ...], tail: str) -> str:
-    """A body: `own` is what is each record's own, status to correlation_id; `head` and `tail` are rendered already."""
-    status, code, bytes_in, bytes_out, duration, correlation_id = own
-    body = f'{{"time":{time},{head}' if time else "{" + head
+def own_text(time: int, values: tuple[Any, ...]) -> str:
+    """The time, and from status to correlation_id."""
+    status, code, bytes_in, bytes_out, duration, correlation_id = values
+    text = f'"time":{time}'
     if status:
-        body += f',"status":{status}'
+        text += f',"status":{status}'
     if code:
-        body += ',"code":' + encode_basestring_ascii(code)
+        text += ',"code":' + encode_basestring_ascii(code)
     if bytes_in:
-        body += f',"bytes_in":{bytes_in}'
+        text += f',"bytes_in":{bytes_in}'
     if bytes_out:
-        body += f',"bytes_out":{bytes_out}'
+        text += f',"bytes_out":{bytes_out}'
     if duration:
-        body += f',"duration":{duration}'
+        text += f',"duration":{duration}'
     if correlation_id:
-        body += ',"correlation_id":' + encode_basestring_ascii(correlation_id)
-    return f"{body},{tail}}}" if tail else body + "}"
+        text += ',"correlation_id":' + encode_basestring_ascii(correlation_id)
+    return text
 
 
 def head_text(values: tuple[object, ...]) -> str:
@@ -73,6 +59,21 @@ def head_text(values: tuple[object, ...]) -> str:
 def tail_text(values: tuple[object, ...]) -> str:
     """From credential_id to tunnel_session: by which right."""
     return _tail.text(values)
+
+
+def shortened(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """An event's values, cut so that its record is short enough."""
+    for chars in (MAX_CUT_CHARS, LEAST_CUT_CHARS):
+        values = tuple(
+            [
+                _cut(value, MAX_CUT_CHARS if name in _LOOKED_UP else chars)
+                for name, value in zip(AuditEvent._fields, values, strict=True)
+            ]
+        )
+        runs = head_text(values[1:14]), own_text(values[0], values[14:20]), tail_text(values[20:])
+        if len(body(*runs)) <= MAX_BODY_CHARS:
+            break
+    return values
 
 
 def _run(start: int, values: tuple[object, ...]) -> str:
@@ -118,12 +119,11 @@ _head = _Remembered(lambda values: _run(1, values))
 _tail = _Remembered(lambda values: _run(20, values))
 
 
-def parse(body: str) -> AuditEvent:
-    """The event of a body. Raises ValueError for anything that `render` does not produce."""
+def parse(text: str) -> AuditEvent:
+    """The event of a body. Raises ValueError for anything that is none."""
     try:
-        found = json.loads(body)
+        found = json.loads(text)
         found["type"] = EventType(found["type"])
-        found.setdefault("time", 0)  # left out like every empty field
         for name in ("binding_ids", "groups", "command"):
             found[name] = tuple(found.get(name, ()))
         found["details"] = tuple((str(key), str(value)) for key, value in found.get("details", ()))

@@ -21,7 +21,7 @@ from appliance.audit.chain import NOTHING, Checkpoint, Cut, Head, fingerprint, g
 from appliance.audit.kept import KeptCheckpoint
 from appliance.audit.reader import Reader
 from appliance.audit.records import parse
-from appliance.audit.sheaf import read_line, texts
+from appliance.audit.sheaf import Line, as_bound, found
 from appliance.audit.shelf import Place, Shelf
 from appliance.audit.walk import Misfit, Walk, name_moved
 
@@ -290,26 +290,32 @@ class _Chain:
 
     def _lines(self, chain: int, shown: tuple[object, ...], content: object) -> Iterator[tuple[int, str, str]]:
         verifier = self._verifier
-        numbers: list[int] = []
-        times: list[int] = []
+        records: list[Line] = []
         damaged = False
-        for text in texts(content):
+        for line in found(content):
             verifier.records += 1
-            try:
-                line = read_line(text)
-            except ValueError:
-                number = numbers[-1] + 1 if numbers else shown[0]
+            if line is None:
+                number = records[-1].number + 1 if records else shown[0]
                 verifier.report(f"chain {chain}, record {number}: edited; not a record")
                 damaged = True
-                continue
-            numbers.append(line.number)
-            try:
-                times.append(parse(line.body).time)
-            except ValueError:
-                damaged = True  # its hash says so as well
-            yield line.number, line.body, line.hash
-        if not damaged and shown != (min(numbers), max(numbers), min(times), max(times)):
-            verifier.report(f"chain {chain}, sheaf of record {numbers[0]}: what it is found by says something else")
+            else:
+                records.append(line)
+                yield line.number, line.sealed, line.hash
+        if not damaged and not _repeats(shown, content, records):
+            number = records[0].number if records else shown[0]
+            verifier.report(f"chain {chain}, sheaf of record {number}: what it is found by says something else")
+
+
+def _repeats(shown: tuple[object, ...], content: object, records: list[Line]) -> bool:
+    """Whether a sheaf is written and found as its records would have it."""
+    if not records or as_bound(records) != content:
+        return False
+    numbers = [it.number for it in records]
+    try:
+        times = [parse(it.body).time for it in records]
+    except ValueError:
+        return True  # its hash says so as well
+    return shown == (min(numbers), max(numbers), min(times), max(times))
 
 
 def _span(first: int, last: int) -> str:

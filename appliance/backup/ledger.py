@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 
 from appliance.audit import statements
-from appliance.audit.sheaf import Sheaf
+from appliance.audit.sheaf import Sheaf, found
 from appliance.audit.shelf import Place, Shelf
 from appliance.backup.content import ContentReader, ContentWriter
 from appliance.backup.faults import BackupError
@@ -39,7 +39,7 @@ def write_ledger(place: Place, writer: ContentWriter) -> int:
             for chain in _recorded(shelf):
                 for page in _sheaves(shelf, chain):
                     section.add((chain, *row) for row in page)
-                    count += sum(content.count("\n") + 1 for *_, content in page)
+                    count += sum(len(list(found(content))) for *_, content in page)
             section.finish()
             _write_table(shelf, CHECKPOINTS, writer)
     finally:
@@ -64,7 +64,7 @@ def read_ledger(reader: ContentReader, place: Place) -> int:
             for batch in batched(reader.rows("audit.sheaves", SHEAVES), SHEAVES_PAGE):
                 sheaves = [Sheaf(*row) for row in batch]
                 shelf.add(sheaves)
-                count += sum(sheaf.content.count("\n") + 1 for sheaf in sheaves)
+                count += sum(len(list(found(sheaf.content))) for sheaf in sheaves)
             _read_table(shelf, CHECKPOINTS, reader)
     finally:
         shelf.close()

@@ -7,15 +7,16 @@ is kept would do the same.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from typing import Any
 
-from appliance.audit.sheaf import Sheaf, lines
+from appliance.audit.records import parse
+from appliance.audit.sheaf import Line, Sheaf, as_bound, lines
 
 TABLE = "CREATE TABLE records (chain, number, body, hash, UNIQUE (chain, number))"
+RUNS = "\x1f"  # between the three runs of a record, in its `body`
 
 
 def tampered(
@@ -25,18 +26,29 @@ def tampered(
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         connection.execute(TABLE)
         for sheaf in sheaves:
-            rows = [(sheaf.chain, line.number, line.body, line.hash) for line in lines(sheaf.content)]
-            connection.executemany("INSERT INTO records VALUES (?, ?, ?, ?)", rows)
+            for line in lines(sheaf.content):
+                row = sheaf.chain, line.number, RUNS.join((line.head, line.own, line.tail)), line.hash
+                connection.execute("INSERT INTO records VALUES (?, ?, ?, ?)", row)
         result: list[tuple[Any, ...]] = []
         for sql, values in statements:
             result = connection.execute(sql.replace("$", "?"), values).fetchall()
         left = connection.execute("SELECT chain, number, body, hash FROM records ORDER BY chain, number").fetchall()
-    return result, [_alone(*row) for row in left]
+    return result, [_alone(chain, _line(number, body, found)) for chain, number, body, found in left]
 
 
-def _alone(chain: int, number: int, body: str, found: str) -> Sheaf:
+def sealed(body: str) -> str:
+    """What a forger hashes."""
+    return _line(0, body, "").sealed
+
+
+def _line(number: int, body: str, found: str) -> Line:
+    head, own, tail = body.split(RUNS) if body.count(RUNS) == 2 else ("", body, "")
+    return Line(number, found, head, own, tail)
+
+
+def _alone(chain: int, line: Line) -> Sheaf:
     try:
-        time = int(json.loads(body).get("time", 0))
-    except (ValueError, AttributeError):
+        time = parse(line.body).time
+    except ValueError:
         time = 0
-    return Sheaf(chain, number, number, time, time, f"{number} {found} {body}")
+    return Sheaf(chain, line.number, line.number, time, time, as_bound([line]))

@@ -12,10 +12,11 @@ from typing import Any, Protocol
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.audit.book import Book
+from appliance.audit.chain import Head
 from appliance.audit.kept import KeptCheckpoint
 from appliance.audit.postgres import PostgresPlace
 from appliance.audit.reader import Reader
-from appliance.audit.sheaf import Sheaf
+from appliance.audit.sheaf import Sheaf, bind, lines
 from appliance.audit.shelf import Place
 from appliance.audit.sqlite import SQLitePlace
 from appliance.audit.statements import SHEAF_ADD
@@ -91,6 +92,13 @@ class PostgresLedger(Tampered):
 def event(number: int, **fields: object) -> AuditEvent:
     made = AuditEvent(number, EventType.PROXY_CLOSED, actor_id=f"p{number}", actor=f"alice{number}@example.com")
     return made._replace(**fields)  # type: ignore[arg-type]  # a test's own fields
+
+
+def render(event: AuditEvent) -> str:
+    """The body of its record."""
+    ((sheaf,),) = [bind(Head(1, 0, ""), [event])[1]]
+    (line,) = lines(sheaf.content)
+    return line.body
 
 
 def write(ledger: Ledger, *, starts: int = 2, records: int = 6) -> None:

@@ -89,7 +89,7 @@ async def test_a_table_that_somebody_locks(mortal: PostgresLedger) -> None:
     try:
         await survives(
             mortal,
-            lambda: [locker.rows(it) for it in ("BEGIN", "LOCK TABLE records IN EXCLUSIVE MODE")],
+            lambda: [locker.rows(it) for it in ("BEGIN", "LOCK TABLE sheaves IN EXCLUSIVE MODE")],
             lambda: locker.rows("ROLLBACK"),
         )
     finally:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.audit.records import CUT_MARK, MAX_BODY_CHARS, MAX_CUT_ITEMS, parse, render
+from appliance.audit.records import CUT_MARK, MAX_BODY_CHARS, MAX_CUT_ITEMS, parse
 from appliance.core.events import NAMES, AuditEvent, EventType
+from tests.appliance.audit.rig import render
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=300)
 

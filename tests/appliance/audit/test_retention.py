@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from appliance.audit import retention
 from appliance.audit.book import Book
 from appliance.audit.retention import DAY_MICROS, Cutter, Retention
+from appliance.audit.scribe import BATCH
 from appliance.core.events import AuditEvent, EventType
 from tests.appliance.audit.rig import KEY, Ledger, SQLiteLedger, everything, export, judge, times, write
 
@@ -20,7 +21,8 @@ def days(ledger: Ledger, *numbers: int, each: int = 4, start: int = 0) -> Book:
     book = Book(ledger.place, KEY, start)
     for number in numbers:
         events = [AuditEvent(number * DAY + it, EventType.PROXY_CLOSED, actor_id=f"d{number}") for it in range(each)]
-        book.append(events)
+        for at in range(0, each, BATCH):
+            book.append(events[at : at + BATCH])
         book.checkpoint(number * DAY + each)
     return book
 

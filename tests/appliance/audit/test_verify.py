@@ -14,6 +14,7 @@ from appliance.audit.chain import Checkpoint, Head, fingerprint, genesis, key_id
 from appliance.audit.sheaf import Sheaf
 from appliance.audit.verify import verify_chain
 from tests.appliance.audit.rig import KEY, Ledger, SQLiteLedger, event, export, judge, write
+from tests.support.tampering import sealed
 
 COLUMNS = "body, hash"
 MALLORY = "replace(body, 'alice', 'mallo')"
@@ -177,7 +178,7 @@ def rehash(ledger: Ledger) -> None:
         head = genesis(chain, started)
         rows = ledger.run("SELECT number, body FROM records WHERE chain = $1 ORDER BY number", chain)
         for place, (number, body) in enumerate(rows, 1):
-            head = link(head, place, body)
+            head = link(head, place, sealed(body))
             ledger.run(
                 "UPDATE records SET hash = $1, number = $2 WHERE chain = $3 AND number = $4", head, place, chain, number
             )
@@ -326,7 +327,8 @@ def test_a_file_cut_in_the_middle_is_a_fault_not_a_crash(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("value", ["'x'", "3.5", "x'00ff'"])
 @pytest.mark.parametrize(
-    "column", ["sheaves.first", "sheaves.last", "sheaves.since", "sheaves.content", "checkpoints.number", "chains.number"]
+    "column",
+    ["sheaves.first", "sheaves.last", "sheaves.since", "sheaves.content", "checkpoints.number", "chains.number"],
 )
 def test_what_is_no_number_is_a_fault_not_a_crash(tmp_path: Path, column: str, value: str) -> None:
     """SQLite keeps anything in any column."""
