@@ -20,6 +20,7 @@ from tests.journeys.conftest import Kubectl, kubectl_for, kubectls
 from tests.journeys.door import Answer
 from tests.journeys.processes import eventually
 from tests.journeys.stack import REPOSITORY, Stack, running_stack
+from tests.support.tampering import tamper_file
 
 
 @pytest.fixture(scope="module")
@@ -245,24 +246,20 @@ def test_the_command_names_what_was_done(stack: Stack, tmp_path: Path) -> None:
     kept.write_text(audit(config, "checkpoint").stdout)
     assert audit(config, "verify", "--checkpoint", str(kept)).returncode == 0
 
-    def tamper(*statements: str) -> None:
-        with closing(sqlite3.connect(copy / "audit.db", isolation_level=None)) as connection:
-            for statement in statements:
-                connection.execute(statement)
-
     done = next(it for it in reversed(call(stack, "audit?limit=500")["items"]) if it["type"] == "CPR001I")
     chain, number = done["id"].split("-")
     here = f"WHERE chain = {chain} AND number = {number}"
-    tamper(f"UPDATE records SET body = replace(body, 'demo@example.com', 'eve@example.com') {here}")
+    ledger = copy / "audit.db"
+    tamper_file(ledger, f"UPDATE records SET body = replace(body, 'demo@example.com', 'eve@example.com') {here}")
     edited = audit(config, "verify")
     assert edited.returncode == 1
     assert f"BROKEN chain {chain}, record {number}: edited\n" in edited.stdout
     assert "NOT WHOLE" in edited.stdout
 
-    tamper(
-        f"DELETE FROM records WHERE chain = {chain}",
-        f"DELETE FROM checkpoints WHERE body LIKE '%[{chain},%' AND body NOT LIKE '%[{chain},0,%'",  # but its beginning
-    )
+    with closing(sqlite3.connect(ledger, isolation_level=None)) as connection:
+        connection.execute(f"DELETE FROM sheaves WHERE chain = {chain}")
+        but_its_beginning = f"body LIKE '%[{chain},%' AND body NOT LIKE '%[{chain},0,%'"
+        connection.execute(f"DELETE FROM checkpoints WHERE {but_its_beginning}")
     cut = audit(config, "verify", "--checkpoint", str(kept))
     assert cut.returncode == 1
     assert "its end was cut" in cut.stdout

@@ -388,8 +388,8 @@ def test_a_large_ledger_takes_no_more_memory_than_a_small_one(
     print([kib for kib, _ in little], [kib for kib, _ in much])
     for (few, _), (many, _) in zip(little, much, strict=True):
         assert many < few + MOST_MORE_KIB
-    assert "audit.records: " in much[0][1]
-    assert "audit.records: " in much[1][1]
+    assert "audit.sheaves: " in much[0][1]
+    assert "audit.sheaves: " in much[1][1]
     end_a_backup_in_the_middle(place, passphrase, tmp_path / "ended.backup")
     kill_a_restore_in_the_middle(Place(into.directory / "again"), tmp_path / "large.backup", passphrase)
 

@@ -16,16 +16,15 @@ from appliance.audit.chain import Head
 from appliance.audit.kept import KeptCheckpoint
 from appliance.audit.postgres import PostgresPlace
 from appliance.audit.reader import Reader
-from appliance.audit.sheaf import Sheaf, bind, lines
+from appliance.audit.sheaf import bind, lines
 from appliance.audit.shelf import Place
 from appliance.audit.sqlite import SQLitePlace
-from appliance.audit.statements import SHEAF_ADD
 from appliance.audit.verify import Verdict, verify_chain
 from appliance.core.audit_query import AuditQuery
 from appliance.core.events import AuditEvent, EventType
 from appliance.store.server import parse
 from tests.support.postgres import PostgresServer
-from tests.support.tampering import tampered
+from tests.support.tampering import tamper
 
 KEY = Ed25519PrivateKey.generate()
 
@@ -44,15 +43,7 @@ class Tampered:
     """`run` on what is kept, and on the records as if each were a row."""
 
     def run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        if "records" not in sql:
-            return self._run(sql, *values)
-        before = [Sheaf(*row) for row in self._run(f"SELECT {', '.join(Sheaf._fields)} FROM sheaves")]
-        result, after = tampered(before, [(sql, values)])
-        if not sql.startswith("SELECT"):
-            self._run("DELETE FROM sheaves")
-            for sheaf in after:
-                self._run(SHEAF_ADD, *sheaf)
-        return result
+        return tamper(self._run, sql, *values) if "records" in sql else self._run(sql, *values)
 
     def _run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         raise NotImplementedError

@@ -23,12 +23,12 @@ async def look(place: Place) -> Inspection:
     return await inspect(place.config(), lambda _: None)
 
 
-def run(place: Place, *statements: str, audit: bool = False) -> None:
+def run(place: Place, *statements: str) -> None:
     """What somebody else did to the database."""
     if place.server is not None:
         place.server.query(place.name, *statements)
         return
-    with closing(sqlite3.connect(place.layout.audit if audit else place.layout.store)) as connection:
+    with closing(sqlite3.connect(place.layout.store)) as connection:
         for statement in statements:
             connection.execute(statement)
         connection.commit()
@@ -121,14 +121,14 @@ FILE_FAULTS: list[tuple[str, Callable[[Place], None], str]] = [
     ),
     (
         "edited record",
-        lambda place: run(
-            place, "UPDATE records SET body = replace(body, 'alice', 'mallo') WHERE number = 9", audit=True
+        lambda place: tamper_file(
+            place.layout.audit, "UPDATE records SET body = replace(body, 'alice', 'mallo') WHERE number = 9"
         ),
         "audit ledger: chain 1, record 9: edited",
     ),
     (
         "removed records",
-        lambda place: run(place, "DELETE FROM records WHERE chain = 2 AND number > 150", audit=True),
+        lambda place: tamper_file(place.layout.audit, "DELETE FROM records WHERE chain = 2 AND number > 150"),
         "audit ledger: chain 2",
     ),
 ]

@@ -240,7 +240,7 @@ async def test_a_restore_that_fails_late_leaves_an_empty_database_empty(
         await put(new, source)
     assert new.server is not None
     assert new.server.query(new.name, "SELECT to_regclass('clusters') IS NULL") == [("t",)]
-    assert new.server.query(new.name, "SELECT count(*) FROM fairlead_audit.records") == [("0",)]
+    assert new.server.query(new.name, "SELECT count(*) FROM fairlead_audit.sheaves") == [("0",)]
     assert new.server.query(new.name, "SELECT count(*) FROM fairlead_audit.chains") == [("0",)]
     assert not new.key_file.exists()
     monkeypatch.undo()
@@ -298,12 +298,7 @@ async def test_a_ledger_tampered_with_before_the_backup_is_restored_only_when_to
     old, new = make_place("sqlite"), make_place("sqlite")
     await old.fill()
 
-    def tamper() -> None:
-        shelf = audit_place(old.config()).open()
-        shelf.rows("DELETE FROM records WHERE chain = 1 AND number = 7")
-        shelf.close()
-
-    tamper()
+    tamper_file(old.layout.audit, "DELETE FROM records WHERE chain = 1 AND number = 7")
     source = await made(old)
     with pytest.raises(BackupError, match=r"The audit ledger in the backup is not what an appliance wrote: .*7"):
         await put(new, source)
