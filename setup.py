@@ -43,6 +43,8 @@ COMPILED = [
     "agent/upload.py",
     "appliance/audit/chain.py",
     "appliance/audit/records.py",
+    "appliance/audit/scribe.py",
+    "appliance/audit/sheaf.py",
     "appliance/core/buckets.py",
     "appliance/core/clusters.py",
     "appliance/core/credentials.py",
@@ -65,6 +67,7 @@ COMPILED = [
     "appliance/front/responses.py",
     "appliance/front/running.py",
     "appliance/front/upload.py",
+    "appliance/heard.py",
     "appliance/store/clock.py",
 ]
 """What runs for every request. Modules that run once, or that build classes at run time, stay as they are."""

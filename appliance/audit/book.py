@@ -28,7 +28,7 @@ from appliance.audit.chain import (
     signed_by,
 )
 from appliance.audit.reader import Reader
-from appliance.audit.sheaf import Line, bind, lines
+from appliance.audit.sheaf import Line, Record, bind, lines, record
 from appliance.audit.shelf import AuditBroken, AuditRefused, Place, Shelf
 from appliance.audit.sqlite import SQLitePlace
 from appliance.core.events import AuditEvent
@@ -104,11 +104,15 @@ class Book:
 
     def append(self, events: Sequence[AuditEvent]) -> None:
         """Adds the events in one commit, or raises and leaves `head` where it was."""
+        self.keep([record(event) for event in events])
+
+    def keep(self, records: Sequence[Record]) -> None:
+        """The same for what is rendered already."""
         self._shelf.check()
-        moved, sheaves = bind(self.head, events)
+        moved, sheaves = bind(self.head, records)
         self._shelf.add(sheaves)
         self.head = moved
-        self._now = max(self._now, events[-1].time) if events else self._now
+        self._now = max(self._now, records[-1].event.time) if records else self._now
 
     def checkpoint(self, now: int) -> None:
         """Signs where the chain stands."""
@@ -120,7 +124,7 @@ class Book:
                 self._notary.add([self.head], [], now)
         self._now = now
 
-    def recover(self, now: int, unsure: Sequence[AuditEvent]) -> int:
+    def recover(self, now: int, unsure: Sequence[Record]) -> int:
         """Opens the ledger again after a failure; how many of `unsure`, the batch that failed, it holds after all.
 
         A commit that failed may have reached the disk nevertheless. If the ledger no longer ends where we left it, or

@@ -32,9 +32,10 @@ def body(head: str, own: str, tail: str) -> str:
     return "{" + ",".join([run for run in (head, own, tail) if run]) + "}"
 
 
-def own_text(time: int, values: tuple[Any, ...]) -> str:
+def own_text(event: AuditEvent) -> str:
     """The time, and from status to correlation_id."""
-    status, code, bytes_in, bytes_out, duration, correlation_id = values
+    time, status, code = event[0], event[14], event[15]
+    bytes_in, bytes_out, duration, correlation_id = event[16], event[17], event[18], event[19]
     text = f'"time":{time}'
     if status:
         text += f',"status":{status}'
@@ -53,27 +54,26 @@ def own_text(time: int, values: tuple[Any, ...]) -> str:
 
 def head_text(values: tuple[object, ...]) -> str:
     """From type to path: who asks for what."""
-    return _head.text(values)
+    return _run(1, values)
 
 
 def tail_text(values: tuple[object, ...]) -> str:
     """From credential_id to tunnel_session: by which right."""
-    return _tail.text(values)
+    return _run(20, values)
 
 
-def shortened(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """An event's values, cut so that its record is short enough."""
+def shortened(event: AuditEvent) -> AuditEvent:
+    """The event, cut so that its record is short enough."""
     for chars in (MAX_CUT_CHARS, LEAST_CUT_CHARS):
-        values = tuple(
-            [
+        event = AuditEvent(
+            *[
                 _cut(value, MAX_CUT_CHARS if name in _LOOKED_UP else chars)
-                for name, value in zip(AuditEvent._fields, values, strict=True)
+                for name, value in zip(AuditEvent._fields, event, strict=True)
             ]
         )
-        runs = head_text(values[1:14]), own_text(values[0], values[14:20]), tail_text(values[20:])
-        if len(body(*runs)) <= MAX_BODY_CHARS:
+        if len(body(head_text(event[1:14]), own_text(event), tail_text(event[20:]))) <= MAX_BODY_CHARS:
             break
-    return values
+    return event
 
 
 def _run(start: int, values: tuple[object, ...]) -> str:
@@ -114,9 +114,6 @@ class _Remembered:
 
 
 _lists = _Remembered(_ENCODE)
-#: Of a client's requests only what lies between, and the time, is new each time.
-_head = _Remembered(lambda values: _run(1, values))
-_tail = _Remembered(lambda values: _run(20, values))
 
 
 def parse(text: str) -> AuditEvent:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import trio
 
 from appliance.audit.book import Book
+from appliance.audit.sheaf import Record
 from appliance.core.events import AuditEvent
 
 LINGER_SECONDS = 0.05  # at 5,000 requests/s 250 records share a commit; alone each costs twice. A crash loses as much
@@ -34,7 +35,7 @@ log = logging.getLogger("fairlead.audit")
 class Awaited:
     """A record somebody waits for. Abandoned before it was taken, it is not written."""
 
-    event: AuditEvent
+    record: Record
     done: trio.Event = field(default_factory=trio.Event)
     abandoned: bool = False
 
@@ -49,7 +50,7 @@ class Scribe:
         self.settled = 0  # records taken from the queue and dealt with
         self.failing = ""
         self.busy_since: float | None = None
-        self._queue: deque[AuditEvent | Awaited] = deque()
+        self._queue: deque[Record | Awaited] = deque()
         self._book = book
         self._clock = clock
         self._on_settled = on_settled
@@ -59,15 +60,15 @@ class Scribe:
         self._stopping = threading.Event()
         self._unsigned = 0
         self._signed_at = time.monotonic()
-        self._thread = threading.Thread(target=self._run, name="fairlead audit", daemon=True)
-        self._thread.start()
+        self._writer = threading.Thread(target=self._run, name="fairlead audit", daemon=True)
+        self._writer.start()
 
     @property
     def waiting(self) -> int:
         """Records not yet taken."""
         return len(self._queue)
 
-    def put(self, item: AuditEvent | Awaited, *, hurry: bool = False) -> None:
+    def put(self, item: Record | Awaited, *, hurry: bool = False) -> None:
         self._queue.append(item)
         if (hurry or len(self._queue) >= HURRY_AT) and not self._hurry.is_set():
             self._hurry.set()
@@ -80,8 +81,8 @@ class Scribe:
         self._stopping.set()
         self._hurry.set()
         self._wake.set()
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
+        self._writer.join(seconds)
+        return not self._writer.is_alive()
 
     def _run(self) -> None:
         while not (self._stopping.is_set() and not self._queue):
@@ -102,30 +103,30 @@ class Scribe:
     def _take_and_commit(self) -> None:
         taken = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
         awaited = [item for item in taken if isinstance(item, Awaited) and not item.abandoned]
-        events = [
-            item.event if isinstance(item, Awaited) else item
+        records = [
+            item.record if isinstance(item, Awaited) else item
             for item in taken
             if not (isinstance(item, Awaited) and item.abandoned)
         ]
         self.busy_since = time.monotonic()
-        if self._commit(events):
-            self._unsigned += len(events)
+        if self._commit(records):
+            self._unsigned += len(records)
             self.settled += len(taken)
             self.busy_since = None
-            self._on_settled(events, awaited)
+            self._on_settled([it.event for it in records], awaited)
 
-    def _commit(self, events: list[AuditEvent]) -> bool:
+    def _commit(self, records: list[Record]) -> bool:
         """Until it is on the disk. False only when we were told to stop and it still fails."""
         try:
-            self._book.append(events)
+            self._book.keep(records)
         except Exception as error:  # noqa: BLE001 -- whatever it is, the records are kept and it is tried again
             self._fail(error)
         else:
             return True
         while True:
             try:
-                if self._book.recover(self._clock(), events) == 0:
-                    self._book.append(events)
+                if self._book.recover(self._clock(), records) == 0:
+                    self._book.keep(records)
             except Exception as error:  # noqa: BLE001 -- as above
                 self._fail(error)
             else:
@@ -133,7 +134,7 @@ class Scribe:
                 self.failing = ""
                 return True
             if self._stopping.wait(RETRY_SECONDS):
-                log.error("%d audit records could not be written before the end", len(events) + len(self._queue))
+                log.error("%d audit records could not be written before the end", len(records) + len(self._queue))
                 self._queue.clear()
                 return False
 

@@ -7,17 +7,25 @@ said, too. So a batch becomes one text. Its lines, in the order of the records:
     <number> <hash> <head's place> <tail's place> <own run of fields>
 
 What always holds: a record hangs on the one before it and on all of its fields (chain.py), so where a sheaf begins and
-ends means nothing; the same records make the same text, and what a sheaf is found by repeats what its lines say. Not
-compiled: slices of tuples, which are most of the work here, would be slower.
+ends means nothing; the same records make the same text, and what a sheaf is found by repeats what its lines say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple, final
 
 from appliance.audit.chain import Head, digest, link, sealed
-from appliance.audit.records import MAX_BODY_CHARS, body, head_text, own_text, shortened, tail_text
+from appliance.audit.records import (
+    MAX_BODY_CHARS,
+    MAX_REMEMBERED,
+    MAX_REMEMBERED_CHARS,
+    body,
+    head_text,
+    own_text,
+    shortened,
+    tail_text,
+)
 from appliance.core.events import AuditEvent
 
 SPAN_MICROS: Final = 1_000_000
@@ -57,12 +65,24 @@ class Line(NamedTuple):
         return sealed(digest(self.head), digest(self.tail), self.own)
 
 
-class _Run(NamedTuple):
-    """A run of fields that records of a sheaf share: its place there, what stands for it in hashes, and its length."""
+@final
+class Run:
+    """A run of fields that records share, and what stands for it in their hashes."""
 
-    place: int
-    digest: str
-    chars: int
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.digest = digest(text)
+
+
+@final
+class Record:
+    """An event and what is kept of it, but for its place in the chain."""
+
+    def __init__(self, event: AuditEvent, head: Run, own: str, tail: Run) -> None:
+        self.event = event
+        self.head = head
+        self.own = own
+        self.tail = tail
 
 
 class Content:
@@ -70,78 +90,93 @@ class Content:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self._runs: dict[str, _Run] = {}
+        self.places: dict[str, int] = {}
+        self.chars = 0
 
-    def share(self, text: str) -> _Run:
-        """The run with these fields."""
-        run = self._runs.get(text)
-        if run is None:
-            run = self._runs[text] = _Run(len(self._runs), digest(text), len(text))
+    def place(self, text: str) -> int:
+        """Of the run with these fields."""
+        place = self.places.get(text)
+        if place is None:
+            place = self.places[text] = len(self.places)
             self.lines.append("=" + text)
-        return run
+            self.chars += len(text)
+        return place
 
     def text(self) -> str:
         return "\n".join(self.lines)
 
 
-class _Open:
-    """The sheaf that takes the next record."""
+class Runs:
+    """Runs seen before, by what they say."""
 
-    def __init__(self, first: int, time: int) -> None:
-        self.first = first
-        self.since = self.until = time
-        self.chars = 0
-        self.content = Content()
-        self.heads: dict[tuple[Any, ...], _Run] = {}
-        self.tails: dict[tuple[Any, ...], _Run] = {}
+    def __init__(self, text: Callable[[tuple[Any, ...]], str]) -> None:
+        self._text = text
+        self._known: dict[tuple[Any, ...], Run] = {}
+        self._chars = 0
 
-    def takes(self, time: int) -> bool:
-        """Whether a record of this time has room; if so, the sheaf reaches to it."""
-        if time > self.since + SPAN_MICROS or time < self.until - SPAN_MICROS or self.chars > FULL_CHARS:
-            return False
-        if time > self.until:
-            self.until = time
-        elif time < self.since:
-            self.since = time
-        return True
+    def get(self, values: tuple[Any, ...]) -> Run:
+        """The run of these values."""
+        known = self._known.get(values)
+        return known if known is not None else self._made(values)
 
-    def runs(self, event: AuditEvent) -> tuple[_Run, _Run, str]:
-        """Head, tail and own run of a record, whatever is known of it."""
-        values: tuple[Any, ...] = event
-        head, own, tail = head_text(event[1:14]), own_text(event[0], event[14:20]), tail_text(event[20:])
-        if len(head) + len(own) + len(tail) > MAX_RUNS_CHARS:
-            values = shortened(event)
-            head, own, tail = head_text(values[1:14]), own_text(values[0], values[14:20]), tail_text(values[20:])
-        who, right = self.content.share(head), self.content.share(tail)
-        self.chars += who.chars + right.chars
-        if values is event:
-            self.heads[event[1:14]], self.tails[event[20:]] = who, right
-        return who, right, own
-
-    def closed(self, chain: int, last: int) -> Sheaf:
-        return Sheaf(chain, self.first, last, self.since, self.until, self.content.text())
+    def _made(self, values: tuple[Any, ...]) -> Run:
+        run = Run(self._text(values))
+        if len(run.text) > MAX_RUNS_CHARS:
+            return run  # only to see that it is too long
+        self._chars += len(run.text)
+        if len(self._known) >= MAX_REMEMBERED or self._chars > MAX_REMEMBERED_CHARS:
+            self._known.clear()
+            self._chars = len(run.text)
+        self._known[values] = run
+        return run
 
 
-def bind(head: Head, events: Sequence[AuditEvent]) -> tuple[Head, list[Sheaf]]:
+_heads: Final = Runs(head_text)
+_tails: Final = Runs(tail_text)
+
+
+def record(event: AuditEvent) -> Record:
+    """What is kept of an event."""
+    made = _record(event)
+    if len(made.head.text) + len(made.own) + len(made.tail.text) > MAX_RUNS_CHARS:
+        short = _record(shortened(event))
+        made = Record(event, short.head, short.own, short.tail)
+    return made
+
+
+def _record(event: AuditEvent) -> Record:
+    return Record(event, _heads.get(event[1:14]), own_text(event), _tails.get(event[20:]))
+
+
+def bind(head: Head, records: Sequence[Record]) -> tuple[Head, list[Sheaf]]:
     """The records that follow `head`, in as few sheaves as hold them, and the last of them."""
     number, previous = head.number, head.hash
     sheaves: list[Sheaf] = []
-    if not events:
-        return head, sheaves
-    sheaf = _Open(number + 1, events[0].time)
-    for event in events:
-        time = event[0]
-        if not sheaf.takes(time):
-            sheaves.append(sheaf.closed(head.chain, number))
-            sheaf = _Open(number + 1, time)
-        who, right, own = sheaf.heads.get(event[1:14]), sheaf.tails.get(event[20:]), own_text(time, event[14:20])
-        if who is None or right is None or who.chars + right.chars + len(own) > MAX_RUNS_CHARS:
-            who, right, own = sheaf.runs(event)
+    content = Content()
+    places, lines = content.places, content.lines
+    first = since = until = 0
+    for record in records:
+        time, own = record.event[0], record.own
+        who, right = record.head, record.tail
+        if lines and (time > since + SPAN_MICROS or time < until - SPAN_MICROS or content.chars > FULL_CHARS):
+            sheaves.append(Sheaf(head.chain, first, number, since, until, content.text()))
+            content = Content()
+            places, lines = content.places, content.lines
+        if not lines:
+            first, since, until = number + 1, time, time
+        elif time > until:
+            until = time
+        elif time < since:
+            since = time
         number += 1
         previous = link(previous, number, f"{who.digest} {right.digest} {own}")
-        sheaf.content.lines.append(f"{number} {previous} {who.place} {right.place} {own}")
-        sheaf.chars += len(own)
-    sheaves.append(sheaf.closed(head.chain, number))
+        before, after = places.get(who.text), places.get(right.text)
+        if before is None or after is None:
+            before, after = content.place(who.text), content.place(right.text)
+        lines.append(f"{number} {previous} {before} {after} {own}")
+        content.chars += len(own)
+    if lines:
+        sheaves.append(Sheaf(head.chain, first, number, since, until, content.text()))
     return Head(head.chain, number, previous), sheaves
 
 
@@ -170,7 +205,7 @@ def found(content: object) -> Iterator[Line | None]:
 def as_bound(records: Iterable[Line]) -> str:
     """The content that `bind` gives these records."""
     content = Content()
-    for record in records:
-        who, right = content.share(record.head), content.share(record.tail)
-        content.lines.append(f"{record.number} {record.hash} {who.place} {right.place} {record.own}")
+    for it in records:
+        before, after = content.place(it.head), content.place(it.tail)
+        content.lines.append(f"{it.number} {it.hash} {before} {after} {it.own}")
     return content.text()

@@ -6,7 +6,8 @@ import pytest
 
 from appliance.core.buckets import FailedLogins
 from appliance.core.events import AuditEvent, EventType
-from appliance.metrics import ANSWERS, BOUNDS, Heard, sign_ins
+from appliance.heard import ANSWERS, BOUNDS, Heard
+from appliance.metrics import sign_ins
 from daemon.metrics import Numbers, counters, histogram
 from tests.support.meter import parsed
 

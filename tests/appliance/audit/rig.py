@@ -16,7 +16,7 @@ from appliance.audit.chain import Head
 from appliance.audit.kept import KeptCheckpoint
 from appliance.audit.postgres import PostgresPlace
 from appliance.audit.reader import Reader
-from appliance.audit.sheaf import bind, lines
+from appliance.audit.sheaf import bind, lines, record
 from appliance.audit.shelf import Place
 from appliance.audit.sqlite import SQLitePlace
 from appliance.audit.verify import Verdict, verify_chain
@@ -87,7 +87,7 @@ def event(number: int, **fields: object) -> AuditEvent:
 
 def render(event: AuditEvent) -> str:
     """The body of its record."""
-    ((sheaf,),) = [bind(Head(1, 0, ""), [event])[1]]
+    ((sheaf,),) = [bind(Head(1, 0, ""), [record(event)])[1]]
     (line,) = lines(sheaf.content)
     return line.body
 

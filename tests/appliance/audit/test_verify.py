@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.audit.book import Book
 from appliance.audit.chain import Checkpoint, Head, fingerprint, genesis, key_id, link, sign
-from appliance.audit.sheaf import Sheaf
+from appliance.audit.sheaf import Sheaf, record
 from appliance.audit.verify import verify_chain
 from tests.appliance.audit.rig import KEY, Ledger, SQLiteLedger, event, export, judge, write
 from tests.support.tampering import sealed
@@ -287,7 +287,7 @@ def test_records_forged_onto_the_end_of_a_running_chain_are_not_signed(ledger: L
     rehash(ledger)
     with pytest.raises(Exception, match=r"(?i)unique"):
         book.append([event(3)])
-    assert book.recover(1001, [event(3)]) == 0
+    assert book.recover(1001, [record(event(3))]) == 0
     book.append([event(3)])
     book.checkpoint(1002)
     book.close()

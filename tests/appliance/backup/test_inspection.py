@@ -15,6 +15,7 @@ from appliance.store import schema
 from appliance.store.schema import Migration, migrations
 from tests.appliance.backup.conftest import MakePlace
 from tests.appliance.backup.places import Place
+from tests.support.tampering import tamper_file
 
 pytestmark = pytest.mark.real_clock
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import trio
 
-from appliance.audit_place import audit_place
 from appliance.backup.faults import BackupDamaged, BackupError
 from appliance.backup.making import Made, back_up
 from appliance.backup.restoring import Restored, Wishes, restore
@@ -22,6 +21,7 @@ from appliance.store.clock import utc_micros
 from appliance.store.schema import Migration, migrations
 from tests.appliance.backup.conftest import MakePlace
 from tests.appliance.backup.places import PASSPHRASE, RECORDS, Place
+from tests.support.tampering import tamper_file
 
 pytestmark = pytest.mark.real_clock
 
