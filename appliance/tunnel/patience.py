@@ -17,13 +17,13 @@ from typing import Final
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-PACE_SECONDS: Final = 0.0016
-"""A piece is up to 0.8 ms of computing. As long again the loop is free, and sleeps: a loop that never did would keep a
+PACE_SECONDS: Final = 0.0024
+"""A piece is up to 0.8 ms of computing. Twice as long the loop is free, and sleeps: a loop that never did would keep a
 processor from those whom a request needs next, the agent among them."""
 
 PATIENCE_SECONDS: Final = 0.001
-"""An arrival has four turns: with the pace these make a hundred a second however busy the loop is. A thousand are in
-after 10 s, half as long as an agent waits for its handshake (`agent/outbound.py`)."""
+"""An arrival has four turns: with the pace these make seventy a second however busy the loop is. A thousand are in
+after 14 s; an agent waits 20 for its handshake (`agent/outbound.py`)."""
 
 
 class Patience:
