@@ -20,7 +20,7 @@ import operator
 import select
 import socket as stdlib_socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -43,6 +43,9 @@ YIELD_CALLS: Final = 16
 
 NOTSENT_LOWAT_BYTES: Final = 128 * 1024
 """Unsent bytes the kernel takes for one socket. Without it a reader that stopped holds megabytes in the kernel."""
+
+MayCompute = Callable[[], Awaitable[None]]
+"""Returns when it is the caller's turn to compute."""
 
 _BROKEN: Final = (OSError, ssl.SSLError)
 
@@ -405,14 +408,18 @@ class TLSStream(trio.abc.HalfCloseableStream):
             self._sock.close()
 
 
-async def serve_handshake(sock: trio.socket.SocketType | stdlib_socket.socket, context: ssl.SSLContext) -> TLSStream:
+async def serve_handshake(
+    sock: trio.socket.SocketType | stdlib_socket.socket, context: ssl.SSLContext, turn: MayCompute | None = None
+) -> TLSStream:
     """Take over an accepted socket and shake hands as the server. The caller owns the deadline.
+
+    `turn`: what to wait for before each piece of computing; there are two, if the peer's bytes come whole.
 
     Raises:
         trio.BrokenResourceError: the handshake failed; the socket is closed.
 
     """
-    return await _handshake(_wrap(sock, context, server_side=True, server_hostname=None))
+    return await _handshake(_wrap(sock, context, server_side=True, server_hostname=None), turn)
 
 
 async def dial_handshake(
@@ -424,7 +431,7 @@ async def dial_handshake(
         HandshakeFailed: it did; the socket is closed.
 
     """
-    return await _handshake(_wrap(sock, context, server_side=False, server_hostname=server_hostname))
+    return await _handshake(_wrap(sock, context, server_side=False, server_hostname=server_hostname), None)
 
 
 def _wrap(
@@ -450,11 +457,13 @@ def _wrap(
         raise trio.BrokenResourceError("the connection ended before its TLS handshake") from error
 
 
-async def _handshake(wrapped: ssl.SSLSocket) -> TLSStream:
+async def _handshake(wrapped: ssl.SSLSocket, turn: MayCompute | None) -> TLSStream:
     loop = passes()
     try:
         while True:
-            if loop.spent:
+            if turn is not None:
+                await turn()
+            elif loop.spent:
                 await loop.wait()
             try:
                 wrapped.do_handshake()

@@ -224,9 +224,8 @@ class _Connection:
             async with self._parts.handshakes.held(self._source):
                 if has_left(sock):
                     return None  # it gave up in the queue: its turn is the next one's
-                await self._parts.patience.wait()
                 with trio.move_on_after(HANDSHAKE_SECONDS):
-                    return await serve_handshake(sock, self._parts.context)
+                    return await serve_handshake(sock, self._parts.context, self._parts.patience.turn)
         _log.info("TLS handshake timed out", extra={"address": self._address})
         return None
 
@@ -266,6 +265,7 @@ class _Connection:
                 return
             name = admitted
             session = await accept_session(stream, carrier, request.stream_id, self._parts.name, early)
+            await self._parts.patience.turn()
         if deadline.cancelled_caught or session is None or name is None:
             raise trio.BrokenResourceError(f"no whole request within {REQUEST_SECONDS:.0f} s")
         await self._run_session(session, name)
@@ -274,6 +274,7 @@ class _Connection:
         """Read until there is a whole call or the wish for a tunnel, and what came behind the latter."""
         request: CallReceived | TunnelRequested | None = None
         early: list[bytes] = []
+        first = True
         while True:
             out = carrier.take()
             if out:
@@ -283,6 +284,9 @@ class _Connection:
             data = await stream.read(_READ_BYTES)
             if not data:
                 raise trio.BrokenResourceError("the peer closed the connection before a request")
+            if first:  # one turn, not one for each byte: nobody makes the queue long by sending little
+                first = False
+                await self._parts.patience.turn()
             try:
                 events: list[CarrierEvent] = carrier.receive(data)
             except CarrierError:

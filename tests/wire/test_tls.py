@@ -177,6 +177,39 @@ async def test_a_server_of_another_ca_is_not_trusted(
             await tls.dial_handshake(left, stranger, "localhost")
 
 
+async def test_a_server_computes_nothing_of_a_handshake_before_its_turn(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    left, right = loopback_pair()
+    asked, granted = trio.open_memory_channel[None](0), trio.open_memory_channel[None](0)
+    served: list[tls.TLSStream] = []
+
+    async def turn() -> None:
+        await asked[0].send(None)
+        await granted[1].receive()
+
+    async def serve() -> None:
+        served.append(await tls.serve_handshake(right, contexts[0], turn))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        dialled: list[tls.TLSStream] = []
+
+        async def dial() -> None:
+            dialled.append(await tls.dial_handshake(left, contexts[1], "localhost"))
+
+        nursery.start_soon(dial)
+        for finished in (0, 1):  # what the server says first completes the client's end, and not yet its own
+            with trio.fail_after(5):
+                await asked[1].receive()
+                await trio.testing.wait_all_tasks_blocked(0.01)
+                assert (len(dialled), served) == (finished, [])
+                await granted[0].send(None)
+    assert len(served) == 1
+    for stream in (*served, *dialled):
+        stream.abort()
+
+
 async def test_a_flood_does_not_starve_the_loop(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     """A reader whose bytes are always there must still let a counting task run."""
     client, server = await joined(contexts)

@@ -35,6 +35,18 @@ class Highest(trio.abc.Instrument):
         self.seen = max(self.seen, self._here.parts.handshakes.taken)
 
 
+class Counted(Patience):
+    """Counts the turns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turns = 0
+
+    async def turn(self) -> None:
+        self.turns += 1
+        await super().turn()
+
+
 async def arrive(here: Harbour, identity: Identity, number: int) -> None:
     tcp = await dial_from(f"127.1.0.{number + 1}", here.port)
     context = client_context(
@@ -52,9 +64,21 @@ async def test_who_gave_up_in_the_queue_takes_no_turn(tmp_path: Path) -> None:
             await impatient.send_all(b"\x16")
             await until(lambda: len(here.parts.handshakes) > listener.HANDSHAKE_SLOTS)
         here.parts.patience = Patience(1000)
-        await here.parts.patience.wait()  # the next turn is far away
+        await here.parts.patience.turn()  # the next turn is far away
         await held.aclose()
         await until(lambda: not len(here.parts.handshakes))
+
+
+async def test_all_that_is_computed_for_a_stranger_has_turns_and_nothing_for_a_session(tmp_path: Path) -> None:
+    async with harbour(tmp_path) as here, trio.open_nursery() as nursery:
+        identity = await here.enrolled()
+        counted = here.parts.patience = Counted()
+        nursery.start_soon(run, await here.dial(identity))
+        await until(lambda: here.registry.session_for(CLUSTER))
+        assert counted.turns == 4, "two for the handshake, one for the request, one for the session"
+        assert await works(here)
+        assert counted.turns == 4
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_crowd_comes_in_a_few_at_a_time_and_nobody_else_is_held_up(

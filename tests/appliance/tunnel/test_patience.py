@@ -14,7 +14,7 @@ pytestmark = pytest.mark.real_clock
 
 
 async def passed(patience: Patience, into: list[str], name: str) -> None:
-    await patience.wait()
+    await patience.turn()
     into.append(name)
 
 
@@ -46,7 +46,7 @@ async def test_a_loop_that_never_rests_lets_them_in_nevertheless() -> None:
                 await trio.lowlevel.checkpoint()
 
 
-async def test_two_do_not_begin_at_once_however_idle_the_loop_is() -> None:
+async def test_two_have_no_turn_at_once_however_idle_the_loop_is() -> None:
     patience, came = Patience(1000, math.inf), list[str]()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(passed, patience, came, "first")
@@ -61,6 +61,6 @@ async def test_one_that_gives_up_gives_its_place_to_the_next() -> None:
     patience, came = Patience(0, math.inf), list[str]()
     async with trio.open_nursery() as nursery:
         with trio.move_on_after(0):
-            await patience.wait()
+            await patience.turn()
         nursery.start_soon(passed, patience, came, "next")
     assert came == ["next"]
