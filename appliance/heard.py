@@ -11,7 +11,7 @@ from typing import Final
 from appliance.core.events import AuditEvent, EventType
 from appliance.core.liveness import SECOND
 
-BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # seconds
+BOUNDS: Final[Sequence[float]] = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # seconds
 ANSWERS: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")  # by the hundreds of a status; 0 is none
 _MICROS: Final = [round(bound * SECOND) for bound in BOUNDS]
 LASTING: Final = frozenset({"watch", "connect"})

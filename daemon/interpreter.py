@@ -5,10 +5,11 @@ from __future__ import annotations
 import gc
 from typing import Final
 
-GC_THRESHOLDS: Final = (5_000, 200, 50)
+GC_THRESHOLDS: Final = (10_000, 100, 50)
 """Objects more than before per young collection, and younger collections per older one: the hot path makes few cycles.
-Each young one stops everything for as long as its objects take to look at: with 5,000 that is 2 ms, with 50,000 it was
-20 while agents arrive. An older one costs a hundred milliseconds and more: it comes once in a million objects."""
+Each young one stops everything for as long as its objects take to look at: with 10,000 that is 2-4 ms, with 50,000 it
+was 20 while agents arrive. An older one costs a hundred milliseconds and more: it comes once in a million objects.
+"""
 
 
 def settle() -> None:
