@@ -2,9 +2,8 @@
 
 No audit, no access: a request first has a slot for the record that will close it, and whatever changes something has
 its `opened` record on the disk before its first byte moves. What always holds: a slot means the record will be kept
-or the process ends; a full or stalled ledger is an answer within two seconds; nothing on the hot path waits, renders
-or hashes. Slots are bounded, and denials get none while many records wait, so that a flood of refusals cannot stop
-permitted work.
+or the process ends; a full or stalled ledger is an answer within two seconds; nothing on the hot path waits.
+Slots are bounded, and denials get none while many records wait, so that a flood of refusals cannot stop permitted work.
 """
 
 from __future__ import annotations

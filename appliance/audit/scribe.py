@@ -1,8 +1,9 @@
 """The thread that writes the book: takes what waits, commits it together, says when.
 
 What always holds: what was taken is committed or tried again, never dropped; while that fails `failing` says why and
-the thread recovers by itself; the Trio thread spends a queue append on a record and nothing else. Ordinary records
-linger a moment so that many share one commit; a record somebody waits for does not.
+the thread recovers by itself; a record comes to the queue rendered, so that the thread, which holds the interpreter,
+has little left to do but what it can do without it. Ordinary records linger a moment so that many share one commit; a
+record somebody waits for does not.
 """
 
 from __future__ import annotations

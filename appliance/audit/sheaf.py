@@ -31,6 +31,8 @@ from appliance.core.events import AuditEvent
 SPAN_MICROS: Final = 1_000_000
 """Between the first and the last moment of a sheaf: whoever reads by time looks so far around."""
 FULL_CHARS: Final = 1 << 20  # a sheaf this long takes no more; ordinary ones have 100 KB
+PAGE_CHARS: Final = 2 << 20  # of sheaves read at once
+MOST_AT_ONCE: Final = 64  # and how many: the next may be longer than those before
 MAX_RUNS_CHARS: Final = MAX_BODY_CHARS - 4  # a body has braces and commas, too
 
 
@@ -200,6 +202,12 @@ def found(content: object) -> Iterator[Line | None]:
             yield Line(int(number), hashed, runs[int(head)], own, runs[int(tail)])
         except (ValueError, IndexError):
             yield None
+
+
+def page_size(contents: Sequence[object] = ()) -> int:
+    """How many sheaves to read next, given those read before: about PAGE_CHARS."""
+    chars = sum([len(str(it)) for it in contents])
+    return max(1, min(MOST_AT_ONCE, len(contents) * PAGE_CHARS // chars)) if chars else 1
 
 
 def as_bound(records: Iterable[Line]) -> str:

@@ -21,13 +21,12 @@ from appliance.audit.chain import NOTHING, Checkpoint, Cut, Head, fingerprint, g
 from appliance.audit.kept import KeptCheckpoint
 from appliance.audit.reader import Reader
 from appliance.audit.records import parse
-from appliance.audit.sheaf import Line, as_bound, found
+from appliance.audit.sheaf import Line, as_bound, found, page_size
 from appliance.audit.shelf import Place, Shelf
 from appliance.audit.walk import Misfit, Walk, name_moved
 
 MAX_FAULTS = 100  # after so many the rest is no news
 PAGE = 1_000  # checkpoints read at once
-SHEAVES_PAGE = 16  # and sheaves, some MB at most
 LOWEST = -(1 << 63)
 HIGHEST: object = (1 << 63) - 1
 
@@ -283,10 +282,12 @@ class _Chain:
         """The records as they are; what is none at all is reported and left out."""
         verifier = self._verifier
         position: object = LOWEST
-        while rows := verifier.shelf.rows(statements.SHEAVES, chain, position, SHEAVES_PAGE):
+        size = page_size()
+        while rows := verifier.shelf.rows(statements.SHEAVES, chain, position, size):
             for first, *shown, content in rows:
                 position = first
                 yield from self._lines(chain, (first, *shown), content)
+            size = page_size([row[-1] for row in rows])
 
     def _lines(self, chain: int, shown: tuple[object, ...], content: object) -> Iterator[tuple[int, str, str]]:
         verifier = self._verifier

@@ -6,11 +6,11 @@ signatures still hold; in PostgreSQL all of it is put in by one commit. Whether 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 
 from appliance.audit import statements
-from appliance.audit.sheaf import Sheaf, found
+from appliance.audit.sheaf import PAGE_CHARS, Sheaf, found, page_size
 from appliance.audit.shelf import Place, Shelf
 from appliance.backup.content import ContentReader, ContentWriter
 from appliance.backup.faults import BackupError
@@ -23,7 +23,6 @@ SHEAVES = Sheaf._fields
 CHECKPOINTS = Table("checkpoints", ("number", "body", "signature"), "number")
 
 PAGE = 1_000  # rows read or written at once
-SHEAVES_PAGE = 16  # of those that may have a MB each
 LOWEST = -(1 << 63)
 HIGHEST = (1 << 63) - 1
 
@@ -39,7 +38,7 @@ def write_ledger(place: Place, writer: ContentWriter) -> int:
             for chain in _recorded(shelf):
                 for page in _sheaves(shelf, chain):
                     section.add((chain, *row) for row in page)
-                    count += sum(len(list(found(content))) for *_, content in page)
+                    count += sum(sum(1 for _ in found(content)) for *_, content in page)
             section.finish()
             _write_table(shelf, CHECKPOINTS, writer)
     finally:
@@ -61,10 +60,9 @@ def read_ledger(reader: ContentReader, place: Place) -> int:
             _refuse_used(shelf, place)
             _read_table(shelf, CHAINS, reader)
             count = 0
-            for batch in batched(reader.rows("audit.sheaves", SHEAVES), SHEAVES_PAGE):
-                sheaves = [Sheaf(*row) for row in batch]
+            for sheaves in _gathered(reader.rows("audit.sheaves", SHEAVES)):
                 shelf.add(sheaves)
-                count += sum(len(list(found(sheaf.content))) for sheaf in sheaves)
+                count += sum(sum(1 for _ in found(sheaf.content)) for sheaf in sheaves)
             _read_table(shelf, CHECKPOINTS, reader)
     finally:
         shelf.close()
@@ -119,6 +117,22 @@ def _recorded(shelf: Shelf) -> Iterator[object]:
 
 def _sheaves(shelf: Shelf, chain: object) -> Iterator[list[Row]]:
     first: object = LOWEST
-    while rows := shelf.rows(statements.SHEAVES, chain, first, SHEAVES_PAGE):
+    size = page_size()
+    while rows := shelf.rows(statements.SHEAVES, chain, first, size):
         first = rows[-1][0]
         yield rows
+        size = page_size([row[-1] for row in rows])
+
+
+def _gathered(rows: Iterable[Row]) -> Iterator[list[Sheaf]]:
+    """As many as are put in by one commit."""
+    sheaves: list[Sheaf] = []
+    chars = 0
+    for row in rows:
+        sheaves.append(Sheaf(*row))
+        chars += len(sheaves[-1].content)
+        if chars >= PAGE_CHARS or len(sheaves) == PAGE:
+            yield sheaves
+            sheaves, chars = [], 0
+    if sheaves:
+        yield sheaves
