@@ -16,12 +16,15 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from typing import Any
 
+import trio
+
 from benchmarks import fairlead, nginx, rounds
 from benchmarks.fairlead import Chain, Wishes
 from benchmarks.goals import figure
 from benchmarks.scenarios import Options
 from benchmarks.scenarios.audit import target
 from ops.demo import registration
+from ops.demo.admin import ApiError, Appliance
 from tests.support.certificates import TestCA
 
 SECONDS = 3.0
@@ -80,13 +83,26 @@ async def _bind(chain: Chain, everywhere: str) -> None:
             "role_id": roles[number % ROLES],
             "scope": _scope(number, chain.registered, everywhere),
         }
-        await admin.call("POST", "bindings", body)
+        await _made(admin, body)
     page = await admin.call("GET", "bindings?limit=500")
     made = len(page["items"])
     while page["next"] is not None:
         page = await admin.call("GET", f"bindings?limit=500&cursor={page['next']}")
         made += len(page["items"])
     assert made >= BINDINGS, "the appliance did not keep every binding"
+
+
+async def _made(admin: Appliance, binding: dict[str, Any]) -> None:
+    """Make one, and wait where the appliance says that it was asked too often."""
+    while True:
+        try:
+            await admin.call("POST", "bindings", binding)
+        except ApiError as error:
+            if error.status != 429:
+                raise
+            await trio.sleep(1)
+        else:
+            return
 
 
 def _scope(number: int, registered: registration.Registered, everywhere: str) -> dict[str, Any]:
