@@ -1,8 +1,8 @@
 """A record's final form: ASCII JSON with the fields that are not empty, in three runs, of which most records share two.
 
 `head` is who asks for what, `tail` by which right, `own` what is new each time: when, and what came of it. Rendering
-never fails, and what is `shortened` has at most MAX_BODY_CHARS: a record that cannot be kept would stop the work.
-What a client sent (paths, names, argv) is cut when it would exceed that, and the cut is visible.
+never fails and never yields more than MAX_BODY_CHARS: a record that cannot be kept would stop the work. What a client
+sent (paths, names, argv) is cut where a run would exceed its part of that, and the cut is visible.
 """
 
 from __future__ import annotations
@@ -14,7 +14,11 @@ from typing import Any
 
 from appliance.core.events import AuditEvent, EventType
 
-MAX_BODY_CHARS = 16 * 1024  # ordinary ones have 600; only exec's argv and hostile paths come near
+MAX_HEAD_CHARS = 8 * 1024  # ordinary ones have 300; only hostile paths come near
+MAX_TAIL_CHARS = 16 * 1024  # ordinary ones have 200; only exec's argv and a thousand bindings come near
+MAX_BODY_CHARS = (
+    MAX_HEAD_CHARS + MAX_TAIL_CHARS + 4 * 1024
+)  # two texts of its own, six characters each as JSON, and more
 MAX_CUT_CHARS = 256  # what is left of each text of a record that was too long
 LEAST_CUT_CHARS = 16  # if that is not enough, because what was sent takes six characters each as JSON
 MAX_CUT_ITEMS = 16  # and of each list
@@ -23,7 +27,7 @@ MAX_REMEMBERED = 4_096  # rendered lists, and runs of fields that one client's r
 MAX_REMEMBERED_CHARS = 1024 * 1024  # of each kind; with what they were made from four times as much
 
 _ENCODE = json.JSONEncoder(ensure_ascii=True, check_circular=False, separators=(",", ":"), default=str).encode
-_LOOKED_UP = ("actor_id", "cluster_id", "correlation_id")  # cut no shorter than a filter may ask for
+_LOOKED_UP = ("actor_id", "cluster_id")  # cut no shorter than a filter may ask for
 _KEYS = tuple(f'"{name}":' for name in AuditEvent._fields)
 
 
@@ -40,7 +44,7 @@ def own_text(event: AuditEvent) -> str:
     if status:
         text += f',"status":{status}'
     if code:
-        text += ',"code":' + encode_basestring_ascii(code)
+        text += ',"code":' + encode_basestring_ascii(_cut_text(code))
     if bytes_in:
         text += f',"bytes_in":{bytes_in}'
     if bytes_out:
@@ -48,32 +52,35 @@ def own_text(event: AuditEvent) -> str:
     if duration:
         text += f',"duration":{duration}'
     if correlation_id:
-        text += ',"correlation_id":' + encode_basestring_ascii(correlation_id)
+        text += ',"correlation_id":' + encode_basestring_ascii(_cut_text(correlation_id))
     return text
 
 
 def head_text(values: tuple[object, ...]) -> str:
     """From type to path: who asks for what."""
-    return _run(1, values)
+    return _bounded(1, values, MAX_HEAD_CHARS)
 
 
 def tail_text(values: tuple[object, ...]) -> str:
     """From credential_id to tunnel_session: by which right."""
-    return _run(20, values)
+    return _bounded(20, values, MAX_TAIL_CHARS)
 
 
-def shortened(event: AuditEvent) -> AuditEvent:
-    """The event, cut so that its record is short enough."""
+def _bounded(start: int, values: tuple[object, ...], most: int) -> str:
+    text = _run(start, values)
     for chars in (MAX_CUT_CHARS, LEAST_CUT_CHARS):
-        event = AuditEvent(
-            *[
-                _cut(value, MAX_CUT_CHARS if name in _LOOKED_UP else chars)
-                for name, value in zip(AuditEvent._fields, event, strict=True)
-            ]
-        )
-        if len(body(head_text(event[1:14]), own_text(event), tail_text(event[20:]))) <= MAX_BODY_CHARS:
-            break
-    return event
+        if len(text) > most:
+            names = AuditEvent._fields[start : start + len(values)]
+            text = _run(
+                start,
+                tuple(
+                    [
+                        _cut(value, MAX_CUT_CHARS if name in _LOOKED_UP else chars)
+                        for name, value in zip(names, values, strict=True)
+                    ]
+                ),
+            )
+    return text
 
 
 def _run(start: int, values: tuple[object, ...]) -> str:
@@ -127,6 +134,10 @@ def parse(text: str) -> AuditEvent:
         return AuditEvent(**found)
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"not an audit record: {error}") from None
+
+
+def _cut_text(text: str) -> str:
+    return text if len(text) <= MAX_CUT_CHARS else text[:MAX_CUT_CHARS] + CUT_MARK
 
 
 def _cut(value: Any, chars: int) -> Any:

@@ -17,13 +17,11 @@ from typing import Any, Final, NamedTuple, final
 
 from appliance.audit.chain import Head, digest, link, sealed
 from appliance.audit.records import (
-    MAX_BODY_CHARS,
     MAX_REMEMBERED,
     MAX_REMEMBERED_CHARS,
     body,
     head_text,
     own_text,
-    shortened,
     tail_text,
 )
 from appliance.core.events import AuditEvent
@@ -33,7 +31,6 @@ SPAN_MICROS: Final = 1_000_000
 FULL_CHARS: Final = 1 << 20  # a sheaf this long takes no more; ordinary ones have 100 KB
 PAGE_CHARS: Final = 2 << 20  # of sheaves read at once
 MOST_AT_ONCE: Final = 64  # and how many: the next may be longer than those before
-MAX_RUNS_CHARS: Final = MAX_BODY_CHARS - 4  # a body has braces and commas, too
 
 
 class Sheaf(NamedTuple):
@@ -123,8 +120,6 @@ class Runs:
 
     def _made(self, values: tuple[Any, ...]) -> Run:
         run = Run(self._text(values))
-        if len(run.text) > MAX_RUNS_CHARS:
-            return run  # only to see that it is too long
         self._chars += len(run.text)
         if len(self._known) >= MAX_REMEMBERED or self._chars > MAX_REMEMBERED_CHARS:
             self._known.clear()
@@ -139,14 +134,6 @@ _tails: Final = Runs(tail_text)
 
 def record(event: AuditEvent) -> Record:
     """What is kept of an event."""
-    made = _record(event)
-    if len(made.head.text) + len(made.own) + len(made.tail.text) > MAX_RUNS_CHARS:
-        short = _record(shortened(event))
-        made = Record(event, short.head, short.own, short.tail)
-    return made
-
-
-def _record(event: AuditEvent) -> Record:
     return Record(event, _heads.get(event[1:14]), own_text(event), _tails.get(event[20:]))
 
 

@@ -79,6 +79,6 @@ def test_what_many_records_share_is_there_once() -> None:
 def test_a_sheaf_ends_where_the_next_record_is_of_another_time_or_it_is_full() -> None:
     far = [AuditEvent(number * SPAN_MICROS // 2, EventType.PROXY_CLOSED) for number in (4, 5, 6, 7, 3, 1)]
     assert [(it.first, it.last) for it in bind(START, [record(it) for it in far])[1]] == [(1, 3), (4, 4), (5, 6)]
-    long = [AuditEvent(1, EventType.PROXY_CLOSED, path=f"/{number}" + "x" * 15_000) for number in range(100)]
+    long = [AuditEvent(1, EventType.PROXY_CLOSED, path=f"/{number}" + "x" * 7_000) for number in range(200)]
     sheaves = bind(START, [record(it) for it in long])[1]
-    assert [sheaf.last - sheaf.first + 1 for sheaf in sheaves] == [70, 30]
+    assert [sheaf.last - sheaf.first + 1 for sheaf in sheaves] == [150, 50]
