@@ -168,7 +168,8 @@ def test_beside_a_forged_record_that_nobody_can_read_signed_ones_are_still_found
 def test_no_number_is_too_low_to_be_looked_at(ledger: Ledger, column: str) -> None:
     write(ledger)
     row = Sheaf(*ledger.run("SELECT * FROM sheaves WHERE chain = 1 AND first = 1")[0])
-    ledger.run(SHEAF_ADD, *row._replace(**{column: -(1 << 63)}))
+    lowest = -(1 << 63)
+    ledger.run(SHEAF_ADD, *(row._replace(chain=lowest) if column == "chain" else row._replace(first=lowest)))
     (fault,) = judge(ledger).faults
     assert fault.endswith("inserted; no appliance numbers so low")
 
