@@ -89,6 +89,8 @@ class Reader:
             rows = self.shelf.rows(statements.SEARCH, *here, *edge, sought, READ)
             for *at, content in rows:
                 place = Position(*at)
+                if not _whole(place):
+                    continue
                 if _give(held, given, place.time, query.limit):
                     return Page(tuple(given), given[-1].position)
                 held += [it for it in _kept(place, content, wanted) if _asked(query, it)]
@@ -103,8 +105,8 @@ class Reader:
                 return Page(tuple(given), Position(place.time, FOREVER, FOREVER))
 
     def one(self, chain: int, number: int) -> Kept | None:
-        for until, content in self.shelf.rows(statements.SHEAF_WITH, chain, number):
-            for kept in _kept(Position(until, chain, number), content, lambda line: line.number == number):
+        for until, first, content in self.shelf.rows(statements.SHEAF_WITH, chain, number):
+            for kept in _kept(Position(until, chain, first), content, lambda line: line.number == number):
                 if kept.position.number == number:
                     return kept
         return None
@@ -116,12 +118,19 @@ class Reader:
         while rows := self.shelf.rows(statements.EXPORT, since, until, *place, READ):
             for *at, content in rows:
                 place = Position(*at)
+                if not _whole(place):
+                    continue
                 held += [it for it in _kept(place, content, _any) if since <= it.position.time <= until]
                 held.sort(key=_order)
                 count = bisect_left(held, Position(place.time - SPAN_MICROS, -1, -1), key=_order)
                 yield from held[:count]
                 del held[:count]
         yield from held
+
+
+def _whole(place: Position) -> bool:
+    """Whether a sheaf has a place among others. SQLite keeps anything in any column; verification names it."""
+    return all(type(it) is int for it in place)
 
 
 def _give(held: list[Kept], given: list[Kept], above: int, limit: int) -> bool:

@@ -131,9 +131,12 @@ def parse(text: str) -> AuditEvent:
         for name in ("binding_ids", "groups", "command"):
             found[name] = tuple(found.get(name, ()))
         found["details"] = tuple((str(key), str(value)) for key, value in found.get("details", ()))
-        return AuditEvent(**found)
-    except (TypeError, KeyError, AttributeError) as error:
+        event = AuditEvent(**found)
+        if type(event.time) is not int:
+            raise TypeError("its time is no number")
+    except (TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"not an audit record: {error}") from None
+    return event
 
 
 def _cut_text(text: str) -> str:

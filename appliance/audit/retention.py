@@ -77,6 +77,8 @@ class Cutter:
         for chain in self._chains(cut.chains):
             kept = cut.first_kept(chain)
             rows = self._shelf.rows(statements.SHEAF_FIRST, chain)
+            if rows and not all(type(it) is int for it in rows[0]):
+                continue  # somebody was at it: what is left is evidence
             if rows and (kept == 0 or rows[0][1] < kept):
                 end = kept - 1 if kept else HIGHEST
                 self._shelf.rows(statements.SHEAVES_REMOVE, chain, rows[0][0] + BITE - 1, end)

@@ -25,6 +25,7 @@ CHAIN_REMOVE = "DELETE FROM chains WHERE number = $1"
 
 SHEAF_ADD = "INSERT INTO sheaves (chain, first, last, since, until, content) VALUES ($1, $2, $3, $4, $5, $6)"
 LAST_SHEAF = "SELECT content FROM sheaves WHERE chain = $1 ORDER BY first DESC LIMIT 1"
+SHEAVES_UNREACHED = "SELECT chain, first FROM sheaves WHERE chain <= $1 OR first <= $1 LIMIT $2"
 SHEAF_CHAIN_NEXT = "SELECT chain FROM sheaves WHERE chain > $1 ORDER BY chain LIMIT 1"
 SHEAVES = (
     "SELECT first, last, since, until, content FROM sheaves WHERE chain = $1 AND first > $2 ORDER BY first LIMIT $3"
@@ -33,7 +34,7 @@ SHEAVES_BEYOND = (
     "SELECT first, content FROM sheaves WHERE chain = $1 AND first > $2 AND last > $3 ORDER BY first LIMIT $4"
 )
 SHEAF_FIRST = "SELECT first, last FROM sheaves WHERE chain = $1 ORDER BY first LIMIT 1"
-SHEAF_WITH = "SELECT until, content FROM sheaves WHERE chain = $1 AND first <= $2 ORDER BY first DESC LIMIT 1"
+SHEAF_WITH = "SELECT until, first, content FROM sheaves WHERE chain = $1 AND first <= $2 ORDER BY first DESC LIMIT 1"
 SHEAVES_REMOVE = "DELETE FROM sheaves WHERE chain = $1 AND first <= $2 AND last <= $3"
 
 # $1 since, $2 until, $3-$5 the place to go on from. The edge is where $6 sheaves later the next look begins.

@@ -21,13 +21,13 @@ from appliance.audit.chain import NOTHING, Checkpoint, Cut, Head, fingerprint, g
 from appliance.audit.kept import KeptCheckpoint
 from appliance.audit.reader import Reader
 from appliance.audit.records import parse
-from appliance.audit.sheaf import Line, as_bound, found, page_size
+from appliance.audit.sheaf import SPAN_MICROS, Line, as_bound, found, page_size
 from appliance.audit.shelf import Place, Shelf
 from appliance.audit.walk import Misfit, Walk, name_moved
 
 MAX_FAULTS = 100  # after so many the rest is no news
 PAGE = 1_000  # checkpoints read at once
-LOWEST = -(1 << 63)
+LOWEST = -(1 << 63)  # reading begins beyond it
 HIGHEST: object = (1 << 63) - 1
 
 
@@ -206,6 +206,8 @@ class _Verifier:
         """What follows the last checkpoint, and what belongs to no chain."""
         for chain in self.open.values():
             self.unsigned += chain.finish()
+        for chain_number, first in self.shelf.rows(statements.SHEAVES_UNREACHED, LOWEST, MAX_FAULTS):
+            self.report(f"chain {chain_number}, sheaf of record {first}: inserted; no appliance numbers so low")
         for number in self._chains(statements.SHEAF_CHAIN_NEXT):
             if number not in self.walked:
                 gone = number in self.ended
@@ -308,15 +310,25 @@ class _Chain:
 
 
 def _repeats(shown: tuple[object, ...], content: object, records: list[Line]) -> bool:
-    """Whether a sheaf is written and found as its records would have it."""
+    """Whether a sheaf is written as its records would have it, and found wherever one of them is looked for."""
     if not records or as_bound(records) != content:
         return False
-    numbers = [it.number for it in records]
+    match shown:
+        case (_, _, int(since), int(until)) if 0 <= until - since <= SPAN_MICROS:
+            numbers = [it.number for it in records]
+            times = [time for it in records if (time := _time(it)) is not None]
+            low, high = min(times, default=since), max(times, default=until)
+            if len(times) < len(records):  # one that nobody can read may be the earliest or the latest
+                low, high = min(low, since), max(high, until)
+            return shown == (min(numbers), max(numbers), low, high)
+    return False
+
+
+def _time(record: Line) -> int | None:
     try:
-        times = [parse(it.body).time for it in records]
+        return parse(record.body).time
     except ValueError:
-        return True  # its hash says so as well
-    return shown == (min(numbers), max(numbers), min(times), max(times))
+        return None
 
 
 def _span(first: int, last: int) -> str:

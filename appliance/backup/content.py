@@ -23,7 +23,7 @@ from typing import Any
 from appliance.backup.faults import BackupDamaged, BackupError
 from appliance.store.unit import Row
 
-MAX_LINE_BYTES = 64 * 1024 * 1024  # a row; the largest of ours are some KB
+MAX_LINE_BYTES = 64 * 1024 * 1024  # a row; the largest of ours, a sheaf of audit records, has some MB
 
 Told = Callable[[str, int], None]
 """Told what is being worked on and how many rows of it are done."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from appliance.audit.reader import Reader
 from appliance.audit.shown import shown
 from appliance.core.audit_query import AuditQuery, read_query
 from appliance.core.events import AuditEvent, EventType
-from tests.appliance.audit.rig import KEY, Ledger, found
+from tests.appliance.audit.rig import KEY, Ledger, SQLiteLedger, everything, found
 
 OTHER = AuditEvent(50, EventType.PROXY_DENIED, actor_id="p9", actor='m"a,l"lory', cluster_id="c9", status=403)
 FIELDS = {
@@ -176,6 +177,36 @@ def test_what_somebody_made_unreadable_still_shows(filled: Ledger) -> None:
         assert {"id": "1-12", "damaged": True} in [shown(kept) for kept in reader.export()]
         assert reader.one(1, 12) is not None
         assert "1-12" in [kept.id for kept in reader.search(AuditQuery()).items]
+
+
+def test_beside_one_that_is_unreadable_the_others_of_its_sheaf_are_what_they_were(tmp_path: Path) -> None:
+    ledger = SQLiteLedger(tmp_path / "audit.db")
+    book = Book(ledger.place, KEY, 1)
+    book.append([OTHER, OTHER])
+    book.close()
+    ledger.run("UPDATE sheaves SET content = replace(content, char(10) || '1 ', char(10) || 'one ')")
+    with Reader(ledger.place) as reader:
+        assert [kept.event for kept in (reader.one(1, 1), reader.one(1, 2)) if kept is not None] == [None, OTHER]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        "'x', 3, 3, 105, 105, 'x'",
+        "1, 'x', 3, 105, 105, 'x'",
+        "1, 3, 3, 105, 'x', 'x'",
+        """1, 3, 4, 105, 105, '="type":"CPR001I"' || char(10) || '=' || char(10) || '3 x 0 1 "time":"x"'""",
+    ],
+)
+def test_a_row_that_no_appliance_writes_hides_no_record(tmp_path: Path, values: str) -> None:
+    ledger = SQLiteLedger(tmp_path / "audit.db")
+    book = Book(ledger.place, KEY, 1)
+    events = [AuditEvent(105, EventType.PROXY_CLOSED), AuditEvent(106, EventType.PROXY_CLOSED)]
+    book.append(events)
+    book.close()
+    ledger.run(f"INSERT INTO sheaves VALUES ({values})")
+    assert found(ledger.place, AuditQuery())[:2] == events[::-1]
+    assert everything(ledger.place) == events[::-1]
 
 
 def test_an_export_is_oldest_first_and_bounded_by_time(filled: Ledger) -> None:

@@ -77,7 +77,18 @@ def test_what_was_rendered_before_is_rendered_alike(number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", ["", "{}", "[]", "7", '{"time":1}', '{"time":1,"type":"NOPE"}', '{"time":1,"type":"CPR001I","x":1}']
+    "body",
+    [
+        "",
+        "{}",
+        "[]",
+        "7",
+        '{"time":1}',
+        '{"time":1,"type":"NOPE"}',
+        '{"time":1,"type":"CPR001I","x":1}',
+        '{"time":"x","type":"CPR001I"}',
+        '{"time":1,"type":"CPR001I","code":' + "[" * 100_000,
+    ],
 )
 def test_anything_else_is_not_a_record(body: str) -> None:
     with pytest.raises(ValueError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import trio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -204,6 +206,18 @@ async def test_without_a_record_nothing_is_cut(ledger: Ledger) -> None:
     with pytest.raises(OSError, match="disk full"):
         await Retention(ledger.place, KEY, 2, refuse, lambda: 4 * DAY).once()
     assert len(await trio.to_thread.run_sync(everything, ledger.place)) == 12
+
+
+@pytest.mark.parametrize("column", ["first", "last"])
+def test_what_is_no_number_is_left_and_holds_nothing_up(tmp_path: Path, column: str) -> None:
+    """SQLite keeps anything in any column."""
+    ledger = SQLiteLedger(tmp_path / "audit.db")
+    for start in (1, 2):
+        days(ledger, start).close()
+    ledger.run(f"UPDATE sheaves SET {column} = 'x' WHERE chain = 1")
+    Book(ledger.place, KEY, 3 * DAY)._shelf.close()
+    assert 0 < cut(ledger, 9 * DAY, bites=50) < 50
+    assert ledger.run("SELECT chain, count(*) FROM sheaves GROUP BY chain") == [(1, 1)]
 
 
 def test_commits_have_their_turn_while_much_is_removed(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.audit.book import Book
 from appliance.audit.chain import Checkpoint, Head, fingerprint, genesis, key_id, link, sign
-from appliance.audit.sheaf import Sheaf, record
+from appliance.audit.sheaf import SPAN_MICROS, Line, Sheaf, as_bound, lines, record
+from appliance.audit.statements import SHEAF_ADD
 from appliance.audit.verify import verify_chain
 from tests.appliance.audit.rig import KEY, Ledger, SQLiteLedger, event, export, judge, write
 from tests.support.tampering import sealed
@@ -124,6 +125,53 @@ def test_every_edit_is_found_and_named(ledger: Ledger, statement: str) -> None:
     ledger.run(statement)
     faults = judge(ledger).faults
     assert any(fault.startswith(EDITS[statement]) for fault in faults), faults
+
+
+def test_sheaves_may_be_bound_anew_but_not_so_that_a_search_misses_one(ledger: Ledger) -> None:
+    book = Book(ledger.place, KEY, 1000)
+    for time in (0, SPAN_MICROS, SPAN_MICROS + 1):
+        book.append([event(time)])
+    book.close()
+    rows = [Sheaf(*row) for row in ledger.run("SELECT * FROM sheaves ORDER BY first")]
+
+    def bound_anew(*together: int) -> tuple[str, ...]:
+        content = as_bound([line for it in together for line in lines(rows[it].content)])
+        first, last = rows[together[0]], rows[together[-1]]
+        ledger.run("DELETE FROM sheaves")
+        for sheaf in [*rows[: together[0]], Sheaf(1, first.first, last.last, first.since, last.until, content)]:
+            ledger.run(SHEAF_ADD, *sheaf)
+        return judge(ledger).faults
+
+    assert bound_anew(1, 2) == ()
+    assert bound_anew(0, 1, 2) == ("chain 1, sheaf of record 1: what it is found by says something else",)
+
+
+def test_beside_a_forged_record_that_nobody_can_read_signed_ones_are_still_found(ledger: Ledger) -> None:
+    book = Book(ledger.place, KEY, 1000)
+    book.append([event(5)])
+    book.checkpoint(2000)
+    ((content,),) = ledger.run("SELECT content FROM sheaves")
+    (line,) = lines(content)
+    forged = Line(2, "", "", "x", "")
+    forged = forged._replace(hash=link(line.hash, 2, forged.sealed))
+    change = "UPDATE sheaves SET last = 2, until = $1, content = $2"
+    ledger.run(change, 6, as_bound([line, forged]))
+    assert judge(ledger).faults == ()  # it is not signed: nothing can tell
+    ledger.run(change, 7 + SPAN_MICROS, as_bound([line, forged]))
+    assert judge(ledger).faults == ("chain 1, sheaf of record 1: what it is found by says something else",)
+    ledger.run("UPDATE sheaves SET until = 4, since = 4")
+    assert judge(ledger).faults == ("chain 1, sheaf of record 1: what it is found by says something else",)
+    book.close()
+
+
+@pytest.mark.parametrize("column", ["chain", "first"])
+def test_no_number_is_too_low_to_be_looked_at(ledger: Ledger, column: str) -> None:
+    write(ledger)
+    row = Sheaf(*ledger.run("SELECT * FROM sheaves WHERE chain = 1 AND first = 1")[0])
+    lowest = -(1 << 63)
+    ledger.run(SHEAF_ADD, *(row._replace(chain=lowest) if column == "chain" else row._replace(first=lowest)))
+    (fault,) = judge(ledger).faults
+    assert fault.endswith("inserted; no appliance numbers so low")
 
 
 def test_one_edited_record_is_one_fault(ledger: Ledger) -> None:
