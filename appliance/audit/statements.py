@@ -25,7 +25,7 @@ CHAIN_REMOVE = "DELETE FROM chains WHERE number = $1"
 
 SHEAF_ADD = "INSERT INTO sheaves (chain, first, last, since, until, content) VALUES ($1, $2, $3, $4, $5, $6)"
 LAST_SHEAF = "SELECT content FROM sheaves WHERE chain = $1 ORDER BY first DESC LIMIT 1"
-SHEAVES_UNREACHED = "SELECT chain, first FROM sheaves WHERE chain <= $1 OR first <= $1 LIMIT $2"
+SHEAVES_UNREACHED = "SELECT chain, first FROM sheaves WHERE chain <= $1 OR first <= $1 ORDER BY chain, first LIMIT $2"
 SHEAF_CHAIN_NEXT = "SELECT chain FROM sheaves WHERE chain > $1 ORDER BY chain LIMIT 1"
 SHEAVES = (
     "SELECT first, last, since, until, content FROM sheaves WHERE chain = $1 AND first > $2 ORDER BY first LIMIT $3"

@@ -93,7 +93,7 @@ def test_a_table_that_somebody_locks(postgres: Stack, server: PostgresServer, un
         refused_and_back(
             postgres,
             unique,
-            lambda: [locker.rows(it) for it in ("BEGIN", "LOCK TABLE records IN EXCLUSIVE MODE")],
+            lambda: [locker.rows(it) for it in ("BEGIN", "LOCK TABLE sheaves IN EXCLUSIVE MODE")],
             lambda: locker.rows("ROLLBACK"),
         )
 
