@@ -56,31 +56,28 @@ def own_text(event: AuditEvent) -> str:
     return text
 
 
-def head_text(values: tuple[object, ...]) -> str:
-    """From type to path: who asks for what."""
+def head_text(values: tuple[object, ...]) -> tuple[str, int]:
+    """From type to path: who asks for what. With it, how long it was before it was cut."""
     return _bounded(1, values, MAX_HEAD_CHARS)
 
 
-def tail_text(values: tuple[object, ...]) -> str:
-    """From credential_id to tunnel_session: by which right."""
+def tail_text(values: tuple[object, ...]) -> tuple[str, int]:
+    """From credential_id to tunnel_session: by which right. With it, how long it was before it was cut."""
     return _bounded(20, values, MAX_TAIL_CHARS)
 
 
-def _bounded(start: int, values: tuple[object, ...], most: int) -> str:
+def _bounded(start: int, values: tuple[object, ...], most: int) -> tuple[str, int]:
     text = _run(start, values)
+    whole = len(text)
+    names = AuditEvent._fields[start : start + len(values)]
     for chars in (MAX_CUT_CHARS, LEAST_CUT_CHARS):
         if len(text) > most:
-            names = AuditEvent._fields[start : start + len(values)]
-            text = _run(
-                start,
-                tuple(
-                    [
-                        _cut(value, MAX_CUT_CHARS if name in _LOOKED_UP else chars)
-                        for name, value in zip(names, values, strict=True)
-                    ]
-                ),
-            )
-    return text
+            kept = [
+                _cut(value, MAX_CUT_CHARS if name in _LOOKED_UP else chars)
+                for name, value in zip(names, values, strict=True)
+            ]
+            text = _run(start, tuple(kept))
+    return text, whole
 
 
 def _run(start: int, values: tuple[object, ...]) -> str:

@@ -108,7 +108,7 @@ class Content:
 class Runs:
     """Runs seen before, by what they say."""
 
-    def __init__(self, text: Callable[[tuple[Any, ...]], str]) -> None:
+    def __init__(self, text: Callable[[tuple[Any, ...]], tuple[str, int]]) -> None:
         self._text = text
         self._known: dict[tuple[Any, ...], Run] = {}
         self._chars = 0
@@ -119,11 +119,13 @@ class Runs:
         return known if known is not None else self._made(values)
 
     def _made(self, values: tuple[Any, ...]) -> Run:
-        run = Run(self._text(values))
-        self._chars += len(run.text)
+        text, whole = self._text(values)
+        run = Run(text)
+        # What is remembered are the values, too, as long as they came.
+        self._chars += whole
         if len(self._known) >= MAX_REMEMBERED or self._chars > MAX_REMEMBERED_CHARS:
             self._known.clear()
-            self._chars = len(run.text)
+            self._chars = whole
         self._known[values] = run
         return run
 
@@ -158,7 +160,7 @@ def bind(head: Head, records: Sequence[Record]) -> tuple[Head, list[Sheaf]]:
         elif time < since:
             since = time
         number += 1
-        previous = link(previous, number, f"{who.digest} {right.digest} {own}")
+        previous = link(previous, number, sealed(who.digest, right.digest, own))
         before, after = places.get(who.text), places.get(right.text)
         if before is None or after is None:
             before, after = content.place(who.text), content.place(right.text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -39,14 +40,15 @@ class Ledger(Protocol):
         """One statement, committed; `$1` stands for the first value. `records` is a table; see tampering.py."""
 
 
-class Tampered:
+class Tampered(ABC):
     """`run` on what is kept, and on the records as if each were a row."""
 
     def run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         return tamper(self._run, sql, *values) if "records" in sql else self._run(sql, *values)
 
+    @abstractmethod
     def _run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        raise NotImplementedError
+        """One statement on the ledger as it is kept."""
 
 
 @dataclass

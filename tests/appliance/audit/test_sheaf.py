@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.audit.chain import Head, link
-from appliance.audit.sheaf import SPAN_MICROS, as_bound, bind, lines, record
+from appliance.audit.records import MAX_REMEMBERED_CHARS, head_text
+from appliance.audit.sheaf import SPAN_MICROS, Runs, as_bound, bind, lines, record
 from appliance.core.events import AuditEvent, EventType
 
 TEXT = st.sampled_from(["", "alice@example.com", "é\0\ud800", "p" * 300, "/" + "x" * 20_000])
@@ -82,3 +83,11 @@ def test_a_sheaf_ends_where_the_next_record_is_of_another_time_or_it_is_full() -
     long = [AuditEvent(1, EventType.PROXY_CLOSED, path=f"/{number}" + "x" * 7_000) for number in range(200)]
     sheaves = bind(START, [record(it) for it in long])[1]
     assert [sheaf.last - sheaf.first + 1 for sheaf in sheaves] == [150, 50]
+
+
+def test_what_is_remembered_of_long_values_is_bounded() -> None:
+    """The values are the key: a cut text of theirs would make them look small."""
+    runs = Runs(head_text)
+    for number in range(100):
+        runs.get(AuditEvent(1, EventType.PROXY_CLOSED, path=f"/{number}" + "x" * 60_000)[1:14])
+    assert sum(len(str(values)) for values in runs._known) <= MAX_REMEMBERED_CHARS + 100_000
