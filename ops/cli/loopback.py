@@ -61,7 +61,7 @@ def authorize(metadata: Mapping[str, str], label: str, *, show_only: bool, anew:
     `show_only`: open none. `anew`: whoever is signed in there already is not simply asked.
     """
     verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(32)
-    with _listening(metadata["issuer"], state) as (redirect_uri, arrivals):
+    with listening(metadata["issuer"], state) as (redirect_uri, arrivals):
         digest = hashlib.sha256(verifier.encode()).digest()
         asked = {
             "response_type": "code",
@@ -94,8 +94,8 @@ def authorize(metadata: Mapping[str, str], label: str, *, show_only: bool, anew:
 
 
 @contextmanager
-def _listening(issuer: str, state: str) -> Iterator[tuple[str, queue.Queue[Brought]]]:
-    """A redirect URI, and what arrives there."""
+def listening(issuer: str, state: str) -> Iterator[tuple[str, queue.Queue[Brought]]]:
+    """A redirect URI, and what arrives there; each thing only when its page is on its way."""
     arrivals: queue.Queue[Brought] = queue.Queue(maxsize=1)
 
     class Listener(http.server.BaseHTTPRequestHandler):
@@ -103,11 +103,16 @@ def _listening(issuer: str, state: str) -> Iterator[tuple[str, queue.Queue[Broug
 
         def do_GET(self) -> None:
             brought = read(self.path, issuer, state)
-            if brought is not None:
-                with _first_only():
-                    arrivals.put_nowait(brought)
-            page = (_OTHER if brought is None else _DONE).encode()
-            self.send_response(404 if brought is None else 200)
+            try:
+                self._answer(404 if brought is None else 200, _OTHER if brought is None else _DONE)
+            finally:  # not before: whoever waits for it may end the process, and the page with it
+                if brought is not None:
+                    with _first_only():
+                        arrivals.put_nowait(brought)
+
+        def _answer(self, status: int, text: str) -> None:
+            page = text.encode()
+            self.send_response(status)
             self.send_header("Content-Type", "text/html; charset=utf-8")
             self.send_header("Content-Length", str(len(page)))
             self.send_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
