@@ -39,9 +39,9 @@ async def opened(mortal: PostgresLedger) -> AsyncIterator[Ledger]:
         await ledger.aclose()
 
 
-async def until_available(ledger: Ledger) -> None:
-    with trio.fail_after(20):
-        while not ledger.available:
+async def until(it_is_so: Callable[[], bool]) -> None:
+    with trio.fail_after(60):
+        while not it_is_so():
             await trio.lowlevel.checkpoint()
 
 
@@ -52,16 +52,18 @@ async def survives(mortal: PostgresLedger, break_it: Callable[[], object], mend_
         for _ in range(3):
             assert ledger.try_reserve()  # reads under way
         await trio.to_thread.run_sync(break_it)
-        ledger.close(event(51))
-        with pytest.raises(AuditUnavailable):
-            await ledger.record(event(60))
-        ledger.close(event(52))
-        assert not ledger.available
-        assert not ledger.try_reserve()
-        with pytest.raises(AuditUnavailable):
-            await ledger.reserve()
-        await trio.to_thread.run_sync(mend_it)
-        await until_available(ledger)
+        try:
+            ledger.close(event(51))
+            with pytest.raises(AuditUnavailable):
+                await ledger.record(event(60))
+            ledger.close(event(52))
+            await until(lambda: not ledger.available)
+            assert not ledger.try_reserve()
+            with pytest.raises(AuditUnavailable):
+                await ledger.reserve()
+        finally:  # also for the next test
+            await trio.to_thread.run_sync(mend_it)
+        await until(lambda: ledger.available)
         await ledger.record(event(53))
         ledger.close(event(54))
     kept = await trio.to_thread.run_sync(everything, mortal.place)
