@@ -184,6 +184,32 @@ async def test_a_flooding_agent_does_not_delay_a_heartbeat(contexts: Contexts) -
     assert max(late) <= LATE_SECONDS  # the flooding client shares this loop, so its own work counts too
 
 
+async def test_what_is_open_when_a_drain_is_over_was_left_and_is_not_reset(contexts: Contexts) -> None:
+    """Also where the writer is about to run. A watch may end well because its session was left: the front asks that."""
+    async with trio.open_nursery() as nursery:
+        for _ in range(8):
+            nursery.start_soon(watched_until_left, *await greeted(contexts))
+
+
+async def watched_until_left(opener: Session, acceptor: Session) -> None:
+    async def events(exchange: Exchange) -> None:
+        await exchange.send_head(ResponseHead(200))
+        while True:
+            await exchange.send_all(b"event")
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run, opener)
+        nursery.start_soon(run, acceptor, events)
+        exchange = opener.open(get(), ALICE, has_body=False)
+        await exchange.head()
+        acceptor.drain(0)
+        with pytest.raises(SessionLost) as lost:
+            while await exchange.receive_some():
+                pass
+        assert lost.value.left
+
+
 async def test_a_path_that_is_cut_fails_what_is_open_at_once(contexts: Contexts) -> None:
     opener, acceptor = await greeted(contexts)
 
