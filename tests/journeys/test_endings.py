@@ -279,7 +279,7 @@ def test_a_binding_ends_by_the_clock(harbour: Harbour) -> None:
         for stream in running.values():
             ending.callback(stream.close)
         for what, stream in running.items():
-            assert stream.ended.wait(10), f"the {what} goes on"
+            assert stream.ended.wait(20), f"the {what} goes on"
             assert -0.1 < stream.ended_at - ends < ENDED_SECONDS + BUSY_SECONDS
             assert stream.whole == (what == "watch")
     refused = visitor.ask()
@@ -347,7 +347,7 @@ def test_a_credential_used_while_it_is_revoked(harbour: Harbour) -> None:
     eventually(lambda: sum(1 for asked, _, _ in seen if asked > answered) > 20)
     stop.set()
     for asker in askers:
-        asker.join(10)
+        asker.join(30)
     assert {(status, code) for _, status, code in seen} == {(200, ""), (401, "CREDENTIAL_REVOKED")}
     assert {status for asked, status, _ in seen if asked > answered} == {401}
 
