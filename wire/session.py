@@ -487,9 +487,7 @@ class Session:
             if self._life.asks(now):
                 self._measure(now)
             if now >= self._drain_deadline:
-                # Before anybody is cancelled: whoever carries an exchange would reset it, and a writer that is about to
-                # run would tell the peer, who takes a session that was left for an end and a reset for a fault.
-                self._lose("drained at its deadline")
+                self._lose("drained at its deadline")  # now: whoever is cancelled would reset what is open
                 raise SessionEnded("drained at its deadline")
             if self._drained():
                 self.wake_writer()
