@@ -481,8 +481,7 @@ class Session:
             now = trio.current_time()
             self._life.excuse(now, now - expected)
             expected = now + PULSE_SECONDS
-            fault = self._life.fault(now)
-            if fault is not None:
+            if (fault := self._life.fault(now)) is not None:
                 raise SessionEnded(fault)
             if self._life.asks(now):
                 self._measure(now)
