@@ -1,7 +1,7 @@
-"""A sheaf: records that are committed together, kept as one row. Pure.
+"""A sheaf: records that came together, kept as one row. Pure.
 
 A row for each record costs three times as much as the record itself, and most of a record is what the one before it
-said, too. So a batch becomes one text. Its lines, in the order of the records:
+said, too. So some become one text. Its lines, in the order of the records:
 
     =<run of fields>                                  each before its first use, known by its place from 0 on
     <number> <hash> <head's place> <tail's place> <own run of fields>
@@ -84,6 +84,17 @@ class Record:
         self.tail = tail
 
 
+@final
+class Bound:
+    """Records that follow `before` and end with `after`, and the sheaves they make."""
+
+    def __init__(self, before: Head, after: Head, sheaves: list[Sheaf], records: list[Record]) -> None:
+        self.before = before
+        self.after = after
+        self.sheaves = sheaves
+        self.records = records
+
+
 class Content:
     """The text of a sheaf, line by line."""
 
@@ -139,8 +150,8 @@ def record(event: AuditEvent) -> Record:
     return Record(event, _heads.get(event[1:14]), own_text(event), _tails.get(event[20:]))
 
 
-def bind(head: Head, records: Sequence[Record]) -> tuple[Head, list[Sheaf]]:
-    """The records that follow `head`, in as few sheaves as hold them, and the last of them."""
+def bind(head: Head, records: list[Record]) -> Bound:
+    """The records, made to follow `head`, in as few sheaves as hold them."""
     number, previous = head.number, head.hash
     sheaves: list[Sheaf] = []
     content = Content()
@@ -168,7 +179,7 @@ def bind(head: Head, records: Sequence[Record]) -> tuple[Head, list[Sheaf]]:
         content.chars += len(own)
     if lines:
         sheaves.append(Sheaf(head.chain, first, number, since, until, content.text()))
-    return Head(head.chain, number, previous), sheaves
+    return Bound(head, Head(head.chain, number, previous), sheaves, records)
 
 
 def lines(content: object) -> Iterator[Line]:
