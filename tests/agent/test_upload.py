@@ -151,7 +151,7 @@ async def test_a_client_that_leaves_during_its_upload_is_seen_by_the_api_server(
         await exchange.send_all(b"x")
         await until(lambda: bool(stage.callers))
         exchange.reset(ResetCode.CANCELLED, "left")
-        with trio.fail_after(1):
+        with trio.fail_after(15):
             await gone.wait()
 
 
@@ -171,5 +171,5 @@ async def test_a_client_that_leaves_after_a_streamed_upload_is_seen_by_the_api_s
         await exchange.send_eof()
         await whole.wait()
         exchange.reset(ResetCode.CANCELLED, "left")
-        with trio.fail_after(1):
+        with trio.fail_after(15):
             await gone.wait()

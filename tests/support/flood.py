@@ -1,7 +1,9 @@
 """A flooding peer, as a program of its own: many connections that say the same thing as fast as the other end takes it.
 
 Reads one `Flood` as JSON from standard input, and goes on until that ends; whoever is flooded sees when it has begun.
-Its own work is in OpenSSL and the kernel, so a slow machine floods slowly but never stops.
+Its own work is in OpenSSL and the kernel, so a slow machine floods slowly but never stops. One thread has each
+connection: OpenSSL allows no two on one, and what a second would still be reading when the first has closed it are the
+next connection's bytes.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import select
 import socket
 import ssl
 import subprocess
@@ -20,14 +23,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from wire import frames
-from wire.carrier import Carrier, TunnelOpened
+from wire.carrier import Carrier, CarrierError, TunnelOpened
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONNECTIONS = 16
 HTTP2_OPENING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 HTTP2_SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-STEP_SECONDS = 10.0  # for each connection's beginning, and for any one write to be taken
+STEP_SECONDS = 10.0  # for each connection's beginning; how slowly the other end takes what follows is its own affair
 END_SECONDS = 10.0
+READ_BYTES = 65536
+
+_NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,12 @@ def client_hello(alpn: str) -> bytes:
 
 @contextmanager
 def flooding(flood: Flood) -> Iterator[None]:
-    """Flood while the block runs. It takes a moment to begin."""
+    """Flood while the block runs. It takes a moment to begin.
+
+    Raises:
+        AssertionError: the flooder ended by itself, so what the block saw was no flood.
+
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.support.flood"],
         cwd=REPOSITORY,
@@ -80,12 +91,15 @@ def flooding(flood: Flood) -> Iterator[None]:
         process.stdin.flush()
         yield
     finally:
-        process.stdin.close()
+        ended = process.poll()
+        with contextlib.suppress(BrokenPipeError):  # what it never read, when it has ended
+            process.stdin.close()
         try:
             process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        assert ended is None, f"the flooder ended by itself, with {ended}"
 
 
 # In the other process
@@ -101,14 +115,17 @@ def main() -> None:
 def _connection(flood: Flood) -> None:
     """Begin again whenever the other end has had enough."""
     while True:
-        with contextlib.suppress(OSError), _connect(flood) as sock:
+        with contextlib.suppress(OSError, CarrierError), _connect(flood) as sock:
             if flood.again:
                 sock.sendall(base64.b64decode(flood.opening))
                 sock.recv(1)
             elif flood.tunnel:
                 _flood_tunnel(sock, base64.b64decode(flood.burst))
             else:
-                _flood(sock, flood)
+                _say(sock, base64.b64decode(flood.opening))
+                burst = base64.b64decode(flood.burst)
+                while True:
+                    _say(sock, burst)
 
 
 def _connect(flood: Flood) -> socket.socket:
@@ -122,20 +139,31 @@ def _connect(flood: Flood) -> socket.socket:
     return context.wrap_socket(sock, server_hostname="127.0.0.1")
 
 
-def _flood(sock: socket.socket, flood: Flood) -> None:
-    """Write and read at once, so that the other end is never held up by what it has to say."""
-    threading.Thread(target=_drain, args=(sock,), daemon=True).start()
-    sock.sendall(base64.b64decode(flood.opening))
-    burst = base64.b64decode(flood.burst)
-    while True:
-        sock.sendall(burst)
+def _say(sock: socket.socket, data: bytes) -> bytes:
+    """Write everything. Returns what came meanwhile: it is read, so that the other end is never held up by it.
+
+    Raises:
+        OSError: the other end has had enough.
+
+    """
+    sock.setblocking(False)
+    heard = []
+    while data:
+        try:
+            data = data[sock.send(data) :]
+        except _NOT_NOW:
+            select.select([sock], [sock], [])
+        with contextlib.suppress(*_NOT_NOW):
+            while True:
+                heard.append(_some(sock))
+    return b"".join(heard)
 
 
-def _drain(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError, ValueError):
-        while sock.recv(65536):
-            pass
-        sock.shutdown(socket.SHUT_RDWR)
+def _some(sock: socket.socket) -> bytes:
+    data = sock.recv(READ_BYTES)
+    if not data:
+        raise ConnectionAbortedError("the other end has ended it")
+    return data
 
 
 def _flood_tunnel(sock: socket.socket, burst: bytes) -> None:
@@ -143,16 +171,16 @@ def _flood_tunnel(sock: socket.socket, burst: bytes) -> None:
     carrier = Carrier(client=True)
     carrier.request_tunnel(b"localhost")
     sock.sendall(carrier.take())
-    while TunnelOpened() not in carrier.receive(sock.recv(65536) or b"\xff" * 9):
+    while TunnelOpened() not in carrier.receive(_some(sock)):
         sock.sendall(carrier.take())
-    sock.sendall(carrier.take() + carrier.wrap(frames.encode_hello(frames.Hello(1, 1, (), 65536, 10, b"flood"))))
+    hello = carrier.wrap(frames.encode_hello(frames.Hello(1, 1, (), 65536, 10, b"flood")))
+    carrier.receive(_say(sock, carrier.take() + hello))
     while True:
         while carrier.sendable >= len(burst):
-            sock.sendall(carrier.wrap(burst))
-        data = sock.recv(65536)
-        if not data:
-            return
-        carrier.receive(data)
+            carrier.receive(_say(sock, carrier.take() + carrier.wrap(burst)))
+        select.select([sock], [], [])
+        with contextlib.suppress(*_NOT_NOW):
+            carrier.receive(_some(sock))
 
 
 if __name__ == "__main__":

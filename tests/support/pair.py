@@ -113,6 +113,6 @@ def get(target: bytes = b"/api/v1/pods") -> RequestHead:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what has no event of its own."""
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while not condition():  # noqa: ASYNC110
             await trio.sleep(0.001)

@@ -137,6 +137,13 @@ class PostgresServer:
         assert watch.stdout.readline() == "\n"
         return watch
 
+    def heal(self) -> None:
+        """Have it run, whatever a test has done to it and left undone: the next one is not to suffer from that."""
+        self.supervise()
+        if self._process is None:
+            self.start()
+        self.thaw()
+
     def freeze(self) -> None:
         """Nothing of it runs any more; the kernel still takes connections."""
         self._signal(signal.SIGSTOP)

@@ -200,7 +200,7 @@ async def test_a_server_computes_nothing_of_a_handshake_before_its_turn(
 
         nursery.start_soon(dial)
         for finished in (0, 1):  # what the server says first completes the client's end, and not yet its own
-            with trio.fail_after(5):
+            with trio.fail_after(15):
                 await asked[1].receive()
                 await trio.testing.wait_all_tasks_blocked(0.01)
                 assert (len(dialled), served) == (finished, [])

@@ -22,7 +22,7 @@ def postgres(postgres_server: PostgresServer) -> Iterator[PostgresLedger]:
 
 @pytest.fixture(scope="session")
 def mortal_server() -> Iterator[PostgresServer]:
-    """A server for tests that hurt it; each leaves it running."""
+    """A server for tests that hurt it."""
     with cluster() as server:
         yield server
 
@@ -31,8 +31,11 @@ def mortal_server() -> Iterator[PostgresServer]:
 def mortal(mortal_server: PostgresServer) -> Iterator[PostgresLedger]:
     """The same on a server that a test may stop, kill and freeze."""
     database = mortal_server.fresh()
-    yield PostgresLedger(mortal_server, database)
-    mortal_server.drop(database)
+    try:
+        yield PostgresLedger(mortal_server, database)
+    finally:
+        mortal_server.heal()
+        mortal_server.drop(database)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -46,7 +46,7 @@ ERRANDS = {"on": True}
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait for what no event announces."""
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while not condition():  # noqa: ASYNC110 -- what the kernel does comes with no event of ours
             await trio.sleep(0.005)
 

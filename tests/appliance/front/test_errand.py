@@ -104,7 +104,7 @@ async def test_a_client_that_leaves_ends_what_is_under_way(tmp_path: Path) -> No
         await talk.say(rig.get("/api/v1/pods"))
         await until(lambda: rig.tunnel.in_flight == 1)
         talk.stream.abort()
-        with trio.fail_after(5):
+        with trio.fail_after(15):
             await ended.wait()
         await until(lambda: any(event.type is EventType.PROXY_CLOSED for event in rig.ledger.events))
         assert rig.parts.admission.open_exchanges("pe_1", CLUSTER) == 0

@@ -140,7 +140,7 @@ async def test_a_websocket_speaks_and_bytes_after_its_request_are_no_threat(tmp_
         hello = peer.send(Request(host="localhost", target="/ws", extensions=[PerMessageDeflate()]))
         await talk.say(hello + b"\x81\x85\x00\x00\x00\x00early")
         said: list[str] = []
-        with trio.fail_after(5):
+        with trio.fail_after(15):
             while said != ["EARLY", "LATER"]:
                 peer.receive_data(await talk.stream.receive_some())
                 for event in peer.events():
@@ -163,7 +163,7 @@ async def test_noise_on_a_websocket_ends_that_websocket(tmp_path: Path) -> None:
         await talk.say(WSConnection(ConnectionType.CLIENT).send(Request(host="localhost", target="/ws")))
         assert (await talk.head()).status == 101
         await talk.say(b"\xff" * 1000)
-        with trio.fail_after(5):
+        with trio.fail_after(15):
             try:
                 while await talk.stream.receive_some():
                     pass
@@ -178,7 +178,7 @@ async def test_connections_that_close_do_not_linger(tmp_path: Path) -> None:
             talk = await rig.dial()
             await get(talk, page("/one"))
             await talk.stream.aclose()
-        with trio.fail_after(2):
+        with trio.fail_after(15):
             await until(lambda: not rig.front.connections)
 
 
@@ -189,7 +189,7 @@ async def test_a_client_that_leaves_ends_the_application(tmp_path: Path, path: s
         await talk.say(page(path))
         await until(lambda: any(it.serving for it in rig.front.watcher.clients()))
         talk.stream.abort()
-        with trio.fail_after(2):
+        with trio.fail_after(15):
             await until(lambda: not rig.front.connections)
 
 
@@ -198,7 +198,7 @@ async def test_stopping_does_not_wait_for_a_client_that_does_not_read(tmp_path: 
         talk = await rig.dial()
         await talk.say(page("/flood"))
         await trio.sleep(0.2)
-        with trio.fail_after(3):
+        with trio.fail_after(15):
             rig.front.stop(0)
             await until(lambda: not rig.front.connections)
 

@@ -29,7 +29,7 @@ def pg_home(tmp_path: Path, postgres_server: PostgresServer) -> Iterator[Home]:
 
 @pytest.fixture(scope="session")
 def fragile() -> Iterator[PostgresServer]:
-    """A server that tests stop, kill and freeze, and leave running."""
+    """A server that tests stop, kill and freeze."""
     with cluster() as made:
         yield made
 
@@ -37,4 +37,7 @@ def fragile() -> Iterator[PostgresServer]:
 @pytest.fixture
 def fragile_home(tmp_path: Path, fragile: PostgresServer) -> Iterator[Home]:
     with in_postgres(tmp_path, fragile) as made:
-        yield made
+        try:
+            yield made
+        finally:
+            fragile.heal()

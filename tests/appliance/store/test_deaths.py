@@ -86,8 +86,8 @@ async def look(store: Store) -> None:
 async def test_a_server_that_stops_under_writers_is_refused_in_time_and_loses_nothing(
     fragile_home: Home, fragile: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres, "COMMAND_SECONDS", 0.5)
-    monkeypatch.setattr(postgres, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(postgres, "COMMAND_SECONDS", 2.0)
+    monkeypatch.setattr(postgres, "CONNECT_SECONDS", 2.0)
     home = fragile_home
     answered: list[str] = []
     refused: list[float] = []
@@ -106,11 +106,12 @@ async def test_a_server_that_stops_under_writers_is_refused_in_time_and_loses_no
         async with trio.open_nursery() as nursery:
             for name in "abcd":
                 nursery.start_soon(go, store, name)
-            while len(answered) < 100:  # noqa: ASYNC110 -- writers have no event for it
+            while len(answered) < 100:  # writers have no event for it
+                assert not refused
                 await trio.sleep(0.005)
             fragile.freeze()
         fragile.thaw()
-        assert max(refused) < 8  # a busy machine; the limits above are half a second each
+        assert max(refused) < 10  # a busy machine; the limits above are two seconds each, and twelve as they ship
         with trio.fail_after(20):
             await write(store, range(1), [])
         await look(store)

@@ -49,7 +49,7 @@ def sleeping(seconds: float) -> Unit[None]:
 
 async def until(true: Callable[[], bool]) -> None:
     """What another process does has no event here."""
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while not true():  # noqa: ASYNC110 -- see above
             await trio.sleep(0.01)
 
@@ -92,7 +92,7 @@ async def test_closing_does_not_wait_for_what_is_running(home: Home, monkeypatch
 
         nursery.start_soon(write)
         await until(lambda: "active" in activity(home))
-        with trio.fail_after(postgres.CLOSE_SECONDS + 3):
+        with trio.fail_after(10):
             await store.aclose()
 
 
@@ -139,10 +139,11 @@ async def test_a_lock_that_is_never_given_is_unavailable_not_endless(
 ) -> None:
     monkeypatch.setattr(postgres, "LOCK_SECONDS", 0.2)
     async with home.opened() as store, trio.open_nursery() as nursery:
-        nursery.start_soon(store.write, sleeping(1))
+        nursery.start_soon(store.write, sleeping(60))
         await until(lambda: "active" in activity(home))
         with pytest.raises(StoreUnavailable, match="lock timeout"):
             await store.write(units.add_person(person(1), NOW))
+        nursery.cancel_scope.cancel()
 
 
 async def test_readers_find_a_connection_while_every_writer_waits(home: Home) -> None:
@@ -221,12 +222,12 @@ async def test_a_server_that_restarts_is_found_again_by_itself(fragile_home: Hom
                 it.kill()
             else:
                 it.stop(how)
-            with trio.fail_after(8), pytest.raises(StoreUnavailable):
+            with trio.fail_after(10), pytest.raises(StoreUnavailable):
                 await store.write(units.add_person(person(0), NOW))
             with pytest.raises(StoreUnavailable):
                 await store.poll()
             it.start()
-            with trio.fail_after(15):
+            with trio.fail_after(30):
                 await store.write(units.add_person(person(number), NOW))
         assert set(store.snapshot.people) == {"p1", "p2", "p3"}
 
@@ -244,9 +245,8 @@ async def test_connections_that_died_unnoticed_are_replaced_without_a_word(fragi
 async def test_a_server_that_says_nothing_is_unavailable_within_the_limit_and_used_again_when_it_speaks(
     fragile_home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres, "COMMAND_SECONDS", 0.4)
-    monkeypatch.setattr(postgres, "CONNECT_SECONDS", 0.4)
-    monkeypatch.setattr(postgres, "CLOSE_SECONDS", 0.4)
+    monkeypatch.setattr(postgres, "COMMAND_SECONDS", 1.5)
+    monkeypatch.setattr(postgres, "CONNECT_SECONDS", 1.5)
     home, it = fragile_home, fragile_home.server
     home.connections = 2
     assert it is not None
@@ -254,8 +254,8 @@ async def test_a_server_that_says_nothing_is_unavailable_within_the_limit_and_us
         await store.write(units.add_cluster(CLUSTER, NOW))
         it.freeze()
         try:
-            for number in range(4):  # more than the pool holds
-                with trio.fail_after(8), pytest.raises(StoreUnavailable):
+            for number in range(3):  # more than the pool holds
+                with trio.fail_after(10), pytest.raises(StoreUnavailable):
                     await store.write(units.add_person(person(number), NOW))
             with trio.move_on_after(0.1) as scope:
                 await store.write(units.add_person(person(50), NOW))
@@ -263,7 +263,7 @@ async def test_a_server_that_says_nothing_is_unavailable_within_the_limit_and_us
         finally:
             it.thaw()
         monkeypatch.undo()
-        with trio.fail_after(15):
+        with trio.fail_after(30):
             while True:
                 try:
                     await store.write(units.add_person(person(99), NOW))
@@ -276,7 +276,7 @@ async def test_a_server_that_says_nothing_is_unavailable_within_the_limit_and_us
         it.freeze()
         try:
             monkeypatch.setattr(postgres, "CLOSE_SECONDS", 0.4)
-            with trio.fail_after(8):
+            with trio.fail_after(10):
                 await store.aclose()
         finally:
             it.thaw()

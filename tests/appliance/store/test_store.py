@@ -303,7 +303,7 @@ async def test_a_running_store_sees_another_process_by_itself(home: Home) -> Non
         ours.on_change.append(lambda _: seen.set())
         async with home.opened() as theirs:
             await theirs.write(units.add_machine(MACHINE, NOW))
-        with trio.fail_after(5):
+        with trio.fail_after(15):
             await seen.wait()
         assert ours.snapshot.machines == {"machine_1": MACHINE}
 

@@ -85,7 +85,7 @@ class Harbour:
     async def dial(self, identity: Identity | None) -> Session:
         stream = await self.connect(identity)
         try:
-            with trio.fail_after(5):
+            with trio.fail_after(15):
                 return await dial_session(stream, b"agents.example.com", "test agent")
         except BaseException:
             stream.abort()

@@ -220,7 +220,7 @@ async def _raw(
     stream = await here.connect(identity)
     carrier = Carrier(client=True)
     carrier.request(path, b"agents.example.com", body)
-    with trio.fail_after(5):
+    with trio.fail_after(15):
         while True:
             await stream.send_all(carrier.take())
             for event in carrier.receive(await stream.receive_some()):

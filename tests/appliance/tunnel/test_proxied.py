@@ -36,7 +36,7 @@ async def enrol_with_nonsense(here: Harbour, said: bytes, source: str = BALANCER
     tls = await dial_handshake(stream.socket, context, "127.0.0.1")
     body = {"token": "flb_nonsense", "request": here.agent().signing_request()}
     try:
-        with trio.fail_after(5):
+        with trio.fail_after(15):
             status, _ = await calls.call(tls, b"agents.example.com", calls.ENROL_PATH, body)
     finally:
         tls.abort()
