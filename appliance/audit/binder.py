@@ -5,23 +5,30 @@ to five times what it costs among others that were made a moment ago: neither th
 processor's cache any more. So whoever puts the last of BIND_AT binds them all.
 
 What always holds: what was put is taken once and in that order, and each batch follows the one before it. Records are
-put by one thread and taken by another; the lock is held while records are bound, never while anything waits.
+put by one thread and taken by another; the lock is held while records are bound, and whoever puts never waits for it.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Final, final
+from typing import Any, Final, final
 
 import trio
 
 from appliance.audit.chain import Head
 from appliance.audit.sheaf import Bound, Record, bind, record
+from appliance.core.audit_query import FOREVER
 from appliance.core.events import AuditEvent
 
+log = logging.getLogger("fairlead.audit")
+
 BIND_AT: Final = 64  # 10 KB of text and 100 KB of events; 16 are too few to gain much, 256 gain no more
+
+
+UNREADABLE: Final = (("unreadable", "a field of this event cannot be written"),)
 
 
 @dataclass(slots=True, eq=False)
@@ -63,9 +70,11 @@ class Binder:
     def put(self, item: AuditEvent | Awaited) -> None:
         self._put += 1
         self._fresh.append(item)
-        if len(self._fresh) >= BIND_AT:
-            with self._lock:
+        if len(self._fresh) >= BIND_AT and self._lock.acquire(blocking=False):
+            try:
                 self._bind()
+            finally:
+                self._lock.release()
 
     def take(self, most: int) -> list[Batch]:
         """The batches that wait, up to the one that makes `most` events full."""
@@ -88,26 +97,40 @@ class Binder:
             everything = taken + waiting
             if everything and everything[0].bound.before == head:
                 return taken
-            self._head = head
-            again = [self._bound(it.bound.records, it.awaited, it.count) for it in everything]
-            self._batches = deque(again[len(taken) :])
+            again: list[Batch] = []
+            for it in everything:
+                bound = bind(head, it.bound.records)
+                head = bound.after
+                again.append(Batch(bound, it.awaited, it.count))
+            self._head, self._batches = head, deque(again[len(taken) :])
         return again[: len(taken)]
 
     def _bind(self) -> None:
         records: list[Record] = []
         awaited: list[Awaited] = []
-        count = len(self._fresh)  # more may come meanwhile
+        count = min(len(self._fresh), BIND_AT)
+        if not count:
+            return  # somebody was quicker
         for _ in range(count):
             item = self._fresh.popleft()
             if isinstance(item, Awaited):
                 if not item.abandoned:
                     awaited.append(item)
-                    records.append(record(item.event))
+                    records.append(_rendered(item.event))
             else:
-                records.append(record(item))
-        self._batches.append(self._bound(records, awaited, count))
-
-    def _bound(self, records: list[Record], awaited: list[Awaited], count: int) -> Batch:
+                records.append(_rendered(item))
         bound = bind(self._head, records)
         self._head = bound.after
-        return Batch(bound, awaited, count)
+        self._batches.append(Batch(bound, awaited, count))
+
+
+def _rendered(event: AuditEvent) -> Record:
+    """Its record; of what cannot be rendered, that it was there: its neighbours must not suffer for it."""
+    try:
+        return record(event)
+    except Exception:
+        log.exception("an audit record could not be rendered")
+        fields: tuple[Any, ...] = event
+        time = fields[0] if type(fields[0]) is int and 0 <= fields[0] < FOREVER else 0
+        correlation_id = fields[19] if type(fields[19]) is str else ""
+        return record(AuditEvent(time, event[1], correlation_id=correlation_id, details=UNREADABLE))

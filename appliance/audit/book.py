@@ -109,8 +109,9 @@ class Book:
     def keep(self, bound: Sequence[Bound]) -> None:
         """The same for what is bound already, to `head` and to each other."""
         self._shelf.check()
-        if bound[0].before != self.head:
-            raise AuditBroken("the records to be kept follow another than the last one kept")
+        heads = [self.head, *(it.after for it in bound)]
+        if [it.before for it in bound] != heads[:-1]:
+            raise AuditBroken("the records to be kept do not follow each other and the last one kept")
         sheaves = [sheaf for it in bound for sheaf in it.sheaves]
         self._shelf.add(sheaves)
         self.head = bound[-1].after

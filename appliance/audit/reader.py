@@ -24,7 +24,7 @@ from appliance.core.audit_query import FOREVER, AuditQuery, Position
 from appliance.core.events import AuditEvent
 
 SEARCH_SECONDS = 2.0  # for one answer; what was not reached by then is behind its cursor
-LOOK = 4_000  # sheaves a statement looks at: some 50 ms of ordinary ones
+LOOK = 500  # sheaves a statement looks at: 10 ms of ordinary ones, 2 s if all are as long as sheaves may be
 BOTTOM = Position(-1, -1, -1)
 
 

@@ -73,6 +73,15 @@ class Scribe:
         return not self._writer.is_alive()
 
     def _run(self) -> None:
+        try:
+            self._write()
+        except BaseException as error:
+            log.exception("the audit ledger's thread ended, requests are refused until the appliance is started again")
+            self.failing = str(error) or type(error).__name__
+        finally:
+            self._book.close()
+
+    def _write(self) -> None:
         while not (self._stopping.is_set() and not self.waiting):
             self._awake = False
             # Looked at after `_awake` went down: a record put before is seen here, one put after wakes us.
@@ -86,10 +95,11 @@ class Scribe:
                 self._take_and_commit()
             self._sign_if_due()
         self._sign_if_due(now=True)
-        self._book.close()
 
     def _take_and_commit(self) -> None:
         taken = self._binder.take(BATCH)
+        if not taken:
+            return
         self.busy_since = time.monotonic()
         if self._commit(taken):
             events = [record.event for batch in taken for record in batch.bound.records]
@@ -106,9 +116,11 @@ class Scribe:
             self._fail(error)
         else:
             return True
+        known = False
         while True:
             try:
-                if self._book.recover(self._clock(), [it.bound for it in taken]):
+                known = known or self._book.recover(self._clock(), [it.bound for it in taken])
+                if known:
                     self._binder.rebind(self._book.head, [])
                 else:
                     taken = self._binder.rebind(self._book.head, taken)

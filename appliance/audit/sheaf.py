@@ -28,9 +28,9 @@ from appliance.core.events import AuditEvent
 
 SPAN_MICROS: Final = 1_000_000
 """Between the first and the last moment of a sheaf: whoever reads by time looks so far around."""
-FULL_CHARS: Final = 1 << 20  # a sheaf this long takes no more; ordinary ones have 100 KB
+FULL_CHARS: Final = 1 << 20  # a sheaf this long takes no more; ordinary ones have 10 KB
 PAGE_CHARS: Final = 2 << 20  # of sheaves read at once
-MOST_AT_ONCE: Final = 64  # and how many: the next may be longer than those before
+MOST_AT_ONCE: Final = 32  # and how many: the next may be longer than those before
 
 
 class Sheaf(NamedTuple):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from appliance.audit.binder import BIND_AT, Awaited, Batch, Binder
 from appliance.audit.chain import Head
+from appliance.audit.records import parse
 from appliance.audit.sheaf import Line, lines
-from appliance.core.events import AuditEvent
+from appliance.core.events import AuditEvent, EventType
 from tests.appliance.audit.rig import event
 
 START = Head(1, 0, "0" * 64)
@@ -100,6 +103,35 @@ def test_with_nothing_bound_what_comes_follows() -> None:
     put(binder, 1)
     assert binder.rebind(ELSEWHERE, []) == []
     follow(ELSEWHERE, binder.take(EVERYTHING))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"groups": ["no tuple"]}, {"code": 5}, {"duration": 10**5_000}, {"time": None, "code": 5}, {"correlation_id": 5}],
+)
+def test_what_cannot_be_rendered_costs_its_neighbours_nothing(odd: dict[str, object]) -> None:
+    binder = Binder(START)
+    put(binder, *range(30))
+    binder.put(event(30)._replace(type=EventType.PROXY_OPENED, **odd))  # type: ignore[arg-type]  # that is the point
+    put(binder, *range(31, BIND_AT + 10))
+    batches = binder.take(EVERYTHING)
+    bodies = [line.body for line in found(batches)]
+    assert (len(bodies), binder.waiting) == (BIND_AT + 10, 0)
+    assert ['"unreadable"' in body for body in bodies] == [number == 30 for number in range(BIND_AT + 10)]
+    assert parse(bodies[30]).type is EventType.PROXY_OPENED
+    follow(START, batches)
+
+
+def test_whoever_puts_waits_for_nobody() -> None:
+    """While somebody binds what waits anew, which may take a while, requests go on; nothing of theirs is forgotten."""
+    binder = Binder(START)
+    with binder._lock:
+        put(binder, *range(3 * BIND_AT))
+    put(binder, 900)
+    batches = binder.take(EVERYTHING)
+    assert [it.count for it in batches] == [BIND_AT, BIND_AT, BIND_AT, 1]
+    assert times(batches) == [*range(3 * BIND_AT), 900]
+    follow(START, batches)
 
 
 def test_one_thread_puts_while_another_takes() -> None:

@@ -173,6 +173,20 @@ async def test_what_waits_when_a_new_chain_is_begun_follows_there(
     assert not [it for it in verify_chain(path, [KEY.public_key()]).faults if "chain 2" in it]
 
 
+async def test_a_thread_that_ends_ends_access(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever ended it: nothing is allowed any more that nobody would write down."""
+    monkeypatch.setattr(ledger_module, "WAIT_SECONDS", 0.2)
+    async with opened(tmp_path / "audit.db") as ledger:
+        monkeypatch.setattr(scribe_module, "BATCH", None)
+        ledger.close(event(50))
+        with trio.fail_after(60):
+            while ledger.available:
+                await trio.lowlevel.checkpoint()
+        assert not ledger.try_reserve()
+        with pytest.raises(AuditUnavailable):
+            await ledger.record(event(51))
+
+
 async def test_slots_run_out_instead_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger_module, "MAX_SLOTS", 2)
     monkeypatch.setattr(ledger_module, "MAX_WAITING_FOR_DENIALS", 0)
