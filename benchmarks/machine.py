@@ -19,6 +19,7 @@ def facts() -> dict[str, str | int]:
         "processor": _processor(),
         "memory_mib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20,
         "kernel": platform.release(),
+        "congestion_control": Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip(),
         "python": platform.python_version(),
         "openssl": ssl.OPENSSL_VERSION,
         "build": "interpreted" if str(session.__file__).endswith(".py") else "compiled",

@@ -360,6 +360,15 @@ class TLSStream(trio.abc.HalfCloseableStream):
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
         return b"" if self._at_end else None
 
+    def make_room(self, count: int) -> None:
+        """Have the kernel take so many bytes before the first of them is read, as far as its settings allow (tcp_rmem).
+
+        Only the least of the receive buffer is set: SO_RCVBUF would end its growth. Never raises.
+        """
+        with suppress(OSError):  # what is no TCP socket may lack it; nothing but speed depends on it
+            for least in (count, 1):  # Linux makes room for what it is to wait for, and keeps the room
+                self._sock.setsockopt(stdlib_socket.SOL_SOCKET, stdlib_socket.SO_RCVLOWAT, least)
+
     @property
     def more_likely(self) -> bool:
         """Tell whether the last read may have left something that the kernel does not know of."""

@@ -6,10 +6,11 @@ the carrier's own speed). One download of 64 MiB counts from its 17th MiB on; on
 included. Once with the kernel's settings as they come (STOCK), once with larger socket buffers (TUNED): at 100 ms a
 connection moves at most its window every 100 ms, and the kernel's part of that window is these settings.
 
-Could mislead: no loss, so congestion control never backs off, as on a good private line and unlike the Internet. The
-carrier is a Python process on the same two cores. Where there is no TUN device or no right to make namespaces, a relay
-holds the bytes back instead and figures begin with "credit only": then the kernel's windows never matter, and a number
-says nothing but that our own windows grow far enough.
+Could mislead: no loss, so congestion control never backs off, as on a good private line and unlike the Internet; it is
+the machine's own (its name is in the results) and its packets are of 64 KB. The carrier is a Python process on the same
+two cores: when they are busy packets come in bursts. Where there is no TUN device or no right to make namespaces, a
+relay holds the bytes back instead and figures begin with "credit only": then the kernel's windows never matter, and a
+number says nothing but that our own windows grow far enough.
 """
 
 from __future__ import annotations

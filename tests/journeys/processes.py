@@ -20,6 +20,7 @@ Seen = TypeVar("Seen")
 POLL_SECONDS = 0.02
 LINE_SECONDS = 20.0  # for a line that is on its way; generous, because a busy machine is no failure of ours
 END_SECONDS = 30.0
+BUSY_SECONDS = 3.0  # what a machine with other work may add to a length of time that is promised
 MIB = 1024 * 1024
 
 

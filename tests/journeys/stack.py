@@ -32,7 +32,7 @@ from tests.journeys.processes import eventually
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 30.0
 COMMAND_SECONDS = 120.0  # for a command beside it, an audit of everything included
-STOP_SECONDS = 20.0
+STOP_SECONDS = 40.0
 DRAIN_SECONDS = 1
 
 

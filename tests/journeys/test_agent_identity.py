@@ -1,4 +1,4 @@
-"""The life of an agent's identity, with certificates that live ten seconds, while requests run and none is lost."""
+"""The life of an agent's identity, with certificates that live for seconds, while requests run and none is lost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.journeys.traffic import Traffic, Watch
 
 pytestmark = pytest.mark.journey
 
-LIFE_SECONDS = 10
+LIFE_SECONDS = 15  # longer than an agent takes to start where much else runs
 EXPIRED_SECONDS = LIFE_SECONDS + 10.0
 
 

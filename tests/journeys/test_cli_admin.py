@@ -77,7 +77,7 @@ def signed_in(house: Gatehouse, subject: str, environment: Mapping[str, str], ca
         with urlopen(surfer.go(action, fields | {"answer": "yes"}).location) as answer:
             assert answer.status == 200
         told = asking.stderr.read()
-        assert asking.wait(20) == 0, told
+        assert asking.wait(60) == 0, told
 
 
 def administer(house: Gatehouse, name: str) -> None:
@@ -109,7 +109,7 @@ def test_following_the_trail(house: Gatehouse, environments: Mapping[str, Mappin
             house.stack.appliance.kill()
             house.stack.start_appliance()
         following.send_signal(signal.SIGINT)
-        assert following.wait(20) == 130
+        assert following.wait(60) == 130
     eventually(lambda: house.call("GET", "clusters/toy")["connected"], 30, "the agent's coming back")
     filters = [it["details"].get("filters", "") for it in house.call("GET", "audit?type=CSY012I")["items"]]
     assert 1 <= sum("follow=true" in it for it in filters) <= 3, "one for each time that the appliance was started"
@@ -132,7 +132,7 @@ def test_a_terminal_is_asked(environments: Mapping[str, Mapping[str, str]], hous
             text=True,
         ) as asking:
             os.write(ours, answer.encode())
-            text, _ = asking.communicate(timeout=20)
+            text, _ = asking.communicate(timeout=60)
         os.close(ours)
         os.close(theirs)
         assert (asking.returncode, said in text, "Delete cluster doomed (" in text) == (code, True, True), text

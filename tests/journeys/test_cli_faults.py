@@ -282,7 +282,7 @@ def test_ctrl_c(laptop: Laptop) -> None:
     process = laptop.start("login", laptop.house.url, "--no-browser", "--force")
     shown_url(process)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err.splitlines()[-1]) == (130, "", "fairlead: Stopped.")
 
 

@@ -23,12 +23,12 @@ import pytest
 from tests.journeys import host
 from tests.journeys.conftest import Kubectl
 from tests.journeys.door import Door
-from tests.journeys.processes import eventually, wait_until
+from tests.journeys.processes import BUSY_SECONDS, eventually, wait_until
 from tests.journeys.stack import Part, running_stack
 from tests.journeys.visitors import Harbour, Visitor
 
 ENDED_SECONDS = 2.0
-SEEN_SECONDS = 1.3  # another process's change: a look each second, and a busy machine
+SEEN_SECONDS = 1.0 + BUSY_SECONDS  # another process's change: a look each second
 POD = "/api/v1/namespaces/demo/pods/harbour-master"
 
 
@@ -247,8 +247,8 @@ def test_what_runs_on_a_right_ends_with_it(cause: Cause, harbour: Harbour, reque
             assert time.monotonic() - answered < SEEN_SECONDS
 
         for what, stream in running.items():
-            assert stream.ended.wait(ENDED_SECONDS + 3), f"the {what} goes on"
-            assert stream.ended_at - answered < ENDED_SECONDS, f"the {what} ended late"
+            assert stream.ended.wait(ENDED_SECONDS + BUSY_SECONDS), f"the {what} goes on"
+            assert stream.ended_at - answered < ENDED_SECONDS + BUSY_SECONDS, f"the {what} ended late"
             # A watch ends whole, with an event that says why, unless its tunnel was gone before.
             assert stream.whole == (what == "watch") or (what == "watch" and "TUNNEL_LOST" in cause.ended), what
         assert not any(it.ended.is_set() for it in others.values()), "somebody else's stream ended with it"
@@ -270,7 +270,7 @@ def closing_codes(harbour: Harbour, visitor: Visitor) -> set[str]:
 
 
 def test_a_binding_ends_by_the_clock(harbour: Harbour) -> None:
-    until = datetime.now(UTC) + timedelta(seconds=3)
+    until = datetime.now(UTC) + timedelta(seconds=5)
     visitor = harbour.visitor(until=until.isoformat().replace("+00:00", "Z"))
     running = streams(visitor)
     began, now = time.monotonic(), datetime.now(UTC)
@@ -279,8 +279,8 @@ def test_a_binding_ends_by_the_clock(harbour: Harbour) -> None:
         for stream in running.values():
             ending.callback(stream.close)
         for what, stream in running.items():
-            assert stream.ended.wait(10), f"the {what} goes on"
-            assert -0.1 < stream.ended_at - ends < ENDED_SECONDS
+            assert stream.ended.wait(20), f"the {what} goes on"
+            assert -0.1 < stream.ended_at - ends < ENDED_SECONDS + BUSY_SECONDS
             assert stream.whole == (what == "watch")
     refused = visitor.ask()
     assert (refused.status, refused.code) == (403, "NO_ROLE_ASSIGNMENT")
@@ -305,7 +305,7 @@ def test_a_credential_that_expires_ends_no_stream_until_it_is_revoked(harbour: H
         status, answer = harbour.raw("POST", path, "", {"token": token})
         assert (status, answer["state"]) == (200, "expired")
         for what, stream in running.items():
-            assert stream.ended.wait(ENDED_SECONDS), f"the {what} goes on"
+            assert stream.ended.wait(ENDED_SECONDS + BUSY_SECONDS), f"the {what} goes on"
 
 
 def test_an_ordinary_answer_that_is_cut_is_an_error(harbour: Harbour) -> None:
@@ -322,7 +322,7 @@ def test_an_ordinary_answer_that_is_cut_is_an_error(harbour: Harbour) -> None:
         for download in downloads:
             with pytest.raises((http.client.IncompleteRead, ssl.SSLError, ConnectionError)):
                 download.read()
-            assert time.monotonic() - answered < ENDED_SECONDS
+            assert time.monotonic() - answered < ENDED_SECONDS + BUSY_SECONDS
 
 
 def test_a_credential_used_while_it_is_revoked(harbour: Harbour) -> None:
@@ -347,7 +347,7 @@ def test_a_credential_used_while_it_is_revoked(harbour: Harbour) -> None:
     eventually(lambda: sum(1 for asked, _, _ in seen if asked > answered) > 20)
     stop.set()
     for asker in askers:
-        asker.join(10)
+        asker.join(30)
     assert {(status, code) for _, status, code in seen} == {(200, ""), (401, "CREDENTIAL_REVOKED")}
     assert {status for asked, status, _ in seen if asked > answered} == {401}
 
@@ -373,8 +373,8 @@ def test_kubectl_is_told(harbour: Harbour, kubectl_binary: Path, tmp_path: Path)
         shell.line("there")
         harbour.call("DELETE", f"credentials/{visitor.credential_id}")
         answered = time.monotonic()
-        codes = {name: it.end(ENDED_SECONDS + 3) for name, it in (("watch", watch), ("log", log), ("shell", shell))}
-        assert time.monotonic() - answered < ENDED_SECONDS + 0.5  # kubectl takes its time to leave
+        codes = {name: it.end() for name, it in (("watch", watch), ("log", log), ("shell", shell))}
+        assert time.monotonic() - answered < ENDED_SECONDS + BUSY_SECONDS  # kubectl takes its time to leave
     assert "Your kubeconfig credential was revoked" in watch.said[-1]  # as a row of its table
     assert "unexpected EOF" in log.complaints[-1]
     assert codes["log"] != 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import subprocess
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,7 @@ from ops.demo.files import write_private
 from ops.demo.settings import Home
 from tests.journeys.outage import is_whole, refused_and_back
 from tests.journeys.stack import STOP_SECONDS, Part, running_stack
+from tests.support import postgres
 from tests.support.disk import small_disk
 from tests.support.postgres import PostgresServer, cluster_on_disk
 
@@ -50,7 +52,19 @@ def test_the_disk_of_a_postgresql(tmp_path: Path, what: Literal["data", "wal"], 
             disk.make_room()
             server.supervise()
 
-        refused_and_back(stack, unique, disk.fill, mend)
+        def broken() -> None:
+            disk.fill()
+            if what == "wal":
+                use_up(server)
+
+        refused_and_back(stack, unique, broken, mend)
+
+
+def use_up(server: PostgresServer) -> None:
+    """Its log takes room a segment at a time: it needs the next one now, however slowly the work goes on."""
+    with pytest.raises(subprocess.CalledProcessError):
+        for _ in range(postgres.DISK_MEBIBYTES):  # each has one
+            server.query("postgres", "SELECT pg_logical_emit_message(true, '', '')", "SELECT pg_switch_wal()")
 
 
 def settings(directory: Path, server: PostgresServer) -> str:

@@ -214,7 +214,7 @@ def test_a_pod_exchanges_its_service_account_token_with_keys_that_were_given(wor
         with pytest.raises(subprocess.TimeoutExpired):  # it goes on as long as nothing happens
             watch.wait(2)
         world.call("DELETE", f"machines/{backup['id']}")
-        watch.wait(10)
+        watch.wait(30)
 
 
 def test_keys_are_fetched_again_when_they_rotate_and_believed_while_their_issuer_is_down(world: World) -> None:

@@ -289,6 +289,6 @@ def test_a_namespace_given_later_works_at_once(
     with kubectl.start("logs", "-f", "chatty-gull", "-n", "demo", "--tail=1") as following:
         following.line("gull")
         crew.call("DELETE", f"bindings/{binding}")
-        following.end(10)
+        following.end()
     assert "-n kube-system" in refused(kubectl, "get", "pods", "-n", "demo")
     assert eventually(lambda: "coredns" in kubectl("get", "pods", "-n", "kube-system"))

@@ -72,5 +72,5 @@ def test_a_child_does_not_outlive_its_parent() -> None:
 
     process.stdin.close()  # what the kernel does when the parent is gone
 
-    assert process.wait(10) == -signal.SIGTERM
+    assert process.wait(30) == -signal.SIGTERM
     process.stdout.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 import ssl
@@ -19,7 +20,7 @@ from wire import frames
 from wire.carrier import Carrier, TunnelOpened, TunnelRequested
 from wire.credit import FIRST_WINDOW
 from wire.heads import ResponseHead
-from wire.opening import accept_session, dial_session
+from wire.opening import ROOM_BYTES, accept_session, dial_session
 from wire.readiness import Readiness
 from wire.session import Exchange, Session, SessionDraining, SessionEnded, SessionLost
 from wire.tls import TLSStream
@@ -33,6 +34,9 @@ HEARTBEAT_SECONDS = 0.01
 LATE_SECONDS = 0.05
 """How much work a process may do between two heartbeats while a peer floods it, in seconds of its own CPU: what else
 the machine does is not the peer's fault."""
+
+SO_BUF_LOCK, RECEIVE_LOCKED = 72, 2  # <asm-generic/socket.h>, <linux/socket.h>: the size was set, and will not grow
+ROOM_OPTIONS = (socket.SO_RCVBUF, socket.SO_RCVLOWAT, SO_BUF_LOCK)
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +93,20 @@ async def run(session: Session, handler: object = None) -> None:
     async with running(readiness):
         with pytest.raises(SessionEnded):
             await session.run(handler, None, readiness)  # type: ignore[arg-type]
+
+
+async def test_the_kernel_takes_a_burst_from_the_first_byte_on_and_grows_its_room_further(contexts: Contexts) -> None:
+    client, server = await joined(contexts)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve, server)
+        nursery.start_soon(dial_session, client, b"localhost", "agent")
+    for stream in (client, server):
+        with socket.socket(fileno=os.dup(stream.file_number)) as sock:
+            stream.abort()
+            room, least, locked = (sock.getsockopt(socket.SOL_SOCKET, it) for it in ROOM_OPTIONS)
+        assert room >= ROOM_BYTES
+        assert least == 1, "one byte wakes the reader"
+        assert not locked & RECEIVE_LOCKED
 
 
 async def test_64_mib_pass_both_ways_at_once(contexts: Contexts) -> None:
