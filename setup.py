@@ -41,6 +41,7 @@ COMPILED = [
     "agent/pool.py",
     "agent/relay.py",
     "agent/upload.py",
+    "appliance/audit/binder.py",
     "appliance/audit/chain.py",
     "appliance/audit/records.py",
     "appliance/audit/scribe.py",

@@ -28,7 +28,7 @@ from appliance.audit.chain import (
     signed_by,
 )
 from appliance.audit.reader import Reader
-from appliance.audit.sheaf import Line, Record, bind, lines, record
+from appliance.audit.sheaf import Bound, Line, bind, lines, record
 from appliance.audit.shelf import AuditBroken, AuditRefused, Place, Shelf
 from appliance.audit.sqlite import SQLitePlace
 from appliance.core.events import AuditEvent
@@ -104,15 +104,18 @@ class Book:
 
     def append(self, events: Sequence[AuditEvent]) -> None:
         """Adds the events in one commit, or raises and leaves `head` where it was."""
-        self.keep([record(event) for event in events])
+        self.keep([bind(self.head, [record(event) for event in events])])
 
-    def keep(self, records: Sequence[Record]) -> None:
-        """The same for what is rendered already."""
+    def keep(self, bound: Sequence[Bound]) -> None:
+        """The same for what is bound already, to `head` and to each other."""
         self._shelf.check()
-        moved, sheaves = bind(self.head, records)
+        heads = [self.head, *(it.after for it in bound)]
+        if [it.before for it in bound] != heads[:-1]:
+            raise AuditBroken("the records to be kept do not follow each other and the last one kept")
+        sheaves = [sheaf for it in bound for sheaf in it.sheaves]
         self._shelf.add(sheaves)
-        self.head = moved
-        self._now = max(self._now, records[-1].event.time) if records else self._now
+        self.head = bound[-1].after
+        self._now = max(self._now, sheaves[-1].until) if sheaves else self._now
 
     def checkpoint(self, now: int) -> None:
         """Signs where the chain stands."""
@@ -124,8 +127,8 @@ class Book:
                 self._notary.add([self.head], [], now)
         self._now = now
 
-    def recover(self, now: int, unsure: Sequence[Record]) -> int:
-        """Opens the ledger again after a failure; how many of `unsure`, the batch that failed, it holds after all.
+    def recover(self, now: int, unsure: Sequence[Bound]) -> bool:
+        """Opens the ledger again after a failure; whether it holds `unsure`, which could not be kept, after all.
 
         A commit that failed may have reached the disk nevertheless. If the ledger no longer ends where we left it, or
         another appliance took us for dead and ended our chain, what follows goes into a new chain.
@@ -134,13 +137,13 @@ class Book:
         before = self.head
         if not self._shelf.hold(before.chain):
             raise AuditBroken("the connection that broke still holds the chain of audit records")
-        after = bind(before, unsure)[0]
+        after = unsure[-1].after if unsure[0].before == before else before
         found = self._end(before)
         if found not in {before, after}:
             log.error("the audit ledger %s does not end where we left it; a new chain is begun", self._place)
             self.head = self._start_chain(now, lost=before)
-            return 0
-        known = len(unsure) if found == after else 0
+            return False
+        known = found == after != before
         last, _ = self._notary.last()
         if before.chain in {head.chain for head in last.heads}:
             self.head = found

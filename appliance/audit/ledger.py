@@ -16,10 +16,10 @@ from pathlib import Path
 import trio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from appliance.audit.binder import Awaited
 from appliance.audit.book import Book
 from appliance.audit.retries import Retries
-from appliance.audit.scribe import Awaited, Scribe
-from appliance.audit.sheaf import record
+from appliance.audit.scribe import Scribe
 from appliance.audit.shelf import Place
 from appliance.core.events import AuditEvent, EventType
 
@@ -95,7 +95,7 @@ class Ledger:
 
     def close(self, event: AuditEvent) -> None:
         """Keeps a record in a slot taken before. Never waits."""
-        self._scribe.put(record(event))
+        self._scribe.put(event)
 
     async def record(self, event: AuditEvent) -> None:
         """Keeps a record; returns when it is on the disk. Takes its own slot.
@@ -104,7 +104,7 @@ class Ledger:
             AuditUnavailable: it was not on the disk within two seconds. It may still come to be there.
 
         """
-        item = Awaited(record(event))
+        item = Awaited(event)
         with trio.move_on_after(WAIT_SECONDS):
             await self._slot()
             self._scribe.put(item, hurry=True)
@@ -122,7 +122,7 @@ class Ledger:
         """
         marked = self._retries.mark(event)
         if self._scribe.waiting < MAX_WAITING_FOR_DENIALS and self._take():
-            self._scribe.put(record(marked))
+            self._scribe.put(marked)
         else:
             self.lost += 1
             log.warning("a denial could not be recorded: %s for %s", event.code, event.actor or event.client_address)
@@ -169,7 +169,7 @@ class Ledger:
             return
         self._record_counts()
         self._taken += 1
-        self._scribe.put(record(AuditEvent(self._clock(), EventType.APPLIANCE_STOPPED)))
+        self._scribe.put(AuditEvent(self._clock(), EventType.APPLIANCE_STOPPED))
         with trio.CancelScope(shield=True):  # bounded by the scribe itself
             if not await trio.to_thread.run_sync(self._scribe.stop, CLOSE_SECONDS):
                 log.error("the audit ledger did not close within %.0f s", CLOSE_SECONDS)
@@ -231,4 +231,4 @@ class Ledger:
                 cluster=cluster,
                 counted=number,
             )
-            self._scribe.put(record(discovery))
+            self._scribe.put(discovery)

@@ -17,15 +17,14 @@ from typing import Self
 
 from appliance.audit import statements
 from appliance.audit.records import parse
-from appliance.audit.sheaf import SPAN_MICROS, Line, found
+from appliance.audit.sheaf import SPAN_MICROS, Line, found, page_size
 from appliance.audit.shelf import Place, Shelf
 from appliance.audit.sqlite import SQLitePlace
 from appliance.core.audit_query import FOREVER, AuditQuery, Position
 from appliance.core.events import AuditEvent
 
 SEARCH_SECONDS = 2.0  # for one answer; what was not reached by then is behind its cursor
-LOOK = 500  # sheaves a statement looks at: some 50 ms where they are full
-READ = 16  # sheaves read at once: some MB at most
+LOOK = 500  # sheaves a statement looks at: 10 ms of ordinary ones, 2 s if all are as long as sheaves may be
 BOTTOM = Position(-1, -1, -1)
 
 
@@ -82,11 +81,12 @@ class Reader:
         place = Position(min(until + SPAN_MICROS, FOREVER), FOREVER, FOREVER)
         held: list[Kept] = []
         given: list[Kept] = []
+        most = page_size()
         while True:
             here = (query.since, until, *place)
             edges = self.shelf.rows(statements.SEARCH_EDGE, *here, LOOK)
             edge = Position(*edges[0]) if edges else BOTTOM
-            rows = self.shelf.rows(statements.SEARCH, *here, *edge, sought, READ)
+            rows = self.shelf.rows(statements.SEARCH, *here, *edge, sought, most)
             for *at, content in rows:
                 place = Position(*at)
                 if not _whole(place):
@@ -95,7 +95,9 @@ class Reader:
                     return Page(tuple(given), given[-1].position)
                 held += [it for it in _kept(place, content, wanted) if _asked(query, it)]
                 held.sort(key=_order)
-            if len(rows) < READ:
+            ended = len(rows) < most
+            most = page_size([row[-1] for row in rows]) if rows else most
+            if ended:
                 place = edge
                 if _give(held, given, -1 if not edges else place.time, query.limit):
                     return Page(tuple(given), given[-1].position)
@@ -115,7 +117,9 @@ class Reader:
         """Every record of a time, oldest first."""
         place = BOTTOM
         held: list[Kept] = []
-        while rows := self.shelf.rows(statements.EXPORT, since, until, *place, READ):
+        most = page_size()
+        while rows := self.shelf.rows(statements.EXPORT, since, until, *place, most):
+            most = page_size([row[-1] for row in rows])
             for *at, content in rows:
                 place = Position(*at)
                 if not _whole(place):

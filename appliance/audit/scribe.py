@@ -1,8 +1,8 @@
 """The thread that writes the book: takes what waits, commits it together, says when.
 
 What always holds: what was taken is committed or tried again, never dropped; while that fails `failing` says why and
-the thread recovers by itself; a record comes to the queue rendered, so that the thread, which holds the interpreter,
-has little left to do but what it can do without it. Ordinary records linger a moment so that many share one commit; a
+the thread recovers by itself; records come to it bound, so that it, while it holds the interpreter, has little left to
+do but what it can do without. Ordinary records linger a moment so that many share one commit; a
 record somebody waits for does not.
 """
 
@@ -11,14 +11,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
-import trio
-
+from appliance.audit.binder import Awaited, Batch, Binder
 from appliance.audit.book import Book
-from appliance.audit.sheaf import Record
 from appliance.core.events import AuditEvent
 
 LINGER_SECONDS = 0.05  # at 5,000 requests/s 250 records share a commit; a crash loses as much
@@ -32,15 +28,6 @@ IDLE_SECONDS = 60.0  # a wake-up that is lost costs this and no more
 log = logging.getLogger("fairlead.audit")
 
 
-@dataclass(slots=True, eq=False)
-class Awaited:
-    """A record somebody waits for. Abandoned before it was taken, it is not written."""
-
-    record: Record
-    done: trio.Event = field(default_factory=trio.Event)
-    abandoned: bool = False
-
-
 Settled = Callable[[list[AuditEvent], list[Awaited]], None]
 
 
@@ -51,7 +38,7 @@ class Scribe:
         self.settled = 0  # records taken from the queue and dealt with
         self.failing = ""
         self.busy_since: float | None = None
-        self._queue: deque[Record | Awaited] = deque()
+        self._binder = Binder(book.head)
         self._book = book
         self._clock = clock
         self._on_settled = on_settled
@@ -67,11 +54,11 @@ class Scribe:
     @property
     def waiting(self) -> int:
         """Records not yet taken."""
-        return len(self._queue)
+        return self._binder.waiting
 
-    def put(self, item: Record | Awaited, *, hurry: bool = False) -> None:
-        self._queue.append(item)
-        if (hurry or len(self._queue) >= HURRY_AT) and not self._hurry.is_set():
+    def put(self, item: AuditEvent | Awaited, *, hurry: bool = False) -> None:
+        self._binder.put(item)
+        if (hurry or self._binder.waiting >= HURRY_AT) and not self._hurry.is_set():
             self._hurry.set()
         if not self._awake:
             self._awake = True
@@ -86,48 +73,58 @@ class Scribe:
         return not self._writer.is_alive()
 
     def _run(self) -> None:
-        while not (self._stopping.is_set() and not self._queue):
+        try:
+            self._write()
+        except BaseException as error:
+            log.exception("the audit ledger's thread ended, requests are refused until the appliance is started again")
+            self.failing = str(error) or type(error).__name__
+        finally:
+            self._book.close()
+
+    def _write(self) -> None:
+        while not (self._stopping.is_set() and not self.waiting):
             self._awake = False
             # Looked at after `_awake` went down: a record put before is seen here, one put after wakes us.
-            if not self._queue:
+            if not self.waiting:
                 self._wake.wait(self._until_checkpoint())
             self._wake.clear()
             self._awake = True
-            if self._queue:
+            if self.waiting:
                 self._hurry.wait(LINGER_SECONDS)
                 self._hurry.clear()
                 self._take_and_commit()
             self._sign_if_due()
         self._sign_if_due(now=True)
-        self._book.close()
 
     def _take_and_commit(self) -> None:
-        taken = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
-        awaited = [item for item in taken if isinstance(item, Awaited) and not item.abandoned]
-        records = [
-            item.record if isinstance(item, Awaited) else item
-            for item in taken
-            if not (isinstance(item, Awaited) and item.abandoned)
-        ]
+        taken = self._binder.take(BATCH)
+        if not taken:
+            return
         self.busy_since = time.monotonic()
-        if self._commit(records):
-            self._unsigned += len(records)
-            self.settled += len(taken)
+        if self._commit(taken):
+            events = [record.event for batch in taken for record in batch.bound.records]
+            self._unsigned += len(events)
+            self.settled += sum([batch.count for batch in taken])
             self.busy_since = None
-            self._on_settled([it.event for it in records], awaited)
+            self._on_settled(events, [item for batch in taken for item in batch.awaited])
 
-    def _commit(self, records: list[Record]) -> bool:
+    def _commit(self, taken: list[Batch]) -> bool:
         """Until it is on the disk. False only when we were told to stop and it still fails."""
         try:
-            self._book.keep(records)
+            self._book.keep([it.bound for it in taken])
         except Exception as error:  # noqa: BLE001 -- whatever it is, the records are kept and it is tried again
             self._fail(error)
         else:
             return True
+        known = False
         while True:
             try:
-                if self._book.recover(self._clock(), records) == 0:
-                    self._book.keep(records)
+                known = known or self._book.recover(self._clock(), [it.bound for it in taken])
+                if known:
+                    self._binder.rebind(self._book.head, [])
+                else:
+                    taken = self._binder.rebind(self._book.head, taken)
+                    self._book.keep([it.bound for it in taken])
             except Exception as error:  # noqa: BLE001 -- as above
                 self._fail(error)
             else:
@@ -135,8 +132,9 @@ class Scribe:
                 self.failing = ""
                 return True
             if self._stopping.wait(RETRY_SECONDS):
-                log.error("%d audit records could not be written before the end", len(records) + len(self._queue))
-                self._queue.clear()
+                left = sum([it.count for it in taken]) + self.waiting
+                log.error("%d audit records could not be written before the end", left)
+                self._binder.take(self.waiting)
                 return False
 
     def _sign_if_due(self, *, now: bool = False) -> None:

@@ -1,7 +1,7 @@
-"""A sheaf: records that are committed together, kept as one row. Pure.
+"""A sheaf: records that came together, kept as one row. Pure.
 
 A row for each record costs three times as much as the record itself, and most of a record is what the one before it
-said, too. So a batch becomes one text. Its lines, in the order of the records:
+said, too. So some become one text. Its lines, in the order of the records:
 
     =<run of fields>                                  each before its first use, known by its place from 0 on
     <number> <hash> <head's place> <tail's place> <own run of fields>
@@ -28,9 +28,9 @@ from appliance.core.events import AuditEvent
 
 SPAN_MICROS: Final = 1_000_000
 """Between the first and the last moment of a sheaf: whoever reads by time looks so far around."""
-FULL_CHARS: Final = 1 << 20  # a sheaf this long takes no more; ordinary ones have 100 KB
+FULL_CHARS: Final = 1 << 20  # a sheaf this long takes no more; ordinary ones have 10 KB
 PAGE_CHARS: Final = 2 << 20  # of sheaves read at once
-MOST_AT_ONCE: Final = 64  # and how many: the next may be longer than those before
+MOST_AT_ONCE: Final = 32  # and how many: the next may be longer than those before
 
 
 class Sheaf(NamedTuple):
@@ -82,6 +82,17 @@ class Record:
         self.head = head
         self.own = own
         self.tail = tail
+
+
+@final
+class Bound:
+    """Records that follow `before` and end with `after`, and the sheaves they make."""
+
+    def __init__(self, before: Head, after: Head, sheaves: list[Sheaf], records: list[Record]) -> None:
+        self.before = before
+        self.after = after
+        self.sheaves = sheaves
+        self.records = records
 
 
 class Content:
@@ -139,8 +150,8 @@ def record(event: AuditEvent) -> Record:
     return Record(event, _heads.get(event[1:14]), own_text(event), _tails.get(event[20:]))
 
 
-def bind(head: Head, records: Sequence[Record]) -> tuple[Head, list[Sheaf]]:
-    """The records that follow `head`, in as few sheaves as hold them, and the last of them."""
+def bind(head: Head, records: list[Record]) -> Bound:
+    """The records, made to follow `head`, in as few sheaves as hold them."""
     number, previous = head.number, head.hash
     sheaves: list[Sheaf] = []
     content = Content()
@@ -168,7 +179,7 @@ def bind(head: Head, records: Sequence[Record]) -> tuple[Head, list[Sheaf]]:
         content.chars += len(own)
     if lines:
         sheaves.append(Sheaf(head.chain, first, number, since, until, content.text()))
-    return Head(head.chain, number, previous), sheaves
+    return Bound(head, Head(head.chain, number, previous), sheaves, records)
 
 
 def lines(content: object) -> Iterator[Line]:

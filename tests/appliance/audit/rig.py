@@ -17,7 +17,7 @@ from appliance.audit.chain import Head
 from appliance.audit.kept import KeptCheckpoint
 from appliance.audit.postgres import PostgresPlace
 from appliance.audit.reader import Reader
-from appliance.audit.sheaf import bind, lines, record
+from appliance.audit.sheaf import Bound, bind, lines, record
 from appliance.audit.shelf import Place
 from appliance.audit.sqlite import SQLitePlace
 from appliance.audit.verify import Verdict, verify_chain
@@ -87,9 +87,14 @@ def event(number: int, **fields: object) -> AuditEvent:
     return made._replace(**fields)  # type: ignore[arg-type]  # a test's own fields
 
 
+def batch(book: Book, events: list[AuditEvent]) -> list[Bound]:
+    """What the book would have to keep next."""
+    return [bind(book.head, [record(event) for event in events])]
+
+
 def render(event: AuditEvent) -> str:
     """The body of its record."""
-    ((sheaf,),) = [bind(Head(1, 0, ""), [record(event)])[1]]
+    (sheaf,) = bind(Head(1, 0, ""), [record(event)]).sheaves
     (line,) = lines(sheaf.content)
     return line.body
 

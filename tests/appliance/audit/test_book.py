@@ -9,13 +9,12 @@ import pytest
 
 from appliance.audit.book import Book
 from appliance.audit.postgres import PostgresShelf
-from appliance.audit.sheaf import SPAN_MICROS, record
+from appliance.audit.sheaf import SPAN_MICROS
 from appliance.audit.shelf import AuditBroken
 from appliance.core.events import AuditEvent, EventType
-from tests.appliance.audit.rig import KEY, Ledger, PostgresLedger, SQLiteLedger, everything, judge, times
+from tests.appliance.audit.rig import KEY, Ledger, PostgresLedger, SQLiteLedger, batch, everything, judge, times
 
 EVENTS = [AuditEvent(number, EventType.PROXY_CLOSED) for number in range(10, 13)]
-RECORDS = [record(event) for event in EVENTS]
 
 
 @pytest.fixture
@@ -33,7 +32,7 @@ def test_a_commit_that_failed_but_reached_the_disk_is_not_written_twice(ledger: 
     before = book.head
     book.append(EVENTS)
     book.head = before  # as after a COMMIT whose error came late
-    assert book.recover(1001, RECORDS) == len(EVENTS)
+    assert book.recover(1001, batch(book, EVENTS))
     book.append([AuditEvent(20, EventType.PROXY_CLOSED)])
     assert kept(ledger) == [20, 12, 11, 10]
     assert judge(ledger).faults == ()
@@ -41,7 +40,7 @@ def test_a_commit_that_failed_but_reached_the_disk_is_not_written_twice(ledger: 
 
 def test_a_commit_that_failed_is_written_again(ledger: Ledger, book: Book) -> None:
     book.append(EVENTS[:1])
-    assert book.recover(1001, RECORDS[1:]) == 0
+    assert not book.recover(1001, batch(book, EVENTS[1:]))
     book.append(EVENTS[1:])
     assert kept(ledger) == [12, 11, 10]
     assert judge(ledger).faults == ()
@@ -51,7 +50,7 @@ def test_a_ledger_that_ends_elsewhere_gets_a_new_chain_and_the_loss_shows(ledger
     book.append(EVENTS)
     book.checkpoint(1001)
     ledger.run("DELETE FROM records WHERE number = 3")
-    assert book.recover(1002, RECORDS) == 0
+    assert not book.recover(1002, batch(book, EVENTS))
     assert (book.head.chain, book.head.number) == (2, 0)
     book.append(EVENTS)
     assert judge(ledger).faults == ("chain 1: record 3 signed by checkpoint 2, but missing",)
@@ -158,7 +157,7 @@ def test_whoever_was_taken_for_dead_begins_a_new_chain(postgres: PostgresLedger)
     other = Book(postgres.place, KEY, 1001)
     with pytest.raises(AuditBroken):
         book.append(EVENTS[1:])
-    assert book.recover(1002, RECORDS[1:]) == 0
+    assert not book.recover(1002, batch(book, EVENTS[1:]))
     assert book.head.chain == 3
     book.append(EVENTS[1:])
     book.close()
@@ -174,7 +173,7 @@ def test_a_connection_that_hangs_on_the_server_is_ended_by_its_own_appliance(pos
         book.append(EVENTS[1:])
     while True:  # the server ends the old session a moment after it is told to
         try:
-            assert book.recover(1002, RECORDS[1:]) == 0
+            assert not book.recover(1002, batch(book, EVENTS[1:]))
             break
         except AuditBroken as error:
             assert "still holds" in str(error)
@@ -192,9 +191,9 @@ def test_a_server_that_restarts(mortal: PostgresLedger) -> None:
     with pytest.raises(AuditBroken):
         book.append(EVENTS[1:])
     with pytest.raises(AuditBroken):
-        book.recover(1001, RECORDS[1:])
+        book.recover(1001, batch(book, EVENTS[1:]))
     mortal.server.start()
-    assert book.recover(1002, RECORDS[1:]) == 0
+    assert not book.recover(1002, batch(book, EVENTS[1:]))
     book.append(EVENTS[1:])
     book.close()
     assert kept(mortal) == [12, 11, 10]
@@ -210,12 +209,12 @@ def test_a_server_that_does_not_answer(mortal: PostgresLedger, monkeypatch: pyte
         with pytest.raises(AuditBroken, match="did not answer"):
             book.append(EVENTS)
         with pytest.raises(AuditBroken):
-            book.recover(1001, RECORDS)
+            book.recover(1001, batch(book, EVENTS))
     finally:
         mortal.server.thaw()
     while True:
         try:
-            known = book.recover(1002, RECORDS)
+            known = book.recover(1002, batch(book, EVENTS))
             break
         except AuditBroken:
             continue

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.audit import ledger as ledger_module
 from appliance.audit import scribe as scribe_module
+from appliance.audit.binder import BIND_AT
 from appliance.audit.ledger import AuditUnavailable, Ledger
 from appliance.audit.shelf import AuditRefused
 from appliance.audit.verify import verify_chain
@@ -149,6 +150,41 @@ async def test_a_file_deleted_under_us_is_noticed_and_a_new_chain_begun(
         await ledger.record(event(51))
         await ledger.record(event(52))
     assert [it.time for it in kept(path)] == [52, 51, 7]
+
+
+async def test_what_waits_when_a_new_chain_is_begun_follows_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was bound to records that are gone."""
+    monkeypatch.setattr(scribe_module, "RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(scribe_module, "BATCH", BIND_AT)
+    path = tmp_path / "audit.db"
+    async with opened(path) as ledger:
+        await ledger.record(event(50))
+        for name in ("audit.db", "audit.db-wal", "audit.db-shm"):
+            (tmp_path / name).unlink(missing_ok=True)
+        for number in range(1000, 1000 + 5 * BIND_AT):
+            assert ledger.try_reserve()
+            ledger.close(event(number))
+        await ledger.record(event(2000))
+    failures = [it.getMessage() for it in caplog.records if "cannot be written" in it.getMessage()]
+    assert len(failures) == 1, "only the first batch finds out"
+    assert [it.time for it in kept(path)] == [2000, *range(1000 + 5 * BIND_AT - 1, 999, -1), 7]
+    assert not [it for it in verify_chain(path, [KEY.public_key()]).faults if "chain 2" in it]
+
+
+async def test_a_thread_that_ends_ends_access(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever ended it: nothing is allowed any more that nobody would write down."""
+    monkeypatch.setattr(ledger_module, "WAIT_SECONDS", 0.2)
+    async with opened(tmp_path / "audit.db") as ledger:
+        monkeypatch.setattr(scribe_module, "BATCH", None)
+        ledger.close(event(50))
+        with trio.fail_after(60):
+            while ledger.available:
+                await trio.lowlevel.checkpoint()
+        assert not ledger.try_reserve()
+        with pytest.raises(AuditUnavailable):
+            await ledger.record(event(51))
 
 
 async def test_slots_run_out_instead_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

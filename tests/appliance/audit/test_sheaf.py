@@ -35,7 +35,7 @@ START = Head(1, 0, "0" * 64)
 
 
 def records(events: list[AuditEvent]) -> list[str]:
-    return [line.body for sheaf in bind(START, [record(it) for it in events])[1] for line in lines(sheaf.content)]
+    return [line.body for sheaf in bind(START, [record(it) for it in events]).sheaves for line in lines(sheaf.content)]
 
 
 @given(st.lists(EVENTS, max_size=5))
@@ -45,9 +45,9 @@ def test_an_event_becomes_the_same_record_among_others_and_alone(events: list[Au
 
 @given(st.lists(EVENTS, max_size=5))
 def test_a_sheaf_is_what_its_records_make_it_and_follows_the_one_before(events: list[AuditEvent]) -> None:
-    end, sheaves = bind(START, [record(it) for it in events])
+    bound = bind(START, [record(it) for it in events])
     head = START
-    for sheaf in sheaves:
+    for sheaf in bound.sheaves:
         found = list(lines(sheaf.content))
         assert sheaf.content == as_bound(found)
         assert (
@@ -59,12 +59,12 @@ def test_a_sheaf_is_what_its_records_make_it_and_follows_the_one_before(events: 
         for line in found:
             head = Head(1, head.number + 1, link(head.hash, head.number + 1, line.sealed))
             assert (head.number, head.hash) == (line.number, line.hash)
-    assert head == end
+    assert (bound.before, bound.after) == (START, head)
 
 
 def test_what_many_records_share_is_there_once() -> None:
     events = [AuditEvent(number, EventType.PROXY_CLOSED, name=f"n{number % 2}", rule="r") for number in range(5)]
-    (sheaf,) = bind(START, [record(it) for it in events])[1]
+    (sheaf,) = bind(START, [record(it) for it in events]).sheaves
     assert [it.split(" ")[2:] if it[0] != "=" else it for it in sheaf.content.split("\n")] == [
         '="type":"CPR001I","name":"n0"',
         '="rule":"r"',
@@ -79,9 +79,9 @@ def test_what_many_records_share_is_there_once() -> None:
 
 def test_a_sheaf_ends_where_the_next_record_is_of_another_time_or_it_is_full() -> None:
     far = [AuditEvent(number * SPAN_MICROS // 2, EventType.PROXY_CLOSED) for number in (4, 5, 6, 7, 3, 1)]
-    assert [(it.first, it.last) for it in bind(START, [record(it) for it in far])[1]] == [(1, 3), (4, 4), (5, 6)]
+    assert [(it.first, it.last) for it in bind(START, [record(it) for it in far]).sheaves] == [(1, 3), (4, 4), (5, 6)]
     long = [AuditEvent(1, EventType.PROXY_CLOSED, path=f"/{number}" + "x" * 7_000) for number in range(200)]
-    sheaves = bind(START, [record(it) for it in long])[1]
+    sheaves = bind(START, [record(it) for it in long]).sheaves
     assert [sheaf.last - sheaf.first + 1 for sheaf in sheaves] == [150, 50]
 
 
