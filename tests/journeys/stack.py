@@ -30,7 +30,7 @@ from tests.journeys.door import Door
 from tests.journeys.processes import eventually
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 COMMAND_SECONDS = 120.0  # for a command beside it, an audit of everything included
 STOP_SECONDS = 40.0
 DRAIN_SECONDS = 1

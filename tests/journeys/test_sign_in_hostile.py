@@ -364,8 +364,10 @@ def test_a_guessed_user_code(house: Gatehouse) -> None:
     surfer = house.surfer()
     house.sign_in(surfer, house.person())
     assert surfer.go(f"{house.url}/fairlead/device?code=BCDF-GHJK").code == "USER_CODE_UNKNOWN"
-    for _ in range(25):
+    for _ in range(100):  # 25 on a quick machine; on a slow one tries come back meanwhile
         seen = surfer.go(f"{house.url}/fairlead/device?code=BCDF-GHJK")
+        if seen.status == 429:
+            break
     assert (seen.status, seen.code) == (429, "RATE_LIMITED")
     assert int(seen.headers["Retry-After"]) >= 1
 
@@ -374,9 +376,11 @@ def test_who_guesses_is_slowed_wherever_they_guess_from(house: Gatehouse) -> Non
     surfer, other, subject = house.surfer(), house.surfer(), house.person()
     house.sign_in(surfer, subject)
     last_step = house.to_callback(other, subject).location  # made before: on a slow machine a try comes back meanwhile
-    for _ in range(25):
+    for _ in range(100):
         surfer.address = house.surfer().address
         seen = surfer.go(f"{house.url}/fairlead/device?code=BCDF-GHJK")
+        if seen.status == 429:
+            break
     assert (seen.status, seen.code) == (429, "RATE_LIMITED")
     assert other.go(last_step).code == "RATE_LIMITED", "the account is"
     colleague = house.surfer()
