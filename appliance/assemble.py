@@ -155,7 +155,7 @@ async def _serve(config: Config, layout: Layout, store: Store, keys: Keys, ledge
         following = Following(store, keys.trust, utc_micros)
         courier = Courier(store, ledger, _dialler(config, bound), utc_micros, alone=not audit_place(config).shared)
         uses = BindingUses()
-        ledger.subscribe(binding_uses.heard(uses))
+        ledger.subscribe(uses.hear)
         common = _Common(config, store, keys, ledger, registry, bound, verifier, failures, courier, following, uses)
         app, rereading = _app(common)
         users = front.Front(_front_parts(common, app))

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Final
 
 import structlog
 import trio
 
-from appliance.core.events import AuditEvent
 from appliance.core.uses import BindingUses
 from appliance.store import uses as units
 from appliance.store.store import Store
 
 WRITE_SECONDS: Final = 60.0  # what a process that dies forgets
 MAX_AT_ONCE: Final = 500  # in one transaction: some milliseconds
-
-
-def heard(uses: BindingUses) -> Callable[[Sequence[AuditEvent]], None]:
-    """A listener to the ledger: a record names the bindings that allowed what it is about."""
-
-    def hear(events: Sequence[AuditEvent]) -> None:
-        for event in events:
-            uses.note(event.binding_ids, event.time)
-
-    return hear
 
 
 async def run(store: Store, uses: BindingUses) -> None:

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 import structlog
 
-from appliance.core.events import NAMES, AuditEvent
+from appliance.core.events import NAMES, AuditEvent, warnings
 
 MAX_VALUE_CHARS = 2048  # a peer's text may be long; a log line need not be
 
@@ -77,9 +77,8 @@ def without_secrets(_logger: Any, _name: str, line: MutableMapping[str, Any]) ->
 
 def audit_lines(events: Sequence[AuditEvent], *, refused_only: bool) -> None:
     """Show audit events as log lines. A copy for people: the ledger, not these lines, is the record."""
-    for event in events:
-        if event.warning or not refused_only:
-            _audit_line(event)
+    for event in warnings(events) if refused_only else events:
+        _audit_line(event)
 
 
 def _audit_line(event: AuditEvent) -> None:

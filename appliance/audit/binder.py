@@ -6,6 +6,7 @@ processor's cache any more. So whoever puts the last of BIND_AT binds them all.
 
 What always holds: what was put is taken once and in that order, and each batch follows the one before it. Records are
 put by one thread and taken by another; the lock is held while records are bound, and whoever puts never waits for it.
+Events are let go as soon as they are bound: kept until the commit they would push what is in use out of the caches.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, final
 
@@ -42,19 +44,25 @@ class Awaited:
 
 @final
 class Batch:
-    """What became of `count` events that were put; `awaited`: those of them that somebody waits for."""
+    """What became of `count` events that were put; `awaited`: those of them that somebody waits for.
 
-    def __init__(self, bound: Bound, awaited: list[Awaited], count: int) -> None:
+    `unheard`: the events, if they were bound where nobody could be told of them.
+    """
+
+    def __init__(self, bound: Bound, awaited: list[Awaited], count: int, unheard: list[AuditEvent]) -> None:
         self.bound = bound
         self.awaited = awaited
         self.count = count
+        self.unheard = unheard
 
 
 @final
 class Binder:
     """What waits to be committed: `put` it, `take` it bound."""
 
-    def __init__(self, head: Head) -> None:
+    def __init__(self, head: Head, hear: Callable[[list[AuditEvent]], None]) -> None:
+        """`hear` is called by whoever puts, with events that are bound; after it nobody holds them."""
+        self._hear = hear
         self._head = head  # of the last record bound
         self._fresh: deque[AuditEvent | Awaited] = deque()
         self._batches: deque[Batch] = deque()
@@ -72,9 +80,10 @@ class Binder:
         self._fresh.append(item)
         if len(self._fresh) >= BIND_AT and self._lock.acquire(blocking=False):
             try:
-                self._bind()
+                events = self._bind(told=True)
             finally:
                 self._lock.release()
+            self._hear(events)
 
     def take(self, most: int) -> list[Batch]:
         """The batches that wait, up to the one that makes `most` events full."""
@@ -83,7 +92,7 @@ class Binder:
             count = 0
             while count < most and (self._batches or self._fresh):
                 if not self._batches:
-                    self._bind()
+                    self._bind(told=False)
                 batch = self._batches.popleft()
                 found.append(batch)
                 count += batch.count
@@ -101,27 +110,33 @@ class Binder:
             for it in everything:
                 bound = bind(head, it.bound.records)
                 head = bound.after
-                again.append(Batch(bound, it.awaited, it.count))
+                again.append(Batch(bound, it.awaited, it.count, it.unheard))
             self._head, self._batches = head, deque(again[len(taken) :])
         return again[: len(taken)]
 
-    def _bind(self) -> None:
+    def _bind(self, *, told: bool) -> list[AuditEvent]:
+        """The events that were bound."""
+        events: list[AuditEvent] = []
         records: list[Record] = []
         awaited: list[Awaited] = []
         count = min(len(self._fresh), BIND_AT)
         if not count:
-            return  # somebody was quicker
+            return events  # somebody was quicker
         for _ in range(count):
             item = self._fresh.popleft()
             if isinstance(item, Awaited):
-                if not item.abandoned:
-                    awaited.append(item)
-                    records.append(_rendered(item.event))
+                if item.abandoned:
+                    continue
+                awaited.append(item)
+                event = item.event
             else:
-                records.append(_rendered(item))
+                event = item
+            events.append(event)
+            records.append(_rendered(event))
         bound = bind(self._head, records)
         self._head = bound.after
-        self._batches.append(Batch(bound, awaited, count))
+        self._batches.append(Batch(bound, awaited, count, [] if told else events))
+        return events
 
 
 def _rendered(event: AuditEvent) -> Record:

@@ -67,7 +67,7 @@ class Ledger:
         """
         self._token = trio.lowlevel.current_trio_token()
         book = await trio.to_thread.run_sync(Book, self.place, self._key, self._clock())
-        self._scribe = Scribe(book, self._clock, self._settled)
+        self._scribe = Scribe(book, self._clock, self._settled, self._hear)
         await self.record(AuditEvent(self._clock(), EventType.APPLIANCE_STARTED))
 
     async def run(self) -> None:
@@ -136,7 +136,10 @@ class Ledger:
             self._record_counts()
 
     def subscribe(self, listener: Listener) -> None:
-        """Has `listener` called in the Trio thread with records once they are on the disk. It must not block."""
+        """Has `listener` called in the Trio thread with what is recorded, some at a time. It must not block.
+
+        Each event comes once, a moment before or after its record is on the disk, and perhaps after later ones.
+        """
         self._listeners.append(listener)
 
     @property
@@ -200,7 +203,7 @@ class Ledger:
 
     def _settled(self, events: list[AuditEvent], awaited: list[Awaited]) -> None:
         """In the scribe's thread, after each commit."""
-        if awaited or self._waiting or self._listeners:
+        if events or awaited or self._waiting:
             try:
                 self._token.run_sync_soon(self._tell, events, awaited)
             except trio.RunFinishedError:
@@ -211,6 +214,10 @@ class Ledger:
             item.done.set()
         self._moved.set()
         self._moved = trio.Event()
+        if events:
+            self._hear(events)
+
+    def _hear(self, events: list[AuditEvent]) -> None:
         for listener in self._listeners:
             try:
                 listener(events)

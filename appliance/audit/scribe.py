@@ -34,11 +34,14 @@ Settled = Callable[[list[AuditEvent], list[Awaited]], None]
 class Scribe:
     """The queue, the thread, and how far it is. Only the thread writes `settled`, `failing` and `busy_since`."""
 
-    def __init__(self, book: Book, clock: Callable[[], int], on_settled: Settled) -> None:
+    def __init__(
+        self, book: Book, clock: Callable[[], int], on_settled: Settled, hear: Callable[[list[AuditEvent]], None]
+    ) -> None:
+        """`hear`: see Binder. `on_settled` is told after a commit, in the thread: events not heard yet, who waits."""
         self.settled = 0  # records taken from the queue and dealt with
         self.failing = ""
         self.busy_since: float | None = None
-        self._binder = Binder(book.head)
+        self._binder = Binder(book.head, hear)
         self._book = book
         self._clock = clock
         self._on_settled = on_settled
@@ -102,11 +105,11 @@ class Scribe:
             return
         self.busy_since = time.monotonic()
         if self._commit(taken):
-            events = [record.event for batch in taken for record in batch.bound.records]
-            self._unsigned += len(events)
+            self._unsigned += sum([len(batch.bound.records) for batch in taken])
             self.settled += sum([batch.count for batch in taken])
             self.busy_since = None
-            self._on_settled(events, [item for batch in taken for item in batch.awaited])
+            unheard = [event for batch in taken for event in batch.unheard]
+            self._on_settled(unheard, [item for batch in taken for item in batch.awaited])
 
     def _commit(self, taken: list[Batch]) -> bool:
         """Until it is on the disk. False only when we were told to stop and it still fails."""

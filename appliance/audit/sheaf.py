@@ -75,10 +75,10 @@ class Run:
 
 @final
 class Record:
-    """An event and what is kept of it, but for its place in the chain."""
+    """What is kept of an event, but for its place in the chain."""
 
-    def __init__(self, event: AuditEvent, head: Run, own: str, tail: Run) -> None:
-        self.event = event
+    def __init__(self, time: int, head: Run, own: str, tail: Run) -> None:
+        self.time = time
         self.head = head
         self.own = own
         self.tail = tail
@@ -147,7 +147,7 @@ _tails: Final = Runs(tail_text)
 
 def record(event: AuditEvent) -> Record:
     """What is kept of an event."""
-    return Record(event, _heads.get(event[1:14]), own_text(event), _tails.get(event[20:]))
+    return Record(event[0], _heads.get(event[1:14]), own_text(event), _tails.get(event[20:]))
 
 
 def bind(head: Head, records: list[Record]) -> Bound:
@@ -158,7 +158,7 @@ def bind(head: Head, records: list[Record]) -> Bound:
     places, lines = content.places, content.lines
     first = since = until = 0
     for record in records:
-        time, own = record.event[0], record.own
+        time, own = record.time, record.own
         who, right = record.head, record.tail
         if lines and (time > since + SPAN_MICROS or time < until - SPAN_MICROS or content.chars > FULL_CHARS):
             sheaves.append(Sheaf(head.chain, first, number, since, until, content.text()))

@@ -7,12 +7,15 @@ and an event's code is never given another meaning.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class EventType(StrEnum):
     """The codes. The letter at the end is the severity: I for information, W for warning."""
+
+    __hash__ = str.__hash__  # Enum's own is Python, and each record is looked up by its type
 
     ACCESS_REQUESTED = "CAR001I"
     ACCESS_APPROVED = "CAR002I"
@@ -217,3 +220,11 @@ class AuditEvent(NamedTuple):
     @property
     def warning(self) -> bool:
         return self.type.endswith("W")
+
+
+WARNINGS: Final = frozenset(it for it in EventType if it.warning)
+
+
+def warnings(events: Sequence[AuditEvent]) -> list[AuditEvent]:
+    """Those that are one."""
+    return [event for event in events if event[1] in WARNINGS]

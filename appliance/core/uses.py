@@ -7,10 +7,11 @@ write an hour. What was not written when a process died is noted with the next u
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from appliance.core.credentials import SECOND
+from appliance.core.events import AuditEvent
 
 GRAIN_SECONDS: Final = 3_600
 MAX_HEARD: Final = 4_096  # different tuples until they are gathered; beyond, their uses are noted the next time
@@ -29,6 +30,11 @@ class BindingUses:
         """These have allowed something."""
         if binding_ids and (id(binding_ids) in self._heard or len(self._heard) < MAX_HEARD):
             self._heard[id(binding_ids)] = (binding_ids, now)
+
+    def hear(self, events: Sequence[AuditEvent]) -> None:
+        """A listener to the ledger: a record names the bindings that allowed what it is about."""
+        for event in events:
+            self.note(event.binding_ids, event.time)
 
     def note_one(self, binding_id: str, now: int) -> None:
         """This one has, outside of what is noted for every request."""

@@ -88,7 +88,7 @@ async def test_a_call_and_a_record_are_uses_and_a_binding_that_goes_takes_its_us
         bound = await office.bind({"kind": "person", "id": office.ann})
         api.now = NOW + 100 * DAY
         assert bound in await office.found("&finding=unused")
-        binding_uses.heard(api.parts.uses)([AuditEvent(api.now, EventType.PROXY_CLOSED, binding_ids=(bound,))])
+        api.parts.uses.hear([AuditEvent(api.now, EventType.PROXY_CLOSED, binding_ids=(bound,))])
         await binding_uses.write(api.store, api.parts.uses)
         found = await office.found("&finding=unused")
         assert bound not in found

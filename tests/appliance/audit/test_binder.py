@@ -18,8 +18,12 @@ ELSEWHERE = Head(2, 7, "1" * 64)
 EVERYTHING = 1 << 20
 
 
+def binder_at(head: Head, heard: list[AuditEvent] | None = None) -> Binder:
+    return Binder(head, list[AuditEvent]().extend if heard is None else heard.extend)
+
+
 def times(batches: list[Batch]) -> list[int]:
-    return [record.event.time for batch in batches for record in batch.bound.records]
+    return [record.time for batch in batches for record in batch.bound.records]
 
 
 def found(batches: list[Batch]) -> list[Line]:
@@ -40,7 +44,7 @@ def put(binder: Binder, *numbers: int) -> None:
 
 
 def test_some_are_bound_together_and_the_rest_when_it_is_taken() -> None:
-    binder = Binder(START)
+    binder = binder_at(START)
     put(binder, *range(2 * BIND_AT + 3))
     assert binder.waiting == 2 * BIND_AT + 3
     batches = binder.take(EVERYTHING)
@@ -50,8 +54,20 @@ def test_some_are_bound_together_and_the_rest_when_it_is_taken() -> None:
     assert (binder.waiting, binder.take(EVERYTHING)) == (0, [])
 
 
+def test_each_event_is_heard_once_by_whoever_puts_or_with_the_batch() -> None:
+    heard: list[AuditEvent] = []
+    binder = binder_at(START, heard)
+    put(binder, *range(BIND_AT + 3))
+    assert [it.time for it in heard] == list(range(BIND_AT))
+    batches = binder.take(EVERYTHING)
+    assert [[it.time for it in batch.unheard] for batch in batches] == [[], list(range(BIND_AT, BIND_AT + 3))]
+    again = binder.rebind(ELSEWHERE, batches)
+    assert [len(batch.unheard) for batch in again] == [0, 3]
+    assert len(heard) == BIND_AT
+
+
 def test_as_many_are_taken_as_are_asked_for_and_those_bound_with_them() -> None:
-    binder = Binder(START)
+    binder = binder_at(START)
     put(binder, *range(3 * BIND_AT))
     first = binder.take(BIND_AT + 1)
     assert (times(first), binder.waiting) == (list(range(2 * BIND_AT)), BIND_AT)
@@ -63,7 +79,7 @@ def test_as_many_are_taken_as_are_asked_for_and_those_bound_with_them() -> None:
 
 def test_nobody_waits_for_it_any_more() -> None:
     """It was refused before anything was bound: it is not written, and counts as dealt with."""
-    binder = Binder(START)
+    binder = binder_at(START)
     left, waited = Awaited(event(1), abandoned=True), Awaited(event(2))
     for item in (left, waited, event(3)):
         binder.put(item)
@@ -72,7 +88,7 @@ def test_nobody_waits_for_it_any_more() -> None:
 
 
 def test_after_another_record_everything_follows_that() -> None:
-    binder = Binder(START)
+    binder = binder_at(START)
     waited = Awaited(event(1))
     binder.put(waited)
     put(binder, *range(2, 2 * BIND_AT + 5))
@@ -83,14 +99,14 @@ def test_after_another_record_everything_follows_that() -> None:
     assert follow(ELSEWHERE, again + rest).number == 7 + 2 * BIND_AT + 5
     assert times(again + rest) == [*range(1, 2 * BIND_AT + 5), 900]
     assert (again[0].awaited, [it.count for it in again]) == ([waited], [it.count for it in taken])
-    fresh = Binder(ELSEWHERE)
+    fresh = binder_at(ELSEWHERE)
     for each in [event(number) for number in times(again + rest)]:
         fresh.put(each)
     assert found(again + rest) == found(fresh.take(EVERYTHING))
 
 
 def test_what_follows_already_is_left_alone() -> None:
-    binder = Binder(START)
+    binder = binder_at(START)
     put(binder, *range(BIND_AT + 1))
     taken = binder.take(1)
     assert binder.rebind(START, taken) is taken
@@ -99,7 +115,7 @@ def test_what_follows_already_is_left_alone() -> None:
 
 
 def test_with_nothing_bound_what_comes_follows() -> None:
-    binder = Binder(START)
+    binder = binder_at(START)
     put(binder, 1)
     assert binder.rebind(ELSEWHERE, []) == []
     follow(ELSEWHERE, binder.take(EVERYTHING))
@@ -110,7 +126,7 @@ def test_with_nothing_bound_what_comes_follows() -> None:
     [{"groups": ["no tuple"]}, {"code": 5}, {"duration": 10**5_000}, {"time": None, "code": 5}, {"correlation_id": 5}],
 )
 def test_what_cannot_be_rendered_costs_its_neighbours_nothing(odd: dict[str, object]) -> None:
-    binder = Binder(START)
+    binder = binder_at(START)
     put(binder, *range(30))
     binder.put(event(30)._replace(type=EventType.PROXY_OPENED, **odd))  # type: ignore[arg-type]  # that is the point
     put(binder, *range(31, BIND_AT + 10))
@@ -124,7 +140,7 @@ def test_what_cannot_be_rendered_costs_its_neighbours_nothing(odd: dict[str, obj
 
 def test_whoever_puts_waits_for_nobody() -> None:
     """While somebody binds what waits anew, which may take a while, requests go on; nothing of theirs is forgotten."""
-    binder = Binder(START)
+    binder = binder_at(START)
     with binder._lock:
         put(binder, *range(3 * BIND_AT))
     put(binder, 900)
@@ -135,7 +151,7 @@ def test_whoever_puts_waits_for_nobody() -> None:
 
 
 def test_one_thread_puts_while_another_takes() -> None:
-    binder, batches, number = Binder(START), list[Batch](), 20_000
+    binder, batches, number = binder_at(START), list[Batch](), 20_000
     events: list[AuditEvent] = [event(it) for it in range(number)]
 
     def taking() -> None:
