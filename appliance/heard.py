@@ -1,4 +1,4 @@
-"""What is counted from the audit trail, record by record, once they are kept."""
+"""What is counted from the audit trail, event by event."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LASTING_PARTS: Final = frozenset({"exec", "attach", "portforward", "proxy", "log
 
 @dataclass
 class Heard:
-    """What is counted from the audit trail, once a record is kept."""
+    """The counts."""
 
     events: Counter[EventType] = field(default_factory=Counter)
     answers: list[int] = field(default_factory=lambda: [0] * len(ANSWERS))

@@ -18,7 +18,7 @@ _FIRST_WINDOW_BUSY: Final = ((1024, 32 * 1024), (256, 64 * 1024))
 """(more than this many exchanges open, first window): the sum of first windows stays near 64 MiB."""
 
 MAX_WINDOW: Final = 16 * 1024 * 1024
-"""50 MB/s over 300 ms. More would only fill queues."""
+"""Some 40 MB/s over 300 ms, since what was taken is announced by halves. More would only fill queues."""
 
 SESSION_POOL: Final = 64 * 1024 * 1024
 PROCESS_POOL: Final = 256 * 1024 * 1024
