@@ -133,4 +133,4 @@ def sign_ins(events: Mapping[EventType, int], failed: FailedLogins) -> Iterator[
     meaning = "Tries refused unseen, because their address had failed too often."
     yield counter("fairlead_limited_authentications", meaning, failed.refusals)
     kept = {NAMES[it]: number for it, number in events.items()}
-    yield counters("fairlead_audit_records", "Audit records kept, by event.", "event", kept)
+    yield counters("fairlead_audit_records", "Audit records made, by event.", "event", kept)

@@ -5,8 +5,9 @@ to five times what it costs among others that were made a moment ago: neither th
 processor's cache any more. So whoever puts the last of BIND_AT binds them all.
 
 What always holds: what was put is taken once and in that order, and each batch follows the one before it. Records are
-put by one thread and taken by another; the lock is held while records are bound, and whoever puts never waits for it.
-Events are let go as soon as they are bound: kept until the commit they would push what is in use out of the caches.
+put by one thread and taken by another, which binds what is left; the lock is held while records are bound, and whoever
+puts never waits for it. Events are let go as soon as their listeners were told, which for most is when they are bound:
+kept until the commit they would push what is in use out of the caches.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ BIND_AT: Final = 64  # 10 KB of text and 100 KB of events; 16 are too few to gai
 
 
 UNREADABLE: Final = (("unreadable", "a field of this event cannot be written"),)
+"""What an event says instead of what nobody can render."""
+_TEXTS: Final = tuple(name for name, usual in AuditEvent._field_defaults.items() if type(usual) is str)
 
 
 @dataclass(slots=True, eq=False)
@@ -79,8 +82,12 @@ class Binder:
         self._put += 1
         self._fresh.append(item)
         if len(self._fresh) >= BIND_AT and self._lock.acquire(blocking=False):
+            events: list[AuditEvent] = []
             try:
                 events = self._bind(told=True)
+            except Exception:
+                # Nobody's request is to blame. Nothing was taken: the thread meets the same, and ends access.
+                log.exception("audit records could not be bound")
             finally:
                 self._lock.release()
             self._hear(events)
@@ -122,8 +129,8 @@ class Binder:
         count = min(len(self._fresh), BIND_AT)
         if not count:
             return events  # somebody was quicker
-        for _ in range(count):
-            item = self._fresh.popleft()
+        for place in range(count):
+            item = self._fresh[place]
             if isinstance(item, Awaited):
                 if item.abandoned:
                     continue
@@ -134,18 +141,23 @@ class Binder:
             events.append(event)
             records.append(_rendered(event))
         bound = bind(self._head, records)
+        for _ in range(count):
+            self._fresh.popleft()
         self._head = bound.after
         self._batches.append(Batch(bound, awaited, count, [] if told else events))
         return events
 
 
 def _rendered(event: AuditEvent) -> Record:
-    """Its record; of what cannot be rendered, that it was there: its neighbours must not suffer for it."""
-    try:
-        return record(event)
-    except Exception:
-        log.exception("an audit record could not be rendered")
-        fields: tuple[Any, ...] = event
-        time = fields[0] if type(fields[0]) is int and 0 <= fields[0] < FOREVER else 0
-        correlation_id = fields[19] if type(fields[19]) is str else ""
-        return record(AuditEvent(time, event[1], correlation_id=correlation_id, details=UNREADABLE))
+    """Its record; of what cannot be rendered, its texts: its neighbours must not suffer for it."""
+    fields: tuple[Any, ...] = event  # as it is, not as it should be
+    timely = type(fields[0]) is int and 0 <= fields[0] < FOREVER
+    if timely:
+        try:
+            return record(event)
+        except Exception:
+            log.exception("an audit record could not be rendered")
+    else:
+        log.error("an audit record has no time")
+    texts: dict[str, Any] = {name: value for name in _TEXTS if type(value := getattr(fields, name)) is str}
+    return record(AuditEvent(fields[0] if timely else 0, fields[1], details=UNREADABLE)._replace(**texts))

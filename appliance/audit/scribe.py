@@ -1,9 +1,8 @@
 """The thread that writes the book: takes what waits, commits it together, says when.
 
 What always holds: what was taken is committed or tried again, never dropped; while that fails `failing` says why and
-the thread recovers by itself; records come to it bound, so that it, while it holds the interpreter, has little left to
-do but what it can do without. Ordinary records linger a moment so that many share one commit; a
-record somebody waits for does not.
+the thread recovers by itself; most records come to it bound, so that it has little left to do for which it needs the
+interpreter. Ordinary records linger a moment so that many share one commit; a record somebody waits for does not.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from appliance.core.events import AuditEvent
 
 LINGER_SECONDS = 0.05  # at 5,000 requests/s 250 records share a commit; a crash loses as much
 HURRY_AT = 1024  # records waiting: enough to share a commit
-BATCH = 1024  # records a commit; binding them holds the interpreter for a millisecond, and telling who listens as long
+BATCH = 1024  # records a commit
 RETRY_SECONDS = 0.25  # between two tries while the disk is full or broken
 CHECKPOINT_SECONDS = 10.0  # how long a record may be unsigned while the appliance runs
 CHECKPOINT_RECORDS = 10_000

@@ -123,7 +123,14 @@ def test_with_nothing_bound_what_comes_follows() -> None:
 
 @pytest.mark.parametrize(
     "odd",
-    [{"groups": ["no tuple"]}, {"code": 5}, {"duration": 10**5_000}, {"time": None, "code": 5}, {"correlation_id": 5}],
+    [
+        {"groups": ["no tuple"]},
+        {"code": 5},
+        {"duration": 10**5_000},
+        {"time": None},
+        {"time": 1 << 63},
+        {"correlation_id": 5},
+    ],
 )
 def test_what_cannot_be_rendered_costs_its_neighbours_nothing(odd: dict[str, object]) -> None:
     binder = binder_at(START)
@@ -134,8 +141,18 @@ def test_what_cannot_be_rendered_costs_its_neighbours_nothing(odd: dict[str, obj
     bodies = [line.body for line in found(batches)]
     assert (len(bodies), binder.waiting) == (BIND_AT + 10, 0)
     assert ['"unreadable"' in body for body in bodies] == [number == 30 for number in range(BIND_AT + 10)]
-    assert parse(bodies[30]).type is EventType.PROXY_OPENED
+    assert (parse(bodies[30]).type, parse(bodies[30]).actor) == (EventType.PROXY_OPENED, "alice30@example.com")
     follow(START, batches)
+
+
+def test_what_cannot_be_bound_at_all_is_nobodys_fault_and_stays_until_the_thread_meets_it() -> None:
+    binder = binder_at(START)
+    binder.put(event(0)._replace(type=["no", "type"]))  # type: ignore[arg-type]  # that is the point
+    put(binder, *range(1, BIND_AT + 5))
+    for _ in range(2):
+        with pytest.raises(TypeError):
+            binder.take(EVERYTHING)
+        assert binder.waiting == BIND_AT + 5
 
 
 def test_whoever_puts_waits_for_nobody() -> None:
