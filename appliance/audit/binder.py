@@ -28,9 +28,7 @@ from appliance.core.events import AuditEvent
 
 log = logging.getLogger("fairlead.audit")
 
-BIND_AT: Final = 64  # 10 KB of text and 100 KB of events; 16 are too few to gain much, 256 gain no more
-
-
+BIND_AT: Final = 64  # 10 KB of text and 100 KB of events, which fit into a core's own cache; 16 gained half as much
 UNREADABLE: Final = (("unreadable", "a field of this event cannot be written"),)
 """What an event says instead of what nobody can render."""
 _TEXTS: Final = tuple(name for name, usual in AuditEvent._field_defaults.items() if type(usual) is str)
