@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import closing
@@ -18,7 +19,7 @@ from appliance.audit.kept import KeptCheckpoint
 from appliance.audit.postgres import PostgresPlace
 from appliance.audit.reader import Reader
 from appliance.audit.sheaf import Bound, bind, lines, record
-from appliance.audit.shelf import Place
+from appliance.audit.shelf import AuditBroken, Place
 from appliance.audit.sqlite import SQLitePlace
 from appliance.audit.verify import Verdict, verify_chain
 from appliance.core.audit_query import AuditQuery
@@ -90,6 +91,17 @@ def event(number: int, **fields: object) -> AuditEvent:
 def batch(book: Book, events: list[AuditEvent]) -> list[Bound]:
     """What the book would have to keep next."""
     return [bind(book.head, [record(event) for event in events])]
+
+
+def recover(book: Book, now: int, unsure: list[Bound]) -> bool:
+    """As the scribe does it: again while PostgreSQL has not noticed yet that the connection before is gone."""
+    ends = time.monotonic() + 60
+    while True:
+        try:
+            return book.recover(now, unsure)
+        except AuditBroken as error:
+            if "still holds" not in str(error) or time.monotonic() > ends:
+                raise
 
 
 def render(event: AuditEvent) -> str:

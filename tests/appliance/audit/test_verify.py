@@ -14,7 +14,7 @@ from appliance.audit.chain import Checkpoint, Head, fingerprint, genesis, key_id
 from appliance.audit.sheaf import SPAN_MICROS, Line, Sheaf, as_bound, lines
 from appliance.audit.statements import SHEAF_ADD
 from appliance.audit.verify import verify_chain
-from tests.appliance.audit.rig import KEY, Ledger, SQLiteLedger, batch, event, export, judge, write
+from tests.appliance.audit.rig import KEY, Ledger, SQLiteLedger, batch, event, export, judge, recover, write
 from tests.support.tampering import sealed
 
 COLUMNS = "body, hash"
@@ -335,7 +335,7 @@ def test_records_forged_onto_the_end_of_a_running_chain_are_not_signed(ledger: L
     rehash(ledger)
     with pytest.raises(Exception, match=r"(?i)unique"):
         book.append([event(3)])
-    assert not book.recover(1001, batch(book, [event(3)]))
+    assert not recover(book, 1001, batch(book, [event(3)]))
     book.append([event(3)])
     book.checkpoint(1002)
     book.close()
