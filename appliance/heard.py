@@ -33,8 +33,8 @@ class Heard:
         """Count records."""
         closed = 0
         for event in events:
-            if event[1] is not EventType.PROXY_CLOSED:
-                self.events[event[1]] += 1
+            if event.type is not EventType.PROXY_CLOSED:
+                self.events[event.type] += 1
                 continue
             closed += 1  # each of them into `events` would cost more than all the rest
             self.answers[min(event.status // 100, 5)] += 1
